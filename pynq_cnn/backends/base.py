@@ -1,0 +1,91 @@
+"""What every backend is: images in, int32 accumulators out."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+import numpy as np
+
+from pynq_cnn.errors import ArgumentError, BackendError
+from pynq_cnn.model import Network
+
+
+class Backend(ABC):
+    """One execution of one network.
+
+    Subclasses implement `_run` for at most `batch` images and may extend `close`.
+
+    Parameters
+    ----------
+    network : Network
+        What to run.
+    batch : int
+        Images worked on at once, at least 1.
+
+    Raises
+    ------
+    ArgumentError
+        If `network` or `batch` is none.
+    """
+
+    name = ""
+
+    def __init__(self, network: Network, batch: int = 64) -> None:
+        if not isinstance(network, Network):
+            raise ArgumentError(f"network must be a pynq_cnn.model.Network, not {network!r:.100}")
+        if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or not 1 <= batch <= 65535:
+            raise ArgumentError(f"batch must be an integer from 1 to 65535, not {batch!r}")
+        self.network = network
+        self.batch = int(batch)
+        self._closed = False
+        self._lock = threading.RLock()  # one thread at a time: backends keep their buffers from run to run
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Run the network.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            uint8 [n, height, width, channels], any n.
+
+        Returns
+        -------
+        numpy.ndarray
+            int32 [n, classes], the last layer's accumulators: the same on every backend.
+
+        Raises
+        ------
+        ArgumentError
+            If `images` is something else.
+        BackendError
+            After `close()`, or if the execution fails.
+        """
+        self.network.check_images(images)
+        out = np.empty((len(images), len(self.network.classes)), np.int32)
+        with self._lock:
+            if self._closed:
+                raise BackendError(f"this {self.name} backend is closed; make a new one")
+            self._start()
+            for start in range(0, len(images), self.batch):
+                out[start : start + self.batch] = self._run(images[start : start + self.batch])
+        return out
+
+    def _start(self) -> None:
+        """Called once before the batches of a `run`."""
+
+    @abstractmethod
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        """int32 [n, classes] for 1 to `batch` checked images."""
+
+    def close(self) -> None:
+        """Give back what the backend holds. Calling it again does nothing."""
+        with self._lock:
+            self._closed = True
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

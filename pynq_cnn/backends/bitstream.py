@@ -1,0 +1,40 @@
+"""Where the bitstream is."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from pynq_cnn.errors import BackendError
+
+
+def overlay_folder() -> Path:
+    """The folder of the package's bitstream: `pynq_cnn/overlays` where it is installed, `overlays/` in a checkout."""
+    spec = find_spec("pynq_cnn.overlays")
+    if spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent
+    return Path(__file__).resolve().parents[2] / "overlays"
+
+
+def find_bitfile(bitfile: str | os.PathLike[str] | None = None) -> Path:
+    """A bitstream that has its hardware hand-off next to it.
+
+    Parameters
+    ----------
+    bitfile : str or path-like, optional
+        The `.bit` file; the package's own if not given.
+
+    Raises
+    ------
+    BackendError
+        If it or its `.hwh` is missing.
+    """
+    path = overlay_folder() / "pynq_cnn.bit" if bitfile is None else Path(bitfile)
+    remedy = "build it with `make -C hls_src bitstream` (docs/building-the-overlay.md), pass bitfile=, or run without the board: backend='kernel'"
+    if not path.is_file():
+        raise BackendError(f"there is no bitstream {path}; {remedy}")
+    hwh = path.with_suffix(".hwh")
+    if not hwh.is_file():
+        raise BackendError(f"there is no {hwh.name} next to {path}: a .bit needs the .hwh of the same build and the same stem; {remedy}")
+    return path.resolve()

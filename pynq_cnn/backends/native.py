@@ -1,0 +1,95 @@
+"""The kernel's own source, compiled by g++ when the package was installed, through a C ABI."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import numpy as np
+
+from pynq_cnn.errors import BackendError
+
+PHASES = ("setup", "load_weights", "load_input", "compute", "store")
+
+
+@dataclass(frozen=True, eq=False)
+class EngineRun:
+    """What one run of the engine leaves in its registers, and the cycles it counted (docs/instruction-set.md, sections 5 and 7).
+
+    Parameters
+    ----------
+    status, failed_at, magic, isa_version, geometry, buffers, build : int
+        The output registers.
+    cycles : numpy.ndarray
+        uint64 [instructions, phases], an estimate; columns as `PHASES`.
+    """
+
+    status: int
+    failed_at: int
+    magic: int
+    isa_version: int
+    geometry: int
+    buffers: int
+    build: int
+    cycles: np.ndarray
+
+
+class Engine:
+    """The compiled kernel. Safe to call from several threads, each call with its own memory; the GIL is released meanwhile.
+
+    Parameters
+    ----------
+    path : path
+        The shared library.
+
+    Raises
+    ------
+    BackendError
+        If it cannot be loaded.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            self._run = ctypes.CDLL(os.fspath(path)).pynq_cnn_engine_run
+        except (OSError, AttributeError) as error:
+            raise BackendError(f"the compiled kernel {path} cannot be loaded: {error}; reinstall pynq_cnn") from error
+        self._run.restype = None
+        self._run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_uint32] * 4 + [ctypes.c_void_p] * 2
+
+    def run(self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int) -> EngineRun:
+        """Run `instructions` instructions over `images` images.
+
+        Parameters
+        ----------
+        weights, fm_in, fm_out : int
+            Host addresses, 8-byte aligned, of `mem_words` 64-bit words: what the engine's three ports see. The caller keeps the memory alive.
+        mem_words, program, instructions, images : int
+            The registers of these names.
+        """
+        registers = np.zeros(7, np.uint32)
+        cycles = np.zeros((instructions, len(PHASES)), np.uint64)
+        self._run(weights, fm_in, fm_out, mem_words, program, instructions, images, registers.ctypes.data, cycles.ctypes.data)
+        return EngineRun(*registers.tolist(), cycles=cycles)
+
+
+@lru_cache(maxsize=1)
+def load_engine() -> Engine:
+    """The compiled kernel.
+
+    Raises
+    ------
+    BackendError
+        If it was not compiled, or cannot be loaded.
+    """
+    candidates = [Path(__file__).with_name(f"_engine{suffix}") for suffix in EXTENSION_SUFFIXES]
+    for path in candidates:
+        if path.is_file():
+            return Engine(path)
+    raise BackendError(
+        "the kernel was not compiled when pynq_cnn was installed, as there was no C++ compiler; "
+        "install one (Debian: apt-get install g++ python3-dev), then reinstall pynq_cnn, or use backend='reference'"
+    )

@@ -1,0 +1,69 @@
+"""Lowering: the network's layers become stages, each a convolution with the pooling that follows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pynq_cnn.model import Conv2d, Dense, MaxPool2d, Network, Requantisation
+from pynq_cnn.model.layers import Shape
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One instruction's worth of work.
+
+    Parameters
+    ----------
+    name : str
+        The layers it comes from, joined by "+".
+    conv : Conv2d
+        The convolution; a dense layer is a 1 x 1 convolution over a 1 x 1 image.
+    in_shape, out_shape : tuple of int
+        (height, width, channels) before the convolution and after the pooling.
+    pool : MaxPool2d, optional
+        The pooling behind it.
+    """
+
+    name: str
+    conv: Conv2d
+    in_shape: Shape
+    out_shape: Shape
+    pool: MaxPool2d | None = None
+
+    @property
+    def pool_size(self) -> int:
+        """Side of the pooling window, 1 for none."""
+        return self.pool.size if self.pool else 1
+
+    @property
+    def pool_stride(self) -> int:
+        """Step of the pooling window, 1 for none."""
+        return self.pool.stride if self.pool else 1
+
+
+def identity(name: str, channels: int) -> Conv2d:
+    """A 1 x 1 convolution that changes nothing, for a pooling that follows no convolution: (a * 2 + 1) >> 1 = a."""
+    ones = np.ones(channels)
+    unchanged = Requantisation((2 * ones).astype(np.uint16), ones.astype(np.uint8))
+    return Conv2d(name, np.eye(channels, dtype=np.int8)[:, None, None, :], np.zeros(channels, np.int32), requantisation=unchanged)
+
+
+def lower(network: Network) -> list[Stage]:
+    """The stages of a network, in order."""
+    stages: list[Stage] = []
+    shape = network.input_shape
+    for layer, out_shape in zip(network.layers, network.shapes()):
+        if isinstance(layer, Conv2d):
+            stages.append(Stage(layer.name, layer, shape, out_shape))
+        elif isinstance(layer, Dense):
+            flat = (1, 1, layer.weight.shape[1])
+            conv = Conv2d(layer.name, layer.weight[:, None, None, :], layer.bias, requantisation=layer.requantisation)
+            stages.append(Stage(layer.name, conv, flat, out_shape))
+        elif stages and stages[-1].pool is None:
+            stages[-1] = replace(stages[-1], name=f"{stages[-1].name}+{layer.name}", out_shape=out_shape, pool=layer)
+        else:
+            stages.append(Stage(layer.name, identity(layer.name, shape[2]), shape, out_shape, layer))
+        shape = out_shape
+    return stages

@@ -1,0 +1,28 @@
+"""What a network is: its layers in integers, and the package it is stored in.
+
+Nothing here computes with activations; that is the backends' work. See docs/numerics.md and docs/model-package.md.
+"""
+
+from pynq_cnn.model.datatype import INT8, INT32, UINT8, DataType
+from pynq_cnn.model.layers import Conv2d, Dense, Layer, MaxPool2d, Requantisation
+from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
+from pynq_cnn.model.package import FORMAT_VERSION, load_package, save_package
+
+__all__ = [
+    "FORMAT_VERSION",
+    "INT8",
+    "INT32",
+    "UINT8",
+    "Conv2d",
+    "DataType",
+    "Dense",
+    "Golden",
+    "InputSpec",
+    "Layer",
+    "MaxPool2d",
+    "Network",
+    "OutputSpec",
+    "Requantisation",
+    "load_package",
+    "save_package",
+]

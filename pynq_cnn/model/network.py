@@ -1,0 +1,242 @@
+"""A network: input, layers in integers, output scaling, class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model.datatype import INT32, UINT8
+from pynq_cnn.model.layers import MAX_DIMENSION, Conv2d, Dense, Description, Layer, MaxPool2d, Shape
+
+COLORS = {"L": 1, "RGB": 3, "BGR": 3}
+FITS = ("digit", "crop")
+INVERTS = ("auto", "never")
+
+
+def _finite(where: str, values: Any, count: int, positive: bool) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(v) for v in values)
+    except (TypeError, ValueError):
+        raise NetworkError(f"{where} must be {count} numbers, not {values!r}") from None
+    if len(numbers) != count or not np.all(np.isfinite(numbers)) or (positive and min(numbers) <= 0):
+        raise NetworkError(f"{where} must be {count} finite{' positive' if positive else ''} numbers, not {values!r}")
+    return numbers
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the network takes, and how a picture becomes that (docs/model-package.md).
+
+    Parameters
+    ----------
+    height, width, channels : int
+        Size of the input in pixels.
+    color : {"L", "RGB", "BGR"}
+        Channel order.
+    mean, std : tuple of float
+        Per channel, of the real input in 0..1. For information: they are folded into the first layer.
+    fit : {"digit", "crop"}
+        How a picture of another size is fitted.
+    invert : {"auto", "never"}
+        Whether a picture with a light border is inverted.
+
+    Raises
+    ------
+    NetworkError
+        For a value outside these.
+    """
+
+    height: int
+    width: int
+    channels: int
+    color: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fit: str = "crop"
+    invert: str = "never"
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "channels"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_DIMENSION:
+                raise NetworkError(f"input.{name} must be an integer from 1 to {MAX_DIMENSION}, not {value!r}")
+        for name, choices in (("color", tuple(COLORS)), ("fit", FITS), ("invert", INVERTS)):
+            if getattr(self, name) not in choices:
+                raise NetworkError(f"input.{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if COLORS[self.color] != self.channels:
+            raise NetworkError(f"input.color {self.color!r} has {COLORS[self.color]} channel(s), but input.channels is {self.channels}")
+        object.__setattr__(self, "mean", _finite("input.mean", self.mean, self.channels, positive=False))
+        object.__setattr__(self, "std", _finite("input.std", self.std, self.channels, positive=True))
+
+    @property
+    def shape(self) -> Shape:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+
+@dataclass(frozen=True, eq=False)
+class OutputSpec(Description):
+    """`logits = float32(acc) * scale + offset` (docs/numerics.md, section 5).
+
+    Parameters
+    ----------
+    scale, offset : numpy.ndarray
+        float32 [classes], finite; scale > 0.
+
+    Raises
+    ------
+    NetworkError
+        For a wrong dtype, length, sign, NaN or infinity.
+    """
+
+    scale: np.ndarray
+    offset: np.ndarray
+
+    def __post_init__(self) -> None:
+        scale = self._freeze("scale", None, (None,))
+        offset = self._freeze("offset", None, (len(scale),))
+        for name, array in (("scale", scale), ("offset", offset)):
+            if array.dtype != np.float32:
+                raise NetworkError(f"output.{name} must be float32, not {array.dtype}")
+            if not np.isfinite(array).all():
+                raise NetworkError(f"output.{name} must be finite, not {array.tolist()}")
+        if scale.min() <= 0:
+            raise NetworkError(f"output.scale must be positive, not {scale.tolist()}")
+
+
+@dataclass(frozen=True, eq=False)
+class Golden(Description):
+    """Images and the accumulators that every backend must give for them.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 [n, height, width, channels].
+    accumulators : numpy.ndarray
+        int32 [n, classes].
+    """
+
+    images: np.ndarray
+    accumulators: np.ndarray
+
+    def __post_init__(self) -> None:
+        images = self._freeze("images", UINT8, (None, None, None, None))
+        self._freeze("accumulators", INT32, (len(images), None))
+
+
+@dataclass(frozen=True, eq=False)
+class Network(Description):
+    """A network in integers, ready for any backend; checked as a whole when it is made.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    input : InputSpec
+        What it takes.
+    layers : tuple of Layer
+        In order. All but the last give uint8, the last gives int32 over a 1 x 1 image.
+    output : OutputSpec
+        From accumulators to logits.
+    classes : tuple of str
+        One name per output.
+    golden : Golden, optional
+        Vectors for the self-test.
+    metadata : dict
+        Data set, recipe, measured accuracy; JSON values. Never computed with.
+
+    Raises
+    ------
+    NetworkError
+        If shapes do not chain, names repeat, or a layer is where it may not be.
+
+    Examples
+    --------
+    >>> layer = Dense("fc", np.ones((2, 4), np.int8), np.zeros(2, np.int32))
+    >>> output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
+    >>> net = Network("tiny", InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("a", "b"))
+    >>> net.shapes(), net.logits(np.array([[3, 4]], np.int32)).tolist()
+    ([(1, 1, 2)], [[3.0, 4.0]])
+    """
+
+    name: str
+    input: InputSpec
+    layers: tuple[Layer, ...]
+    output: OutputSpec
+    classes: tuple[str, ...]
+    golden: Golden | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if not self.name or not isinstance(self.name, str):
+            raise NetworkError(f"the network's name must be a string that is not empty, not {self.name!r}")
+        if not self.layers or not all(isinstance(layer, (Conv2d, Dense, MaxPool2d)) for layer in self.layers):
+            raise NetworkError(f"layers must be Conv2d, Dense or MaxPool2d, at least one, not {[type(x).__name__ for x in self.layers]}")
+        names = [layer.name for layer in self.layers]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise NetworkError(f"layer names must be unique, {sorted(repeated)} repeat")
+        self._check_edges()
+        classes = len(self.layers[-1].weight)  # type: ignore[union-attr]  # _check_edges has made sure that it has weights
+        if len(self.classes) != classes or not all(isinstance(name, str) for name in self.classes):
+            raise NetworkError(f"classes must be {classes} strings, one per output of {names[-1]}, not {self.classes!r}")
+        if len(self.output.scale) != classes:
+            raise NetworkError(f"output.scale must have {classes} values, one per class, not {len(self.output.scale)}")
+        if self.golden is not None:
+            if self.golden.images.shape[1:] != self.input.shape:
+                raise NetworkError(f"golden.images must be {self.input.shape} each, not {self.golden.images.shape[1:]}")
+            if self.golden.accumulators.shape[1] != classes:
+                raise NetworkError(f"golden.accumulators must have {classes} columns, not {self.golden.accumulators.shape[1]}")
+        if not isinstance(self.metadata, dict):
+            raise NetworkError(f"metadata must be a dict, not {type(self.metadata).__name__}")
+
+    def _check_edges(self) -> None:
+        last = self.layers[-1]
+        for i, layer in enumerate(self.layers):
+            if layer.output_type is INT32 and layer is not last:
+                raise NetworkError(f"{layer.name} has no multiplier and shift, but only the last layer, {last.name}, may give int32")
+            if isinstance(layer, Conv2d) and layer.pad_value is not None and i > 0:
+                raise NetworkError(f"{layer.name}.pad_value: only the first layer may pad with another byte than 0")
+        if last.output_type is not INT32:
+            raise NetworkError(f"the last layer, {last.name}, must give int32: a conv2d or dense layer without multiplier and shift")
+        shapes = self.shapes()
+        if shapes[-1][:2] != (1, 1):
+            raise NetworkError(f"the last layer, {last.name}, must give a 1 x 1 image, not {shapes[-1]}")
+        for layer, shape in zip(self.layers, shapes):
+            if max(shape) > MAX_DIMENSION:
+                raise NetworkError(f"{layer.name} gives {shape}; sizes go up to {MAX_DIMENSION}")
+
+    @property
+    def input_shape(self) -> Shape:
+        """(height, width, channels)."""
+        return self.input.shape
+
+    def shapes(self) -> list[Shape]:
+        """Output shape of each layer, in order."""
+        shapes, shape = [], self.input.shape
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+            shapes.append(shape)
+        return shapes
+
+    def macs(self) -> list[int]:
+        """Multiply-accumulates per image of each layer, in order."""
+        return [layer.macs(shape) for layer, shape in zip(self.layers, [self.input.shape, *self.shapes()])]
+
+    def logits(self, accumulators: np.ndarray) -> np.ndarray:
+        """float32 [n, classes] logits of int32 [n, classes] accumulators; `ArgumentError` for anything else."""
+        if not isinstance(accumulators, np.ndarray) or accumulators.dtype != np.int32 or accumulators.shape[1:] != (len(self.classes),):
+            raise ArgumentError(f"accumulators must be an int32 array [n, {len(self.classes)}], not {accumulators!r:.100}")
+        return accumulators.astype(np.float32) * self.output.scale + self.output.offset
+
+    def check_images(self, images: np.ndarray) -> np.ndarray:
+        """`images`, if they are a uint8 array [n, height, width, channels]; `ArgumentError` if not."""
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != self.input.shape or images.ndim != 4:
+            have = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+            raise ArgumentError(f"{self.name} takes images as a uint8 array [n, {', '.join(map(str, self.input.shape))}], not {have}")
+        return images

@@ -1,0 +1,299 @@
+"""Model packages on disk: `manifest.json` and `.npy` arrays (docs/model-package.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pynq_cnn.errors import ModelPackageError, NetworkError
+from pynq_cnn.model.layers import Conv2d, Dense, Layer, MaxPool2d, Requantisation
+from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
+
+FORMAT = "pynq_cnn.model"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+# What a package may hold at most; larger numbers in a manifest are a fault, not a reason to run out of memory.
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_ARRAY_BYTES = 256 << 20
+
+
+# ---------------------------------------------------------------------------------------------------- saving
+
+
+def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
+    """Write `network` as a model package.
+
+    The package is written beside `folder` and moved into place whole, so a failure leaves what was there.
+
+    Parameters
+    ----------
+    network : Network
+        What to write.
+    folder : path
+        Made if missing. If it holds a model package, that is replaced; any other folder that is not empty is left alone.
+
+    Raises
+    ------
+    ModelPackageError
+        If the folder holds something else, cannot be written, or metadata is not JSON.
+    """
+    target = Path(folder)
+    try:
+        if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file())):
+            raise ModelPackageError(f"{target} exists and is not a model package; choose another folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            _write(network, temporary)
+            temporary.chmod(0o755)
+            if target.exists():
+                shutil.rmtree(target)
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ModelPackageError(f"{target} cannot be written: {error}") from error
+
+
+def _write(network: Network, folder: Path) -> None:
+    def arrays(prefix: str, named: dict[str, np.ndarray | None]) -> dict[str, Any]:
+        entries = {}
+        for name, array in named.items():
+            if array is None:
+                continue
+            file = f"{prefix}.{name}.npy"
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            (folder / file).write_bytes(buffer.getvalue())
+            digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+            entries[name] = {"file": file, "dtype": array.dtype.name, "shape": list(array.shape), "sha256": digest}
+        return entries
+
+    layers: list[dict[str, Any]] = []
+    for layer in network.layers:
+        if isinstance(layer, MaxPool2d):
+            layers.append({"type": "maxpool2d", "name": layer.name, "size": layer.size, "stride": layer.stride})
+            continue
+        entry: dict[str, Any] = {"type": "conv2d" if isinstance(layer, Conv2d) else "dense", "name": layer.name}
+        named: dict[str, np.ndarray | None] = {"weight": layer.weight, "bias": layer.bias}
+        if layer.requantisation is not None:
+            named.update(multiplier=layer.requantisation.multiplier, shift=layer.requantisation.shift)
+        if isinstance(layer, Conv2d):
+            entry.update(stride=list(layer.stride), padding=list(layer.padding))
+            named["pad_value"] = layer.pad_value
+        entry["arrays"] = arrays(f"layer.{layer.name}", named)
+        layers.append(entry)
+    spec = network.input
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "name": network.name,
+        "input": {
+            "height": spec.height,
+            "width": spec.width,
+            "channels": spec.channels,
+            "color": spec.color,
+            "mean": list(spec.mean),
+            "std": list(spec.std),
+            "fit": spec.fit,
+            "invert": spec.invert,
+        },
+        "layers": layers,
+        "output": {"arrays": arrays("output", {"scale": network.output.scale, "offset": network.output.offset})},
+        "classes": list(network.classes),
+        "metadata": network.metadata,
+    }
+    if network.golden is not None:
+        manifest["golden"] = {"arrays": arrays("golden", {"images": network.golden.images, "accumulators": network.golden.accumulators})}
+    try:
+        text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise ModelPackageError(f"metadata of {network.name} must be JSON values: {error}") from error
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+# --------------------------------------------------------------------------------------------------- loading
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+class _Reader:
+    """One package being read: knows the folder, and says file and field in every error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest_path = folder / MANIFEST
+
+    def error(self, field: str, problem: str) -> ModelPackageError:
+        return ModelPackageError(f"{self.manifest_path}: {field}: {problem}")
+
+    def manifest(self) -> dict[str, Any]:
+        if not self.folder.is_dir():
+            raise ModelPackageError(f"{self.folder} is not a folder; a model package is a folder with {MANIFEST} and .npy arrays")
+        try:
+            with open(self.manifest_path, "rb") as file:
+                data = file.read(MAX_MANIFEST_BYTES + 1)
+        except OSError as error:
+            raise ModelPackageError(f"{self.manifest_path} cannot be read: {error.strerror}; is this a model package?") from error
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise ModelPackageError(f"{self.manifest_path} is larger than {MAX_MANIFEST_BYTES} bytes")
+        try:
+            manifest = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise ModelPackageError(f"{self.manifest_path} is not JSON: {error}") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise self.error("format", f"must be {FORMAT!r}; this is no model package")
+        version = manifest.get("format_version")
+        if isinstance(version, bool) or version != FORMAT_VERSION:
+            raise self.error("format_version", f"{version!r} cannot be read, only {FORMAT_VERSION}; use the pynq_cnn that wrote it")
+        return manifest
+
+    def get(self, where: str, mapping: Any, key: str, kind: type | tuple[type, ...]) -> Any:
+        field = f"{where}.{key}" if where else key
+        if not isinstance(mapping, dict):
+            raise self.error(where, f"must be an object, not {mapping!r:.80}")
+        if key not in mapping:
+            raise self.error(field, "is missing")
+        value = mapping[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            raise self.error(field, f"has the wrong type: {value!r:.80}")
+        return value
+
+    def only(self, where: str, mapping: dict[str, Any], allowed: set[str]) -> None:
+        unknown = sorted(set(mapping) - allowed)
+        if unknown:
+            raise self.error(f"{where}.{unknown[0]}" if where else unknown[0], f"is unknown; known are {', '.join(sorted(allowed))}")
+
+    def array(self, where: str, entry: Any) -> np.ndarray:
+        file = self.get(where, entry, "file", str)
+        dtype = self.get(where, entry, "dtype", str)
+        shape = self.get(where, entry, "shape", list)
+        digest = self.get(where, entry, "sha256", str)
+        self.only(where, entry, {"file", "dtype", "shape", "sha256"})
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.npy", file):
+            raise self.error(f"{where}.file", f"{file!r} must be the plain name of a .npy file in this folder")
+        path = self.folder / file
+        if path.resolve().parent != self.folder.resolve():
+            raise self.error(f"{where}.file", f"{file!r} leads out of the package")
+        try:
+            if path.stat().st_size > MAX_ARRAY_BYTES:
+                raise ModelPackageError(f"{path} ({where}) is larger than {MAX_ARRAY_BYTES} bytes")
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelPackageError(f"{path} ({where}) cannot be read: {error.strerror}; copy the whole package again") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ModelPackageError(f"{path} ({where}) is not what the manifest's sha256 says: altered or truncated; copy the package again")
+        try:
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+        except Exception as error:  # np.load raises many kinds for bytes that are no array; all mean the same here
+            raise ModelPackageError(f"{path} ({where}) is no plain .npy array: {error}") from error
+        if not isinstance(array, np.ndarray) or array.dtype.name != dtype or not array.dtype.isnative:
+            raise ModelPackageError(f"{path} ({where}) holds {getattr(array, 'dtype', type(array).__name__)}, the manifest says {dtype}")
+        if list(array.shape) != shape:
+            raise ModelPackageError(f"{path} ({where}) has the shape {list(array.shape)}, the manifest says {shape}")
+        return array
+
+    def arrays(self, where: str, mapping: Any, required: set[str], optional: set[str] = frozenset()) -> dict[str, np.ndarray | None]:  # type: ignore[assignment]
+        entries = self.get(where, mapping, "arrays", dict)
+        self.only(f"{where}.arrays", entries, required | optional)
+        named: dict[str, np.ndarray | None] = dict.fromkeys(optional)
+        for name in sorted(required | (optional & set(entries))):
+            named[name] = self.array(f"{where}.arrays.{name}", self.get(f"{where}.arrays", entries, name, dict))
+        return named
+
+    def build(self, field: str, make: Callable[[], Any]) -> Any:
+        """Make a description; what it refuses is reported with this package's name."""
+        try:
+            return make()
+        except ModelPackageError:
+            raise
+        except NetworkError as error:
+            raise self.error(field, str(error)) from error
+
+    def layer(self, where: str, entry: Any) -> Layer:
+        kind = self.get(where, entry, "type", str)
+        name = self.get(where, entry, "name", str)
+        where = f"{where} ({name})"
+        if kind == "maxpool2d":
+            self.only(where, entry, {"type", "name", "size", "stride"})
+            size, stride = self.get(where, entry, "size", int), self.get(where, entry, "stride", int)
+            return self.build(where, lambda: MaxPool2d(name, size, stride))
+        if kind not in ("conv2d", "dense"):
+            raise self.error(f"{where}.type", f"{kind!r} is unknown; known are conv2d, dense, maxpool2d")
+        optional = {"multiplier", "shift"} | ({"pad_value"} if kind == "conv2d" else set())
+        named = self.arrays(where, entry, {"weight", "bias"}, optional)
+        multiplier, shift = named.pop("multiplier"), named.pop("shift")
+        if (multiplier is None) != (shift is None):
+            raise self.error(f"{where}.arrays", "multiplier and shift go together, one is missing")
+        requantisation = None if multiplier is None else self.build(where, lambda: Requantisation(multiplier, shift))
+        if kind == "dense":
+            self.only(where, entry, {"type", "name", "arrays"})
+            return self.build(where, lambda: Dense(name, requantisation=requantisation, **named))
+        self.only(where, entry, {"type", "name", "arrays", "stride", "padding"})
+        stride, padding = self.get(where, entry, "stride", list), self.get(where, entry, "padding", list)
+        return self.build(where, lambda: Conv2d(name, stride=stride, padding=padding, requantisation=requantisation, **named))
+
+    def input(self, entry: dict[str, Any]) -> InputSpec:
+        kinds = {
+            "height": int,
+            "width": int,
+            "channels": int,
+            "color": str,
+            "mean": list,
+            "std": list,
+            "fit": str,
+            "invert": str,
+        }
+        self.only("input", entry, set(kinds))
+        values = {key: self.get("input", entry, key, kind) for key, kind in kinds.items()}
+        return self.build("input", lambda: InputSpec(**values))
+
+    def network(self) -> Network:
+        manifest = self.manifest()
+        self.only("", manifest, {"format", "format_version", "name", "input", "layers", "output", "classes", "golden", "metadata"})
+        name = self.get("", manifest, "name", str)
+        spec = self.input(self.get("", manifest, "input", dict))
+        layers = tuple(self.layer(f"layers[{i}]", entry) for i, entry in enumerate(self.get("", manifest, "layers", list)))
+        scaling = self.arrays("output", self.get("", manifest, "output", dict), {"scale", "offset"})
+        output = self.build("output", lambda: OutputSpec(**scaling))  # type: ignore[arg-type]
+        golden = None
+        if "golden" in manifest:
+            vectors = self.arrays("golden", self.get("", manifest, "golden", dict), {"images", "accumulators"})
+            golden = self.build("golden", lambda: Golden(**vectors))  # type: ignore[arg-type]
+        classes = self.get("", manifest, "classes", list)
+        metadata = self.get("", manifest, "metadata", dict)
+        return self.build("layers", lambda: Network(name, spec, layers, output, tuple(classes), golden, metadata))
+
+
+def load_package(folder: str | os.PathLike[str]) -> Network:
+    """Read and check a model package.
+
+    Parameters
+    ----------
+    folder : path
+        The package's folder.
+
+    Returns
+    -------
+    Network
+        Equal to what `save_package` was given.
+
+    Raises
+    ------
+    ModelPackageError
+        If anything is missing, truncated, altered, of a wrong type or shape, unknown, or does not chain; names file and field.
+    """
+    return _Reader(Path(folder)).network()

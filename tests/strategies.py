@@ -1,0 +1,96 @@
+"""Random networks that keep the arithmetic contract, for property tests. Built from docs/numerics.md, not from the code under test."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+
+
+def random_weights(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """int8 weights: small, over the whole range, only the extremes, or all zero."""
+    if kind == "extreme":
+        return rng.choice(np.array([-127, 127], np.int8), shape)
+    limit = {"zero": 0, "small": 3, "full": 127}[kind]
+    return rng.integers(-limit, limit, shape, dtype=np.int8, endpoint=True)
+
+
+def random_requantisation(rng: np.random.Generator, fan_in: int, outputs: int, kind: str) -> Requantisation:
+    """Constants that saturate, that kill, or that spread the accumulators over the bytes."""
+    if kind == "saturating":
+        return Requantisation(np.full(outputs, 65535, np.uint16), np.full(outputs, 1, np.uint8))
+    if kind == "any":
+        return Requantisation(
+            rng.integers(0, 65535, outputs, dtype=np.uint16, endpoint=True), rng.integers(1, 47, outputs, dtype=np.uint8, endpoint=True)
+        )
+    spread = 127.0 * np.sqrt(fan_in) * rng.uniform(0.3, 3.0, outputs)  # accumulators of this size become about 255
+    shift = np.clip(np.floor(np.log2(65535 / (255 / (spread * 60)))), 1, 47).astype(np.uint8)
+    return Requantisation(np.clip(np.round(255 / (spread * 60) * 2.0**shift), 0, 65535).astype(np.uint16), shift)
+
+
+@st.composite
+def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Network:
+    """A small random network of one to four layers and a dense or convolutional last one."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    weights = st.sampled_from(["small", "full", "extreme", "zero"])
+    requantisations = st.sampled_from(["spread", "spread", "saturating", "any"])
+    color = draw(st.sampled_from(["L", "RGB", "BGR"]))
+    channels = {"L": 1, "RGB": 3, "BGR": 3}[color]
+    shape = (draw(st.integers(1, max_side)), draw(st.integers(1, max_side)), channels)
+    spec = InputSpec(*shape, color, (0.5,) * channels, (0.5,) * channels)
+    layers: list[Conv2d | Dense | MaxPool2d] = []
+
+    def bias(outputs: int) -> np.ndarray:
+        return rng.integers(-(2**20), 2**20, outputs, dtype=np.int32)
+
+    for i in range(draw(st.integers(0, 3))):
+        if layers and draw(st.booleans()) and min(shape[:2]) > 1:
+            size = draw(st.integers(1, min(3, *shape[:2])))
+            layer: Conv2d | Dense | MaxPool2d = MaxPool2d(f"pool{i}", size, draw(st.integers(1, 3)))
+        else:
+            kernel = [draw(st.integers(1, 11)) for _ in range(2)]
+            padding = [draw(st.integers(0, k - 1)) for k in kernel]
+            # Large enough a padding that the kernel fits its padded input.
+            kernel = [min(k, side + 2 * p) for k, p, side in zip(kernel, padding, shape)]
+            padding = [min(p, k - 1) for p, k in zip(padding, kernel)]
+            kernel = [min(k, side + 2 * p) for k, p, side in zip(kernel, padding, shape)]
+            padding = [min(p, k - 1) for p, k in zip(padding, kernel)]
+            if any(k > side + 2 * p for k, p, side in zip(kernel, padding, shape)):
+                kernel, padding = [1, 1], [0, 0]
+            outputs = draw(st.integers(1, max_channels))
+            weight = random_weights(rng, (outputs, *kernel, shape[2]), draw(weights))
+            requantisation = random_requantisation(rng, weight[0].size, outputs, draw(requantisations))
+            pad_value = rng.integers(0, 256, shape[2], dtype=np.uint8) if i == 0 and draw(st.booleans()) else None
+            stride = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+            layer = Conv2d(f"conv{i}", weight, bias(outputs), stride, (padding[0], padding[1]), requantisation, pad_value)
+        layers.append(layer)
+        shape = layer.output_shape(shape)
+
+    if draw(st.booleans()):
+        inputs = shape[0] * shape[1] * shape[2]
+        if draw(st.booleans()):
+            outputs = draw(st.integers(1, max_channels))
+            weight = random_weights(rng, (outputs, inputs), draw(weights))
+            layers.append(Dense("hidden", weight, bias(outputs), random_requantisation(rng, inputs, outputs, draw(requantisations))))
+            inputs = outputs
+        classes = draw(st.integers(1, max_channels))
+        layers.append(Dense("last", random_weights(rng, (classes, inputs), draw(weights)), bias(classes)))
+    else:  # a convolution over all that is left, which gives 1 x 1
+        if max(shape[:2]) > 11:
+            layers.append(MaxPool2d("shrink", max(shape[:2]) // 11 + 1 if min(shape[:2]) > max(shape[:2]) // 11 else 1, max(shape[:2]) // 11 + 1))
+            shape = layers[-1].output_shape(shape)
+        classes = draw(st.integers(1, max_channels))
+        if max(shape[:2]) > 11:
+            layers.append(Dense("last", random_weights(rng, (classes, int(np.prod(shape))), draw(weights)), bias(classes)))
+        else:
+            layers.append(Conv2d("last", random_weights(rng, (classes, *shape), draw(weights)), bias(classes)))
+    scale = rng.uniform(0.01, 1.0, classes).astype(np.float32)
+    return Network("random", spec, tuple(layers), OutputSpec(scale, np.zeros(classes, np.float32)), tuple(map(str, range(classes))))
+
+
+def random_images(network: Network, n: int, seed: int) -> np.ndarray:
+    """uint8 [n, h, w, c]: noise, then one all 0 and one all 255."""
+    images = np.random.default_rng(seed).integers(0, 256, (n, *network.input_shape), dtype=np.uint8)
+    images[0], images[-1] = 0, 255
+    return images

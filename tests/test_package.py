@@ -1,0 +1,222 @@
+"""Model packages: what is saved is loaded; everything that is not whole is refused with the file and the field."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from strategies import networks, random_images
+from test_network import NETWORK
+
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import ModelPackageError
+from pynq_cnn.model import Golden, Network, load_package, save_package
+
+
+def with_golden(network: Network) -> Network:
+    images = random_images(network, 3, 1)
+    return replace(network, golden=Golden(images, ReferenceBackend(network).run(images)), metadata={"accuracy": {"int8_top1": 0.99}})
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(networks())
+def test_round_trip(tmp_path, network):
+    network = with_golden(network)
+    save_package(network, tmp_path / "model")
+    assert load_package(tmp_path / "model") == network
+
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / "model"
+    save_package(with_golden(NETWORK), folder)
+    return folder
+
+
+def edit(folder: Path, change) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def arrays_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.npy"))
+
+
+ARRAYS = [
+    *(f"layer.conv.{name}.npy" for name in ("weight", "bias", "multiplier", "shift")),
+    *(f"layer.fc.{name}.npy" for name in ("weight", "bias")),
+    "output.scale.npy",
+    "output.offset.npy",
+    "golden.images.npy",
+    "golden.accumulators.npy",
+]
+
+
+def test_these_are_all_arrays(package):
+    assert arrays_of(package) == sorted(ARRAYS)
+
+
+def rewrite(folder: Path, file: str, data: bytes, **entry) -> None:
+    """Replace an array with `data` and correct its checksum, so that only the checks behind the checksum can object."""
+    (folder / file).write_bytes(data)
+
+    def change(node):
+        if isinstance(node, dict):
+            if node.get("file") == file:
+                node.update(sha256=hashlib.sha256(data).hexdigest(), **entry)
+            for child in node.values():
+                change(child)
+        elif isinstance(node, list):
+            for child in node:
+                change(child)
+
+    edit(folder, change)
+
+
+def npy(array, **options) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("file", ARRAYS)
+class TestEveryArray:
+    def refused(self, package, file, message="."):
+        with pytest.raises(ModelPackageError, match=message) as caught:
+            load_package(package)
+        assert file in str(caught.value) or file.split(".")[-2] in str(caught.value)
+
+    def test_missing(self, package, file):
+        (package / file).unlink()
+        self.refused(package, file, "cannot be read")
+
+    def test_truncated(self, package, file):
+        data = (package / file).read_bytes()
+        (package / file).write_bytes(data[:-1])
+        self.refused(package, file, "altered or truncated")
+        rewrite(package, file, data[:-1])
+        self.refused(package, file, "no plain .npy array")
+
+    def test_altered(self, package, file):
+        data = bytearray((package / file).read_bytes())
+        data[-1] ^= 1
+        (package / file).write_bytes(bytes(data))
+        self.refused(package, file, "altered")
+
+    def test_pickled(self, package, file):
+        rewrite(package, file, npy(np.array([{"x": 1}], object), allow_pickle=True))
+        self.refused(package, file, "no plain .npy array")
+
+    def test_wrong_dtype(self, package, file):
+        array = np.load(package / file)
+        rewrite(package, file, npy(array.astype(np.int64)))
+        self.refused(package, file, "the manifest says")
+        rewrite(package, file, npy(array.astype(np.int64)), dtype="int64")
+        self.refused(package, file)
+
+    def test_byte_order(self, package, file):
+        array = np.load(package / file)
+        if array.dtype.itemsize == 1:
+            pytest.skip("one byte has no order")
+        rewrite(package, file, npy(array.astype(array.dtype.newbyteorder(">"))))
+        self.refused(package, file, "the manifest says")
+
+    def test_wrong_shape(self, package, file):
+        array = np.load(package / file)
+        rewrite(package, file, npy(array[..., :-1]))
+        self.refused(package, file, "the manifest says")
+        rewrite(package, file, npy(array[..., None]), shape=[*array.shape, 1])
+        self.refused(package, file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(format="other"), "format"),
+        (lambda m: m.update(format_version=2), "format_version: 2 cannot be read, only 1"),
+        (lambda m: m.update(format_version=True), "format_version"),
+        (lambda m: m.update(extra=1), "extra: is unknown"),
+        (lambda m: m.pop("classes"), "classes: is missing"),
+        (lambda m: m.update(layers={}), "layers: has the wrong type"),
+        (lambda m: m.update(layers=["conv"]), r"layers\[0\]: must be an object"),
+        (lambda m: m["layers"].reverse(), "layers"),
+        (lambda m: m["layers"].append(m["layers"][0]), "unique"),
+        (lambda m: m["layers"].pop(1), "fc takes 36 inputs"),
+        (lambda m: m["layers"][0].update(type="lstm"), r"layers\[0\] \(conv\).type: 'lstm' is unknown"),
+        (lambda m: m["layers"][0].update(dilation=2), "dilation: is unknown"),
+        (lambda m: m["layers"][0].update(stride=[1]), "conv.stride"),
+        (lambda m: m["layers"][0]["arrays"].pop("shift"), "go together"),
+        (lambda m: m["layers"][0]["arrays"].pop("bias"), "bias: is missing"),
+        (lambda m: m["layers"][1].update(size="2"), "size: has the wrong type"),
+        (lambda m: m["layers"][1].update(size=99), "window 99 x 99"),
+        (lambda m: m["input"].update(height=2**40), "input.height"),
+        (lambda m: m["input"].update(std=[0]), "input.std"),
+        (lambda m: m["input"].pop("fit"), "input.fit: is missing"),
+        (lambda m: m["input"].update(mean=[float("nan")]), "NaN"),
+        (lambda m: m["classes"].pop(), "classes must be 3"),
+        (lambda m: m["output"]["arrays"]["scale"].update(file="../scale.npy"), "plain name"),
+        (lambda m: m["output"]["arrays"]["scale"].update(file="/etc/passwd"), "plain name"),
+        (lambda m: m["output"]["arrays"]["scale"].update(file=3), "wrong type"),
+        (lambda m: m["output"]["arrays"]["scale"].pop("sha256"), "sha256: is missing"),
+    ],
+)
+def test_manifest_faults(package, change, message):
+    edit(package, change)
+    with pytest.raises(ModelPackageError, match=message) as caught:
+        load_package(package)
+    assert "manifest.json" in str(caught.value)
+
+
+def test_nan_scale(package):
+    rewrite(package, "output.scale.npy", npy(np.array([1, np.nan, 1], np.float32)))
+    with pytest.raises(ModelPackageError, match="output.scale must be finite"):
+        load_package(package)
+
+
+def test_link_out_of_the_package(package, tmp_path):
+    shutil.move(package / "output.scale.npy", tmp_path / "elsewhere.npy")
+    os.symlink(tmp_path / "elsewhere.npy", package / "output.scale.npy")
+    with pytest.raises(ModelPackageError, match="leads out of the package"):
+        load_package(package)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100000, b'{"format": "pynq_cnn.model"}'])
+def test_no_manifest(package, data):
+    (package / "manifest.json").write_bytes(data)
+    with pytest.raises(ModelPackageError, match="manifest.json"):
+        load_package(package)
+
+
+def test_not_a_package(tmp_path):
+    with pytest.raises(ModelPackageError, match="not a folder"):
+        load_package(tmp_path / "missing")
+    with pytest.raises(ModelPackageError, match="manifest.json cannot be read"):
+        load_package(tmp_path)
+
+
+def test_saving_replaces_a_package_and_nothing_else(tmp_path, package):
+    save_package(NETWORK, package)
+    assert load_package(package) == NETWORK
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.txt").write_text("years of work")
+    with pytest.raises(ModelPackageError, match="not a model package"):
+        save_package(NETWORK, other)
+    assert (other / "chapter.txt").read_text() == "years of work"
+
+
+def test_a_failed_save_leaves_the_old_package(package):
+    before = load_package(package)
+    with pytest.raises(ModelPackageError, match="JSON"):
+        save_package(replace(NETWORK, metadata={"x": object()}), package)
+    assert load_package(package) == before
+    assert [path.name for path in package.parent.iterdir()] == ["model"]

@@ -1,0 +1,107 @@
+"""The reference against loops that transcribe docs/numerics.md one number at a time, in Python's unbounded integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import networks, random_images
+from test_network import NETWORK
+
+from pynq_cnn.backends.reference import ReferenceBackend, matmul_exact, requantise
+from pynq_cnn.errors import ArgumentError, BackendError
+from pynq_cnn.model import Conv2d, MaxPool2d, Network, Requantisation
+
+
+def naive_requantise(acc: int, m: int, s: int) -> int:
+    """Section 3. Python's >> is arithmetic on numbers of any size."""
+    return min(max((acc * m + (1 << (s - 1))) >> s, 0), 255)
+
+
+def naive(network: Network, image: np.ndarray) -> list[int]:
+    """Sections 1 to 5, pixel by pixel."""
+    values = image.tolist()
+    for layer in network.layers:
+        if isinstance(layer, MaxPool2d):  # section 4
+            rows = (len(values) - layer.size) // layer.stride + 1
+            columns = (len(values[0]) - layer.size) // layer.stride + 1
+            values = [
+                [
+                    [
+                        max(values[y * layer.stride + i][x * layer.stride + j][c] for i in range(layer.size) for j in range(layer.size))
+                        for c in range(len(values[0][0]))
+                    ]
+                    for x in range(columns)
+                ]
+                for y in range(rows)
+            ]
+            continue
+        weight, stride, pads, pad_value = layer.weight, (1, 1), (0, 0), None
+        if isinstance(layer, Conv2d):
+            stride, pads, pad_value = layer.stride, layer.padding, layer.pad_value
+        else:  # a dense layer is the sum over the flattened input, HWC order
+            values = [[[v for row in values for pixel in row for v in pixel]]]
+            weight = weight[:, None, None, :]
+        taps = weight.tolist()
+        out, kernel_h, kernel_w, channels = weight.shape
+        height, width = len(values), len(values[0])
+        outside = [0] * channels if pad_value is None else pad_value.tolist()
+        result = []
+        for y in range((height + 2 * pads[0] - kernel_h) // stride[0] + 1):
+            result.append([])
+            for x in range((width + 2 * pads[1] - kernel_w) // stride[1] + 1):
+                pixel = []
+                for o in range(out):
+                    acc = int(layer.bias[o])
+                    for i in range(kernel_h):
+                        for j in range(kernel_w):
+                            row, column = y * stride[0] - pads[0] + i, x * stride[1] - pads[1] + j
+                            source = values[row][column] if 0 <= row < height and 0 <= column < width else outside
+                            acc += sum(a * b for a, b in zip(source, taps[o][i][j]))
+                    if layer.requantisation is not None:
+                        acc = naive_requantise(acc, int(layer.requantisation.multiplier[o]), int(layer.requantisation.shift[o]))
+                    pixel.append(acc)
+                result[-1].append(pixel)
+        values = result
+    return values[0][0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(max_side=7, max_channels=5), st.integers(0, 2**16))
+def test_reference_is_the_contract(network, seed):
+    images = random_images(network, 2, seed)
+    assert ReferenceBackend(network).run(images).tolist() == [naive(network, image) for image in images]
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 65535), st.integers(1, 47))
+def test_requantise(acc, m, s):
+    constants = Requantisation(np.array([m], np.uint16), np.array([s], np.uint8))
+    assert requantise(np.array([[acc]], np.int32), constants).tolist() == [[naive_requantise(acc, m, s)]]
+
+
+@pytest.mark.parametrize("inputs", [500, 519, 66000])
+def test_sums_are_exact_beyond_float32(inputs):
+    """255 * 127 * 519 is the first that passes 2^24; an odd bias shows a lost last bit."""
+    x, w = np.full((1, inputs), 255, np.uint8), np.full((1, inputs), 127, np.int8)
+    assert matmul_exact(x, w, np.array([1], np.int32)).item() == 255 * 127 * inputs + 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(networks(max_side=8, max_channels=6), st.integers(1, 7), st.integers(1, 4))
+def test_batches_change_nothing(network, n, batch):
+    images = random_images(network, n, 3)
+    assert np.array_equal(ReferenceBackend(network, batch).run(images), ReferenceBackend(network).run(images))
+    assert ReferenceBackend(network).run(images[:0]).shape == (0, len(network.classes))
+
+
+def test_arguments():
+    for batch in (0, -1, 65536, 1.5, True, "8"):
+        with pytest.raises(ArgumentError, match="batch"):
+            ReferenceBackend(NETWORK, batch)
+    with pytest.raises(ArgumentError, match="network"):
+        ReferenceBackend("lenet")
+    with ReferenceBackend(NETWORK) as backend, pytest.raises(ArgumentError, match="uint8"):
+        backend.run(np.zeros((1, 8, 8, 1)))
+    with pytest.raises(BackendError, match="closed"):
+        backend.run(np.zeros((1, 8, 8, 1), np.uint8))
