@@ -16,9 +16,12 @@ HLS = Path(__file__).parent.parent / "hls_src"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label"]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def small_engine() -> Engine:
-    """An engine with 2 KiB of input, 1 KiB of output, 128 weight tiles and 8 accumulator entries: little networks need many tiles, passes and ring wraps."""
+    """An engine with 2 KiB of input, 1 KiB of output, 128 weight tiles and 8 accumulator entries.
+
+    Little networks already need many tiles, passes and wraps of the rings.
+    """
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
         pytest.skip("no C++ compiler")

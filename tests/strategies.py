@@ -78,7 +78,9 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
         layers.append(Dense("last", random_weights(rng, (classes, inputs), draw(weights)), bias(classes)))
     else:  # a convolution over all that is left, which gives 1 x 1
         if max(shape[:2]) > 11:
-            layers.append(MaxPool2d("shrink", max(shape[:2]) // 11 + 1 if min(shape[:2]) > max(shape[:2]) // 11 else 1, max(shape[:2]) // 11 + 1))
+            layers.append(
+                MaxPool2d("shrink", max(shape[:2]) // 11 + 1 if min(shape[:2]) > max(shape[:2]) // 11 else 1, max(shape[:2]) // 11 + 1)
+            )
             shape = layers[-1].output_shape(shape)
         classes = draw(st.integers(1, max_channels))
         if max(shape[:2]) > 11:

@@ -34,7 +34,10 @@ def test_fields_are_where_the_documentation_says():
         offsets, names = offsets.split(", "), names.split(", ")
         size = int(kind) // 8
         for i, name in enumerate(names):
-            documented[name if name != "reserved" else f"reserved{offsets[0]}"] = (int(offsets[i]) if len(offsets) > 1 else int(offsets[0]), size)
+            documented[name if name != "reserved" else f"reserved{offsets[0]}"] = (
+                int(offsets[i]) if len(offsets) > 1 else int(offsets[0]),
+                size,
+            )
     record = {name: (CONV.fields[name][1], CONV.fields[name][0].itemsize) for name in CONV.names}
     record["reserved30"], record["reserved60"] = record.pop("reserved0"), record.pop("reserved1")
     assert documented == record
@@ -61,7 +64,9 @@ def test_weight_tiles(out, kernel_h, kernel_w, channels, seed):
 
 def test_parameters_and_pad_vectors():
     constants = Requantisation(np.array([65535, 1], np.uint16), np.array([47, 1], np.uint8))
-    conv = Conv2d("c", np.ones((2, 3, 3, 3), np.int8), np.array([-1, 5], np.int32), (1, 1), (1, 1), constants, np.array([1, 2, 3], np.uint8))
+    conv = Conv2d(
+        "c", np.ones((2, 3, 3, 3), np.int8), np.array([-1, 5], np.int32), (1, 1), (1, 1), constants, np.array([1, 2, 3], np.uint8)
+    )
     words = pack_parameters(conv, HARDWARE)
     assert len(words) == 16
     assert words[0] == 0xFFFFFFFF | 0xFFFF << 32 | 47 << 48
@@ -125,8 +130,14 @@ def rq(n):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (lambda: network_of(Conv2d("big", np.ones((1, 12, 12, 1), np.int8), np.zeros(1, np.int32)), height=12, width=12), "big: the kernel .* 11 x 11"),
-        (lambda: network_of(Dense("wide", np.zeros((1, 128 * 129), np.int8), np.zeros(1, np.int32)), height=128, width=129), "wide.* 1032 weight tiles"),
+        (
+            lambda: network_of(Conv2d("big", np.ones((1, 12, 12, 1), np.int8), np.zeros(1, np.int32)), height=12, width=12),
+            "big: the kernel .* 11 x 11",
+        ),
+        (
+            lambda: network_of(Dense("wide", np.zeros((1, 128 * 129), np.int8), np.zeros(1, np.int32)), height=128, width=129),
+            "wide.* 1032 weight tiles",
+        ),
         (
             lambda: network_of(
                 Conv2d("rows", np.ones((1, 11, 1, 1), np.int8), np.zeros(1, np.int32), (1, 255), (0, 0), rq(1)),

@@ -52,11 +52,17 @@ def test_row_tiles_and_weight_passes_on_the_real_sizes():
     """A layer whose input, output and weights all exceed the chip: 96 x 96 x 16 in, 88 x 88 x 160 out, 11 x 11 taps."""
     rng = np.random.default_rng(5)
     first = Conv2d("first", rng.integers(-127, 128, (16, 3, 3, 3)).astype(np.int8), np.zeros(16, np.int32), (1, 1), (1, 1), spread(16, 27))
-    large = Conv2d("large", rng.integers(-127, 128, (160, 11, 11, 16)).astype(np.int8), np.zeros(160, np.int32), (1, 1), (1, 1), spread(160, 1936))
-    reduce = Conv2d("reduce", rng.integers(-127, 128, (8, 1, 1, 160)).astype(np.int8), np.zeros(8, np.int32), (8, 8), (0, 0), spread(8, 160))
+    large = Conv2d(
+        "large", rng.integers(-127, 128, (160, 11, 11, 16)).astype(np.int8), np.zeros(160, np.int32), (1, 1), (1, 1), spread(160, 1936)
+    )
+    reduce = Conv2d(
+        "reduce", rng.integers(-127, 128, (8, 1, 1, 160)).astype(np.int8), np.zeros(8, np.int32), (8, 8), (0, 0), spread(8, 160)
+    )
     last = Dense("last", rng.integers(-127, 128, (10, 8 * 121)).astype(np.int8), np.zeros(10, np.int32))
     output = OutputSpec(np.ones(10, np.float32), np.zeros(10, np.float32))
-    network = Network("large", InputSpec(96, 96, 3, "RGB", (0.5,) * 3, (0.5,) * 3), (first, large, reduce, last), output, tuple("0123456789"))
+    network = Network(
+        "large", InputSpec(96, 96, 3, "RGB", (0.5,) * 3, (0.5,) * 3), (first, large, reduce, last), output, tuple("0123456789")
+    )
     backend = KernelBackend(network, 2)
     records = backend.program.constants[:32].view(CONV)
     assert records["tile_rows"][1] < records["out_h"][1] and records["groups_per_pass"][1] * 16 < 160
@@ -128,7 +134,7 @@ def test_a_memory_that_ends_early_is_status_4():
 
 
 def test_cycles_follow_from_the_loops():
-    """conv: 6 x 6 outputs pooled 2 x 2, 3 kernel rows of 1 chunk: 3*3*4*3 iterations an image; fc: 3 chunks of 36 inputs. Plus the fills."""
+    """conv: 6 x 6 outputs pooled 2 x 2, 3 kernel rows of 1 chunk: 3*3*4*3 iterations an image; fc: 3 chunks. Plus the fills."""
     backend = KernelBackend(NETWORK, 4)
     backend.run(np.zeros((4, 8, 8, 1), np.uint8))
     compute = backend.last_cycles[:, PHASES.index("compute")]

@@ -37,7 +37,10 @@ def test_shapes_and_macs():
         ({"layers": (CONV, POOL, replace(FC, requantisation=None), FC)}, "unique"),
         ({"layers": (replace(CONV, requantisation=None), POOL, FC)}, "conv has no multiplier"),
         ({"layers": (replace(CONV, requantisation=None),)}, "1 x 1 image"),
-        ({"layers": (CONV, replace(CONV, name="d", weight=np.ones((4, 3, 3, 4), np.int8), pad_value=np.zeros(4, np.uint8)), FC)}, "d.pad_value"),
+        (
+            {"layers": (CONV, replace(CONV, name="d", weight=np.ones((4, 3, 3, 4), np.int8), pad_value=np.zeros(4, np.uint8)), FC)},
+            "d.pad_value",
+        ),
         ({"layers": (CONV, MaxPool2d("p", 7, 1), FC)}, "window 7 x 7 is larger"),
         ({"classes": ("a", "b")}, "classes must be 3"),
         ({"classes": (1, 2, 3)}, "classes must be 3"),

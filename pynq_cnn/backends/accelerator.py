@@ -21,8 +21,9 @@ from pynq_cnn.errors import BackendError, DeviceError
 ENGINE_TYPE = EngineDriver.bindto[0].rpartition(":")[0]
 PORT_BITS = 64
 
-# The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL). Bit 0 makes the port 32 bits
-# wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on UltraScale+ only. Linux's own zynq-afi driver writes the same bits.
+# The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL). Bit 0 makes the port
+# 32 bits wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on UltraScale+ only. Linux's own zynq-afi driver
+# writes the same bits.
 AFI_BASE, AFI_BYTES, AFI_CONTROLS, AFI_32_BITS = 0xF800_8000, 0x1000, (0x00, 0x14), 1
 
 NO_DEVICE = (
@@ -31,8 +32,9 @@ NO_DEVICE = (
     "(pynq_cnn.virtual_board), or backend='kernel'"
 )
 
-_registry: dict[str, Accelerator] = {}
+_registry: dict[str, Accelerator] = {}  # by the device's tag
 _registry_lock = threading.Lock()
+_abandoned: list[PynqBuffer] = []  # never freed: an engine that cannot be stopped may write to them
 
 
 def default_device() -> pynq.Device:
@@ -132,7 +134,7 @@ class Accelerator:
     def run(self, program: Program, buffer: PynqBuffer, images: int, timeout: float) -> None:
         """Run a Program that is flushed to `buffer`. After an error the next call loads the bitstream again."""
         if os.getpid() != self._process:
-            raise DeviceError(f"process {self._process} owns the accelerator, and this is its child {os.getpid()}; use it in one process only")
+            raise DeviceError(f"process {self._process} owns the accelerator, and this is its child {os.getpid()}; use it in one of them")
         if not self._ready or not self._overlay.is_loaded():  # not loaded: somebody else in this process has loaded another overlay
             self.load()
         check_hardware(self.identity.hardware, program)
@@ -148,7 +150,7 @@ class Accelerator:
                     self._reset()
                 except DeviceError as error:
                     _abandoned.append(buffer)
-                    warnings.warn(f"{buffer.nbytes} bytes of contiguous memory stay taken, as the engine may still write there: {error}", stacklevel=2)
+                    warnings.warn(f"{buffer.nbytes} bytes stay taken, as the engine may still write there: {error}", stacklevel=2)
                     return
             buffer.freebuffer()
 
@@ -163,8 +165,9 @@ class Accelerator:
             return call()
         except Exception as error:
             denied = isinstance(error, PermissionError) or "root" in str(error).lower()
-            remedy = "be root, as Jupyter is (sudo -i)" if denied else "check that the .bit is whole and for this board, or restart the board"
-            raise DeviceError(f"cannot {action} {self.bitfile.name} on {self.device.tag}: {type(error).__name__}: {error}; {remedy}") from error
+            remedy = "be root, as Jupyter is (sudo -i)" if denied else "check that the .bit is whole and for this board, or restart it"
+            what = f"{self.bitfile.name} on {self.device.tag}"
+            raise DeviceError(f"cannot {action} {what}: {type(error).__name__}: {error}; {remedy}") from error
 
     def _find_engine(self) -> str:
         names = [name for name, details in self._overlay.ip_dict.items() if (details.get("type") or "").startswith(f"{ENGINE_TYPE}:")]
@@ -187,7 +190,9 @@ class Accelerator:
         narrow = {name: bits for name, bits in widths.items() if bits != PORT_BITS}
         if narrow or not used:
             have = ", ".join(f"{name} of {bits} bits" for name, bits in narrow.items()) or "no S_AXI_HP port"
-            raise DeviceError(f"{self.bitfile.stem}.hwh has {have}, but the engine needs its memory ports {PORT_BITS} bits wide; rebuild the bitstream")
+            raise DeviceError(
+                f"{self.bitfile.stem}.hwh has {have}, but the engine's memory ports are {PORT_BITS} bits wide; rebuild the bitstream"
+            )
         return used
 
     def _set_clock(self) -> None:
@@ -204,10 +209,7 @@ class Accelerator:
                     mmio.write(control, value & ~AFI_32_BITS)
 
 
-_abandoned: list[PynqBuffer] = []
-
-
 def check_hardware(hardware: Hardware, program: Program) -> None:
     """`DeviceError` if `program` was not compiled for `hardware`."""
     if hardware != program.hardware:
-        raise DeviceError(f"the engine is {hardware}, but the Program was compiled for {program.hardware}; make a new backend for this bitstream")
+        raise DeviceError(f"the engine is {hardware}, but the Program was compiled for {program.hardware}; make a new backend for it")

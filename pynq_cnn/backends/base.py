@@ -67,13 +67,9 @@ class Backend(ABC):
         with self._lock:
             if self._closed:
                 raise BackendError(f"this {self.name} backend is closed; make a new one")
-            self._start()
             for start in range(0, len(images), self.batch):
                 out[start : start + self.batch] = self._run(images[start : start + self.batch])
         return out
-
-    def _start(self) -> None:
-        """Called once before the batches of a `run`."""
 
     @abstractmethod
     def _run(self, images: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def find_bitfile(bitfile: str | os.PathLike[str] | None = None) -> Path:
         If it or its `.hwh` is missing.
     """
     path = overlay_folder() / "pynq_cnn.bit" if bitfile is None else Path(bitfile)
-    remedy = "build it with `make -C hls_src bitstream` (docs/building-the-overlay.md), pass bitfile=, or run without the board: backend='kernel'"
+    remedy = "build it (make -C hls_src bitstream; docs/building-the-overlay.md), pass bitfile=, or do without the board: backend='kernel'"
     if not path.is_file():
         raise BackendError(f"there is no bitstream {path}; {remedy}")
     hwh = path.with_suffix(".hwh")

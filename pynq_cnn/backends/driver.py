@@ -14,8 +14,9 @@ from pynq_cnn.errors import DeviceError
 AP_START, AP_DONE, AP_IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL, fixed by the ap_ctrl_hs protocol
 
 POINTERS = ("weights", "fm_in", "fm_out")
+SCALARS = ("mem_words", "program", "instructions", "images")
 OUTPUTS = ("status", "failed_at", "magic", "isa_version", "geometry", "buffers", "build")
-REGISTERS = ("CTRL", *(f"{name}_{half}" for name in POINTERS for half in (1, 2)), "mem_words", "program", "instructions", "images", *OUTPUTS)
+REGISTERS = ("CTRL", *(f"{name}_{half}" for name in POINTERS for half in (1, 2)), *SCALARS, *OUTPUTS)
 
 # docs/instruction-set.md, section 5.
 STATUS = {
@@ -63,7 +64,7 @@ class EngineDriver(pynq.DefaultIP):
         registers = description.get("registers", {})
         missing = [name for name in REGISTERS if name not in registers]
         if missing:
-            raise DeviceError(f"the .hwh gives the engine no register {', '.join(missing)}; take the .hwh that was built with the bitstream")
+            raise DeviceError(f"the .hwh gives the engine no register {', '.join(missing)}; take the one that was built with the .bit")
         self._offsets = {name: registers[name]["address_offset"] for name in REGISTERS}
 
     def identify(self, timeout: float) -> Identity:
@@ -79,11 +80,12 @@ class EngineDriver(pynq.DefaultIP):
         DeviceError
             If it does not answer, or is not an engine that this package can drive.
         """
-        values = self._run({name: 0 for name in (*POINTERS, "mem_words", "program", "instructions", "images")}, timeout)
+        values = self._run(dict.fromkeys((*POINTERS, *SCALARS), 0), timeout)
         if values["magic"] != MAGIC:
             raise DeviceError(
-                f"what answers in the programmable logic is not the engine: its magic register says {values['magic']:#010x}, not {MAGIC:#010x}. "
-                "The .bit and the .hwh are of different designs, or another design was loaded meanwhile; put the two of one build side by side"
+                f"what answers in the programmable logic is not the engine: its magic register says {values['magic']:#010x}, not "
+                f"{MAGIC:#010x}. The .bit and the .hwh are of different designs, or another process has loaded one meanwhile; put the two files of "
+                "one build side by side"
             )
         if values["isa_version"] != ISA_VERSION:
             raise DeviceError(
@@ -111,16 +113,15 @@ class EngineDriver(pynq.DefaultIP):
         DeviceError
             After a timeout or bus error, or if the engine stops with a status; the message has the registers.
         """
-        inputs = {name: address for name in POINTERS}
-        sizes = {"mem_words": program.memory_words, "program": program.program, "instructions": program.instructions, "images": images}
-        values = self._run({**inputs, **sizes}, timeout)
+        scalars = (program.memory_words, program.program, program.instructions, images)
+        values = self._run({**dict.fromkeys(POINTERS, address), **dict(zip(SCALARS, scalars))}, timeout)
         if values["status"]:
             reason = STATUS.get(values["status"], "unknown status")
             failed_at = values["failed_at"]
             where = program.instruction_names[failed_at] if failed_at < program.instructions else "an instruction that is not there"
             raise DeviceError(
-                f"the engine stopped with status {values['status']} ({reason}) at instruction {failed_at}, {where} ({_show(values)}). The Program in "
-                "contiguous memory is damaged, as by another buffer's user or a run after close(); the next call writes it anew"
+                f"the engine stopped with status {values['status']} ({reason}) at instruction {failed_at}, {where} ({_show(values)}). "
+                "The Program in contiguous memory is damaged, as by somebody else's buffer there; the next call writes it anew"
             )
 
     def idle(self) -> bool:
@@ -134,7 +135,7 @@ class EngineDriver(pynq.DefaultIP):
         """Start the engine, wait for it, give its output registers."""
         try:
             if not self._get("CTRL") & AP_IDLE:  # also takes the "done" of whoever did not wait for it
-                raise DeviceError(f"the engine is still busy with a run that nobody waited for ({self._report()}); the next call reloads the bitstream")
+                raise DeviceError(f"the engine is still busy with an earlier run ({self._report()}); the next call reloads the bitstream")
             for name, value in inputs.items():
                 if name in POINTERS:
                     self._set(f"{name}_1", value & 0xFFFFFFFF)
@@ -146,8 +147,8 @@ class EngineDriver(pynq.DefaultIP):
             return {name: self._get(name) for name in OUTPUTS}
         except OSError as error:
             raise DeviceError(
-                f"bus error while talking to the engine: {error} ({self._report()}). Something at its addresses does not answer: another design in the "
-                "programmable logic, its clock off, or memory freed under it; the next call reloads the bitstream"
+                f"bus error while talking to the engine: {error} ({self._report()}). Likely causes: another design in the programmable "
+                "logic, its clock off, or memory freed under it. The next call reloads the bitstream"
             ) from error
 
     def _wait(self, timeout: float) -> None:
@@ -157,8 +158,9 @@ class EngineDriver(pynq.DefaultIP):
         while not self._get("CTRL") & (AP_DONE | AP_IDLE):
             if time.monotonic() > deadline:
                 raise DeviceError(
-                    f"the engine did not finish within {timeout:g} s ({self._report()}). Likely causes: a bitstream of another design, a memory port that "
-                    "is off or of another width, or a network that takes longer: then pass a longer timeout=. The next call reloads the bitstream"
+                    f"the engine did not finish within {timeout:g} s ({self._report()}). Likely causes: a bitstream of another design, a "
+                    "memory port that is off or of another width, or a network that takes longer: then pass a longer timeout=. The next "
+                    "call reloads the bitstream"
                 )
             time.sleep(pause)
             pause = min(pause + 20e-6, 1e-3)  # short runs are seen at once, long ones leave the processor to others

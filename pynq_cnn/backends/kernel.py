@@ -49,8 +49,10 @@ class KernelBackend(Backend):
         self._memory[: len(self.program.constants)] = self.program.constants
         self.last_cycles = np.zeros((self.program.instructions, len(PHASES)), np.uint64)
 
-    def _start(self) -> None:
-        self.last_cycles = np.zeros_like(self.last_cycles)
+    def run(self, images: np.ndarray) -> np.ndarray:
+        with self._lock:
+            self.last_cycles = np.zeros_like(self.last_cycles)
+            return super().run(images)
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         program, address = self.program, self._memory.ctypes.data
@@ -65,6 +67,8 @@ class KernelBackend(Backend):
             images=len(images),
         )
         if done.status:
-            raise BackendError(f"the kernel stopped with status {done.status} at {program.instruction_names[done.failed_at]}: a bug in the compiler")
+            raise BackendError(
+                f"the kernel stopped with status {done.status} at {program.instruction_names[done.failed_at]}: a bug in the compiler"
+            )
         self.last_cycles += done.cycles
         return program.read_accumulators(self._memory, len(images))

@@ -13,6 +13,7 @@ import numpy as np
 
 from pynq_cnn.errors import BackendError
 
+REGISTERS = ("status", "failed_at", "magic", "isa_version", "geometry", "buffers", "build")  # the outputs, in the top function's order
 PHASES = ("setup", "load_weights", "load_input", "compute", "store")
 
 
@@ -60,20 +61,23 @@ class Engine:
         self._run.restype = None
         self._run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_uint32] * 4 + [ctypes.c_void_p] * 2
 
-    def run(self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int) -> EngineRun:
+    def run(
+        self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int
+    ) -> EngineRun:
         """Run `instructions` instructions over `images` images.
 
         Parameters
         ----------
         weights, fm_in, fm_out : int
-            Host addresses, 8-byte aligned, of `mem_words` 64-bit words: what the engine's three ports see. The caller keeps the memory alive.
+            Host addresses, 8-byte aligned, of `mem_words` 64-bit words: what the engine's three ports see.
+            The caller keeps the memory alive.
         mem_words, program, instructions, images : int
             The registers of these names.
         """
         registers = np.zeros(7, np.uint32)
         cycles = np.zeros((instructions, len(PHASES)), np.uint64)
         self._run(weights, fm_in, fm_out, mem_words, program, instructions, images, registers.ctypes.data, cycles.ctypes.data)
-        return EngineRun(*registers.tolist(), cycles=cycles)
+        return EngineRun(**dict(zip(REGISTERS, registers.tolist())), cycles=cycles)
 
 
 @lru_cache(maxsize=1)

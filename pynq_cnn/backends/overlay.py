@@ -33,8 +33,8 @@ class Throughput:
     images : int
         How many were run.
     seconds : dict
-        Seconds in each of `STEPS`: writing images to the buffer, bringing them to memory, the engine with its start and wait, bringing results to the
-        processor, copying them out.
+        Seconds in each of `STEPS`: writing images to the buffer, bringing them to memory, the engine with its start and wait, bringing
+        results to the processor, copying them out.
 
     Examples
     --------
@@ -54,8 +54,8 @@ class Throughput:
 class OverlayBackend(Backend):
     """Runs a network's Program on a PYNQ-Z2, or on a virtual one.
 
-    Backends in one process share the device as long as they use the same bitstream, and take turns, batch by batch. Another process has to wait until
-    all of them are closed.
+    Backends in one process share the device as long as they use the same bitstream, and take turns, batch by batch. Another process has to
+    wait until all of them are closed.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class OverlayBackend(Backend):
     ArgumentError
         If an argument is unusable.
     BackendError
-        If pynq, a device or the bitstream is missing.
+        If the bitstream, pynq or a device is missing.
     DeviceError
         If the device is there but cannot be used.
     CompileError
@@ -197,6 +197,7 @@ class OverlayBackend(Backend):
 
 
 def _open(bitfile: str | os.PathLike[str] | None, device: Any, timeout: float) -> Accelerator:
+    path = find_bitfile(bitfile)  # first: without a bitstream there is no need for pynq
     try:
         import pynq
 
@@ -207,7 +208,7 @@ def _open(bitfile: str | os.PathLike[str] | None, device: Any, timeout: float) -
         device = accelerator.default_device()
     elif not isinstance(device, pynq.Device):
         raise ArgumentError(f"device must be a pynq.Device, not {device!r:.100}")
-    return accelerator.Accelerator.open(find_bitfile(bitfile), device, timeout)
+    return accelerator.Accelerator.open(path, device, timeout)
 
 
 def _check_sizes(hardware: Hardware) -> None:
@@ -215,6 +216,6 @@ def _check_sizes(hardware: Hardware) -> None:
     wanted = Hardware()
     if (hardware.pe, hardware.simd) != (wanted.pe, wanted.simd) or not hardware.parameter_groups:
         raise DeviceError(
-            f"the engine says it has {hardware.pe} x {hardware.simd} multipliers and {hardware.parameter_groups} parameter groups, but this pynq_cnn "
-            f"compiles for {wanted.pe} x {wanted.simd}; install the pynq_cnn that the bitstream was built with, or rebuild the bitstream"
+            f"the engine says it has {hardware.pe} x {hardware.simd} multipliers and {hardware.parameter_groups} parameter groups, but "
+            f"this pynq_cnn compiles for {wanted.pe} x {wanted.simd}; install the one that the bitstream was built with, or rebuild the bitstream"
         )

@@ -35,7 +35,12 @@ class ProcessLock:
     def acquire(self) -> None:
         """Take the lock; `DeviceError`, naming the owner, if another process has it."""
         while self._file is None:
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise DeviceError(
+                    f"the accelerator's lock file cannot be opened ({error}); be root, or remove it if nobody uses the board"
+                ) from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

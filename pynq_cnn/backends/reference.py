@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pynq_cnn.backends.base import Backend
-from pynq_cnn.model import Conv2d, Dense, Layer, MaxPool2d, Network, Requantisation
+from pynq_cnn.model import Conv2d, Dense, Layer, MaxPool2d, Requantisation
 
 
 def matmul_exact(inputs: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -93,7 +93,9 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
         if conv.pad_value is not None and any(conv.padding) and conv.pad_value.any():
             if tiling.chunks > MAX_PAD_VECTORS:
                 most = MAX_PAD_VECTORS * hardware.simd
-                raise CompileError(f"{stage.name}: pad_value needs kernel_w * channels of at most {most}, not {conv.kernel[1] * stage.in_shape[2]}")
+                raise CompileError(
+                    f"{stage.name}: pad_value needs kernel_w * channels of at most {most}, not {conv.kernel[1] * stage.in_shape[2]}"
+                )
             flags |= FLAG_PAD_VECTOR
             constants["pad_addr"] = place(pack_pad(conv.pad_value, conv.kernel[1], hardware))
         fields.append({"flags": flags, **constants})

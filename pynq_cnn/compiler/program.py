@@ -52,7 +52,9 @@ class Program:
     def _batch(self, memory: np.ndarray, n: int, address: int, stride: int) -> np.ndarray:
         """The bytes of `n` images' activations, uint8 [n, stride * 8], as a view of `memory`."""
         if memory.dtype != np.uint64 or memory.shape != (self.memory_words,) or not memory.flags.c_contiguous:
-            raise ArgumentError(f"the memory must be a contiguous uint64 array of {self.memory_words} words, not {memory.dtype} {memory.shape}")
+            raise ArgumentError(
+                f"the memory must be a contiguous uint64 array of {self.memory_words} words, not {memory.dtype} {memory.shape}"
+            )
         if not 1 <= n <= self.capacity:
             raise ArgumentError(f"this Program takes 1 to {self.capacity} images, not {n}; compile it for a larger batch")
         return np.asarray(memory)[address : address + n * stride].view(np.uint8).reshape(n, stride * 8)

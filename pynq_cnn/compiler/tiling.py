@@ -56,8 +56,8 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
     taps = kernel_h * chunks
     if taps > hardware.weight_tiles:
         raise CompileError(
-            f"{stage.name}: a window of {kernel_h} x {kernel_w} x {in_c} needs {taps} weight tiles, the engine holds {hardware.weight_tiles}; "
-            f"use at most about {hardware.weight_tiles * hardware.simd} inputs per output"
+            f"{stage.name}: a window of {kernel_h} x {kernel_w} x {in_c} needs {taps} weight tiles, "
+            f"the engine holds {hardware.weight_tiles}; use at most about {hardware.weight_tiles * hardware.simd} inputs per output"
         )
     groups_per_pass = min(groups, hardware.weight_tiles // taps, hardware.parameter_groups)
 

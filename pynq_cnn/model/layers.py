@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -48,9 +48,8 @@ class Description:
         if 0 in array.shape:
             raise NetworkError(f"{where} is empty: {array.shape}")
         if datatype is not None and not datatype.allowed(array):
-            raise NetworkError(
-                f"{where} must be {datatype.name}, not {array.dtype} in [{array.min()!r}, {array.max()!r}]; quantise it again with host_train"
-            )
+            span = f" from {array.min()} to {array.max()}" if array.dtype.kind in "iufb" else ""
+            raise NetworkError(f"{where} must be {datatype.name}, not {array.dtype}{span}; quantise it again with host_train")
         frozen = np.ascontiguousarray(array).copy()
         frozen.flags.writeable = False
         object.__setattr__(self, field, frozen)
@@ -249,7 +248,9 @@ class Dense(Description):
     def output_shape(self, shape: Shape) -> Shape:
         """(1, 1, out); `NetworkError` if the flattened input does not have `in` values."""
         if shape[0] * shape[1] * shape[2] != self.weight.shape[1]:
-            raise NetworkError(f"{self.name} takes {self.weight.shape[1]} inputs, but its input {shape} has {shape[0] * shape[1] * shape[2]}")
+            raise NetworkError(
+                f"{self.name} takes {self.weight.shape[1]} inputs, but its input {shape} has {shape[0] * shape[1] * shape[2]}"
+            )
         return 1, 1, len(self.weight)
 
     def macs(self, shape: Shape) -> int:
@@ -296,4 +297,4 @@ class MaxPool2d(Description):
         return 0
 
 
-Layer = Union[Conv2d, Dense, MaxPool2d]
+Layer = Conv2d | Dense | MaxPool2d

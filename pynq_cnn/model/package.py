@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,9 @@ class _Reader:
         except OSError as error:
             raise ModelPackageError(f"{path} ({where}) cannot be read: {error.strerror}; copy the whole package again") from error
         if hashlib.sha256(data).hexdigest() != digest:
-            raise ModelPackageError(f"{path} ({where}) is not what the manifest's sha256 says: altered or truncated; copy the package again")
+            raise ModelPackageError(
+                f"{path} ({where}) is not what the manifest's sha256 says: altered or truncated; copy the package again"
+            )
         try:
             array = np.load(io.BytesIO(data), allow_pickle=False)
         except Exception as error:  # np.load raises many kinds for bytes that are no array; all mean the same here
@@ -206,10 +208,11 @@ class _Reader:
             raise ModelPackageError(f"{path} ({where}) has the shape {list(array.shape)}, the manifest says {shape}")
         return array
 
-    def arrays(self, where: str, mapping: Any, required: set[str], optional: set[str] = frozenset()) -> dict[str, np.ndarray | None]:  # type: ignore[assignment]
+    def arrays(self, where: str, mapping: Any, required: set[str], optional: Set[str] = frozenset()) -> dict[str, Any]:
+        """The arrays of an entry by name; optional ones that are not there are None."""
         entries = self.get(where, mapping, "arrays", dict)
         self.only(f"{where}.arrays", entries, required | optional)
-        named: dict[str, np.ndarray | None] = dict.fromkeys(optional)
+        named: dict[str, Any] = dict.fromkeys(optional)
         for name in sorted(required | (optional & set(entries))):
             named[name] = self.array(f"{where}.arrays.{name}", self.get(f"{where}.arrays", entries, name, dict))
         return named
@@ -268,11 +271,11 @@ class _Reader:
         spec = self.input(self.get("", manifest, "input", dict))
         layers = tuple(self.layer(f"layers[{i}]", entry) for i, entry in enumerate(self.get("", manifest, "layers", list)))
         scaling = self.arrays("output", self.get("", manifest, "output", dict), {"scale", "offset"})
-        output = self.build("output", lambda: OutputSpec(**scaling))  # type: ignore[arg-type]
+        output = self.build("output", lambda: OutputSpec(**scaling))
         golden = None
         if "golden" in manifest:
             vectors = self.arrays("golden", self.get("", manifest, "golden", dict), {"images", "accumulators"})
-            golden = self.build("golden", lambda: Golden(**vectors))  # type: ignore[arg-type]
+            golden = self.build("golden", lambda: Golden(**vectors))
         classes = self.get("", manifest, "classes", list)
         metadata = self.get("", manifest, "metadata", dict)
         return self.build("layers", lambda: Network(name, spec, layers, output, tuple(classes), golden, metadata))
