@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation, Threshold
 
 
 def random_weights(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
@@ -39,7 +39,7 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
     channels = {"L": 1, "RGB": 3, "BGR": 3}[color]
     shape = (draw(st.integers(1, max_side)), draw(st.integers(1, max_side)), channels)
     spec = InputSpec(*shape, color, (0.5,) * channels, (0.5,) * channels)
-    layers: list[Conv2d | Dense | MaxPool2d] = []
+    layers: list = []
 
     def bias(outputs: int) -> np.ndarray:
         return rng.integers(-(2**20), 2**20, outputs, dtype=np.int32)
@@ -47,7 +47,12 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
     for i in range(draw(st.integers(0, 3))):
         if layers and draw(st.booleans()) and min(shape[:2]) > 1:
             size = draw(st.integers(1, min(3, *shape[:2])))
-            layer: Conv2d | Dense | MaxPool2d = MaxPool2d(f"pool{i}", size, draw(st.integers(1, 3)))
+            layer = MaxPool2d(f"pool{i}", size, draw(st.integers(1, 3)))
+        elif layers and draw(st.integers(0, 4)) == 0 and max(shape[:2]) <= 11:
+            size, stride = (tuple(draw(st.integers(1, side)) for side in shape[:2]) for _ in range(2))
+            area = size[0] * size[1]
+            one = Requantisation(np.array([65535 // area], np.uint16), np.array([16], np.uint8))
+            layer = AvgPool2d(f"avg{i}", size, stride, draw(st.sampled_from([one, random_requantisation(rng, area, shape[2], "any")])))
         else:
             kernel = [draw(st.integers(1, 11)) for _ in range(2)]
             padding = [draw(st.integers(0, k - 1)) for k in kernel]
@@ -89,6 +94,35 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
             layers.append(Conv2d("last", random_weights(rng, (classes, *shape), draw(weights)), bias(classes)))
     scale = rng.uniform(0.01, 1.0, classes).astype(np.float32)
     return Network("random", spec, tuple(layers), OutputSpec(scale, np.zeros(classes, np.float32)), tuple(map(str, range(classes))))
+
+
+@st.composite
+def binary_networks(draw: st.DrawFn, max_side: int = 12, max_channels: int = 70) -> Network:
+    """A small random network of bits: bytes to bits, binary layers and pools, and a last binary layer over all that is left."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = (draw(st.integers(1, max_side)), draw(st.integers(1, max_side)), 1)
+    spec = InputSpec(*shape, "L", (0.5,), (0.5,))
+    outputs = draw(st.integers(1, max_channels))
+    weight = random_weights(rng, (outputs, 1, 1, 1), "full")
+    threshold = Threshold(rng.integers(-5000, 5000, outputs, dtype=np.int32))
+    layers: list = [Conv2d("first", weight, rng.integers(-5000, 5000, outputs, dtype=np.int32), threshold=threshold)]
+    shape = layers[-1].output_shape(shape)
+    for i in range(draw(st.integers(0, 3))):
+        if draw(st.booleans()) and min(shape[:2]) > 1:
+            layers.append(MaxPool2d(f"pool{i}", draw(st.integers(1, 2)), draw(st.integers(1, 2))))
+        else:
+            kernel = [draw(st.integers(1, min(5, side))) for side in shape[:2]]
+            padding = tuple(draw(st.integers(0, k - 1)) for k in kernel)
+            outputs, stride = draw(st.integers(1, max_channels)), (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+            taps = kernel[0] * kernel[1] * shape[2]
+            threshold = Threshold(rng.integers(-taps, taps, outputs, dtype=np.int32, endpoint=True))
+            signs = rng.integers(-1, 1, (outputs, *kernel, shape[2]))
+            layers.append(BinaryConv2d.from_signs(f"binary{i}", signs, stride=stride, padding=padding, threshold=threshold))
+        shape = layers[-1].output_shape(shape)
+    classes = draw(st.integers(1, 10))
+    layers.append(BinaryConv2d.from_signs("last", rng.integers(-1, 1, (classes, *shape))))
+    output = OutputSpec(np.ones(classes, np.float32), np.zeros(classes, np.float32))
+    return Network("bits", spec, tuple(layers), output, tuple(map(str, range(classes))))
 
 
 def random_images(network: Network, n: int, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import networks, random_images
+from strategies import binary_networks, networks, random_images
 from test_network import NETWORK
 
 from pynq_cnn.backends.kernel import KernelBackend
@@ -183,3 +183,10 @@ def test_addresses_are_bounded():
     assert compile_network(network, capacity=2000).memory_words < 2**32
     with pytest.raises(CompileError, match="n with 65535 images needs .* smaller batch"):
         compile_network(network, capacity=65535)
+
+
+@settings(max_examples=5, deadline=None)
+@given(binary_networks())
+def test_layers_of_bits_are_refused_by_name(network):
+    with pytest.raises(CompileError, match="first: the engine has no layers of bits yet; use backend='reference'"):
+        compile_network(network)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model import Conv2d, Dense, MaxPool2d, Requantisation
+from pynq_cnn.model import BIT, UINT8, AvgPool2d, BinaryConv2d, Conv2d, Dense, MaxPool2d, Requantisation, Threshold
 
 W = np.ones((2, 3, 3, 1), np.int8)
 B = np.zeros(2, np.int32)
@@ -31,7 +31,7 @@ def constants(n: int = 2) -> Requantisation:
         (lambda: Conv2d("c", W, B, stride=(True, 1)), "c.stride"),
         (lambda: Conv2d("c", W, B, padding=(3, 0)), "smaller than the kernel"),
         (lambda: Conv2d("c", W, B, padding=(-1, 0)), "c.padding"),
-        (lambda: Conv2d("c", W, B, requantisation=constants(3)), "c.multiplier"),
+        (lambda: Conv2d("c", W, B, requantisation=constants(3)), "c.requantisation"),
         (lambda: Conv2d("c", W, B, requantisation="no"), "'no'"),
         (lambda: Conv2d("c", W, B, pad_value=np.zeros(2, np.uint8)), "pad_value"),
         (lambda: Conv2d("c/d", W, B), "'c/d'"),
@@ -39,6 +39,18 @@ def constants(n: int = 2) -> Requantisation:
         (lambda: Dense("d", W, B), "d.weight"),
         (lambda: MaxPool2d("p", 0, 2), "p.size"),
         (lambda: MaxPool2d("p", 2, 256), "p.stride"),
+        (lambda: Conv2d("c", W, B, requantisation=constants(), threshold=Threshold(B)), "both"),
+        (lambda: Conv2d("c", W, B, threshold=Threshold(B[:1])), "c.threshold"),
+        (lambda: Conv2d("c", W, B, threshold=constants()), "c.threshold"),
+        (lambda: Threshold(B.astype(np.int64)), "int64"),
+        (lambda: BinaryConv2d("b", np.zeros((2, 1, 1, 1), np.uint64), 65), "b.weight"),
+        (lambda: BinaryConv2d("b", np.full((2, 1, 1, 1), 1 << 63, np.uint64), 63), "past its 63 channels"),
+        (lambda: BinaryConv2d("b", np.zeros((2, 1, 1, 1), np.int64), 64), "b.weight"),
+        (lambda: BinaryConv2d("b", np.zeros((2, 1, 1, 0), np.uint64), 0), "b.channels"),
+        (lambda: BinaryConv2d("b", np.zeros((2, 1, 1, 1), np.uint64), 3, padding=(1, 0)), "b.padding"),
+        (lambda: AvgPool2d("a", (2, 0), (1, 1)), "a.size"),
+        (lambda: AvgPool2d("a", (2, 2), (1, 1), "no"), "a.requantisation"),
+        (lambda: AvgPool2d("a", (2, 2), (1, 1), constants(3)).output_shape((2, 2, 4)), "1 or 4 values"),
         (lambda: Requantisation(np.ones(2, np.uint16), np.zeros(2, np.uint8)), "shift"),
         (lambda: Requantisation(np.ones(2, np.uint16), np.full(2, 48, np.uint8)), "shift"),
         (lambda: Requantisation(np.ones(2, np.int32), np.ones(2, np.uint8)), "multiplier"),
@@ -81,3 +93,20 @@ def test_layers_keep_their_own_read_only_arrays():
 def test_conv_input_must_fit(shape, message):
     with pytest.raises(NetworkError, match=message):
         Conv2d("c", W, B).output_shape(shape)
+
+
+def test_edges_are_typed():
+    """Bytes into binary layers and bits into byte layers are refused; max pooling takes both and gives what it got."""
+    binary = BinaryConv2d.from_signs("b", np.ones((2, 1, 1, 3)), threshold=Threshold(B))
+    assert binary.output_type(BIT) is BIT
+    with pytest.raises(NetworkError, match="b takes bit, but the layer before it gives uint8"):
+        binary.output_type(UINT8)
+    with pytest.raises(NetworkError, match="c takes uint8, but the layer before it gives bit"):
+        Conv2d("c", W, B).output_type(BIT)
+    pool = MaxPool2d("p", 2, 2)
+    assert (pool.output_type(BIT), pool.output_type(UINT8)) == (BIT, UINT8)
+
+
+def test_sign_of_zero_is_plus_one():
+    signs = np.array([0.0, -0.0, 1e-30, -1e-30])[None, None, None]
+    assert BinaryConv2d.from_signs("b", signs).signs().ravel().tolist() == [1, 1, 1, -1]

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from strategies import networks, random_images
+from hypothesis import strategies as st
+from strategies import binary_networks, networks, random_images
 from test_network import NETWORK
 
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -27,7 +28,7 @@ def with_golden(network: Network) -> Network:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(networks())
+@given(st.one_of(networks(), binary_networks()))
 def test_round_trip(tmp_path, network):
     network = with_golden(network)
     save_package(network, tmp_path / "model")
@@ -157,7 +158,7 @@ class TestEveryArray:
         (lambda m: m["layers"][0]["arrays"].pop("shift"), "go together"),
         (lambda m: m["layers"][0]["arrays"].pop("bias"), "bias: is missing"),
         (lambda m: m["layers"][1].update(size="2"), "size: has the wrong type"),
-        (lambda m: m["layers"][1].update(size=99), "window 99 x 99"),
+        (lambda m: m["layers"][1].update(size=99), r"window \(99, 99\)"),
         (lambda m: m["input"].update(height=2**40), "input.height"),
         (lambda m: m["input"].update(std=[0]), "input.std"),
         (lambda m: m["input"].pop("fit"), "input.fit: is missing"),

@@ -6,17 +6,44 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import networks, random_images
+from strategies import binary_networks, networks, random_images
 from test_network import NETWORK
 
 from pynq_cnn.backends.reference import ReferenceBackend, matmul_exact, requantise
 from pynq_cnn.errors import ArgumentError, BackendError
-from pynq_cnn.model import Conv2d, MaxPool2d, Network, Requantisation
+from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, MaxPool2d, Network, Requantisation
 
 
 def naive_requantise(acc: int, m: int, s: int) -> int:
     """Section 3. Python's >> is arithmetic on numbers of any size."""
     return min(max((acc * m + (1 << (s - 1))) >> s, 0), 255)
+
+
+def naive_binary(layer: BinaryConv2d, values: list) -> list:
+    """Section 6 as it stands there: n - 2 * popcount(x ^ w) over the taps inside the image, on packed words."""
+
+    def pack(bits: list) -> int:
+        return sum(bit << c for c, bit in enumerate(bits))
+
+    words = layer.weight.tolist()
+    height, width, result = len(values), len(values[0]), []
+    for y in range((height + 2 * layer.padding[0] - layer.kernel[0]) // layer.stride[0] + 1):
+        result.append([])
+        for x in range((width + 2 * layer.padding[1] - layer.kernel[1]) // layer.stride[1] + 1):
+            pixel = []
+            for o in range(layer.outputs):
+                n = differing = 0
+                for i in range(layer.kernel[0]):
+                    for j in range(layer.kernel[1]):
+                        row, column = y * layer.stride[0] - layer.padding[0] + i, x * layer.stride[1] - layer.padding[1] + j
+                        if 0 <= row < height and 0 <= column < width:
+                            n += layer.channels
+                            w = sum(word << (64 * k) for k, word in enumerate(words[o][i][j]))
+                            differing += bin(pack(values[row][column]) ^ w).count("1")
+                acc = n - 2 * differing
+                pixel.append(acc if layer.threshold is None else int(acc >= int(layer.threshold.value[o])))
+            result[-1].append(pixel)
+    return result
 
 
 def naive(network: Network, image: np.ndarray) -> list[int]:
@@ -36,6 +63,28 @@ def naive(network: Network, image: np.ndarray) -> list[int]:
                 ]
                 for y in range(rows)
             ]
+            continue
+        if isinstance(layer, AvgPool2d):  # section 7
+            rows = (len(values) - layer.size[0]) // layer.stride[0] + 1
+            columns = (len(values[0]) - layer.size[1]) // layer.stride[1] + 1
+            result = []
+            for y in range(rows):
+                result.append([])
+                for x in range(columns):
+                    pixel = []
+                    for c in range(len(values[0][0])):
+                        acc = 0
+                        for i in range(layer.size[0]):
+                            acc += sum(values[y * layer.stride[0] + i][x * layer.stride[1] + j][c] for j in range(layer.size[1]))
+                        if layer.requantisation is not None:
+                            k = c % len(layer.requantisation.shift)
+                            acc = naive_requantise(acc, int(layer.requantisation.multiplier[k]), int(layer.requantisation.shift[k]))
+                        pixel.append(acc)
+                    result[-1].append(pixel)
+            values = result
+            continue
+        if isinstance(layer, BinaryConv2d):
+            values = naive_binary(layer, values)
             continue
         weight, stride, pads, pad_value = layer.weight, (1, 1), (0, 0), None
         if isinstance(layer, Conv2d):
@@ -61,6 +110,8 @@ def naive(network: Network, image: np.ndarray) -> list[int]:
                             acc += sum(a * b for a, b in zip(source, taps[o][i][j]))
                     if layer.requantisation is not None:
                         acc = naive_requantise(acc, int(layer.requantisation.multiplier[o]), int(layer.requantisation.shift[o]))
+                    elif layer.threshold is not None:
+                        acc = int(acc >= int(layer.threshold.value[o]))
                     pixel.append(acc)
                 result[-1].append(pixel)
         values = result
@@ -70,6 +121,13 @@ def naive(network: Network, image: np.ndarray) -> list[int]:
 @settings(max_examples=60, deadline=None)
 @given(networks(max_side=7, max_channels=5), st.integers(0, 2**16))
 def test_reference_is_the_contract(network, seed):
+    images = random_images(network, 2, seed)
+    assert ReferenceBackend(network).run(images).tolist() == [naive(network, image) for image in images]
+
+
+@settings(max_examples=60, deadline=None)
+@given(binary_networks(max_side=6), st.integers(0, 2**16))
+def test_reference_is_the_contract_for_bits(network, seed):
     images = random_images(network, 2, seed)
     assert ReferenceBackend(network).run(images).tolist() == [naive(network, image) for image in images]
 

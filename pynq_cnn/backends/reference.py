@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pynq_cnn.backends.base import Backend
-from pynq_cnn.model import Conv2d, Dense, Layer, MaxPool2d, Requantisation
+from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
 
 
 def matmul_exact(inputs: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -41,18 +41,36 @@ def matmul_exact(inputs: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np
     return (inputs.astype(kind) @ weight.T.astype(kind)).astype(np.int32) + bias
 
 
-def convolve(images: np.ndarray, layer: Conv2d) -> np.ndarray:
-    """int32 [n, out_h, out_w, out] accumulators of uint8 [n, h, w, in] images (numerics, section 2), by im2col."""
+def im2col(images: np.ndarray, layer: Conv2d | BinaryConv2d, outside: np.ndarray | int) -> np.ndarray:
+    """The window under every output pixel, [n, out_h, out_w, kernel_h * kernel_w * in], of [n, h, w, in] images.
+
+    Pixels outside the image are `outside`.
+    """
     n, height, width, channels = images.shape
     (pad_h, pad_w), (stride_h, stride_w) = layer.padding, layer.stride
-    padded = np.zeros((n, height + 2 * pad_h, width + 2 * pad_w, channels), np.uint8)
-    if layer.pad_value is not None:
-        padded[...] = layer.pad_value
+    padded = np.empty((n, height + 2 * pad_h, width + 2 * pad_w, channels), images.dtype)
+    padded[...] = outside
     padded[:, pad_h : pad_h + height, pad_w : pad_w + width] = images
-    windows = sliding_window_view(padded, layer.kernel, axis=(1, 2))[:, ::stride_h, ::stride_w]  # [n, out_h, out_w, in, kernel_h, kernel_w]
-    columns = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, layer.kernel[0] * layer.kernel[1] * channels)
-    acc = matmul_exact(columns, layer.weight.reshape(len(layer.weight), -1), layer.bias)
-    return acc.reshape(n, windows.shape[1], windows.shape[2], len(layer.weight))
+    # [n, out_h, out_w, in, kernel_h, kernel_w]
+    windows = sliding_window_view(padded, layer.kernel, axis=(1, 2))[:, ::stride_h, ::stride_w]
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], -1)
+
+
+def convolve_binary(bits: np.ndarray, layer: BinaryConv2d) -> np.ndarray:
+    """int32 [n, out_h, out_w, out] accumulators of bits, uint8 0 or 1 [n, h, w, in] (numerics, section 6).
+
+    Sums of products of +1 and -1, with 0 outside the image: the contract's definition, and far from how the engine counts bits.
+    """
+    signs = bits.astype(np.float32) * 2 - 1
+    columns = im2col(signs, layer, 0)
+    return (columns @ layer.signs().reshape(layer.outputs, -1).T.astype(np.float32)).astype(np.int32)  # exact: below 2^24
+
+
+def convolve(images: np.ndarray, layer: Conv2d) -> np.ndarray:
+    """int32 [n, out_h, out_w, out] accumulators of uint8 [n, h, w, in] images (numerics, section 2)."""
+    columns = im2col(images, layer, 0 if layer.pad_value is None else layer.pad_value)
+    acc = matmul_exact(columns.reshape(-1, columns.shape[-1]), layer.weight.reshape(layer.outputs, -1), layer.bias)
+    return acc.reshape(*columns.shape[:3], layer.outputs)
 
 
 def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
@@ -69,10 +87,23 @@ def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
     return np.clip(rounded >> shift, 0, 255).astype(np.uint8)
 
 
+def finish(acc: np.ndarray, requantisation: Requantisation | None, threshold: Threshold | None) -> np.ndarray:
+    """What follows an accumulator [..., out]: bytes (section 3), bits (section 6), or nothing."""
+    if threshold is not None:
+        return (acc >= threshold.value).astype(np.uint8)
+    return acc if requantisation is None else requantise(acc, requantisation)
+
+
 def max_pool(images: np.ndarray, layer: MaxPool2d) -> np.ndarray:
-    """uint8 [n, out_h, out_w, c] window maxima of uint8 [n, h, w, c] (numerics, section 4)."""
+    """uint8 [n, out_h, out_w, c] window maxima of uint8 [n, h, w, c] (numerics, section 4); of bits that is OR."""
     windows = sliding_window_view(images, (layer.size, layer.size), axis=(1, 2))
     return windows[:, :: layer.stride, :: layer.stride].max(axis=(-2, -1))
+
+
+def sum_pool(images: np.ndarray, layer: AvgPool2d) -> np.ndarray:
+    """int32 [n, out_h, out_w, c] window sums of uint8 [n, h, w, c] (numerics, section 7)."""
+    windows = sliding_window_view(images, layer.size, axis=(1, 2))
+    return windows[:, :: layer.stride[0], :: layer.stride[1]].sum(axis=(-2, -1), dtype=np.int32)
 
 
 @singledispatch
@@ -83,19 +114,28 @@ def apply(layer: Layer, images: np.ndarray) -> np.ndarray:
 
 @apply.register
 def _(layer: Conv2d, images: np.ndarray) -> np.ndarray:
-    acc = convolve(images, layer)
-    return acc if layer.requantisation is None else requantise(acc, layer.requantisation)
+    return finish(convolve(images, layer), layer.requantisation, layer.threshold)
+
+
+@apply.register
+def _(layer: BinaryConv2d, images: np.ndarray) -> np.ndarray:
+    return finish(convolve_binary(images, layer), None, layer.threshold)
 
 
 @apply.register
 def _(layer: Dense, images: np.ndarray) -> np.ndarray:
     acc = matmul_exact(images.reshape(len(images), -1), layer.weight, layer.bias)[:, None, None, :]
-    return acc if layer.requantisation is None else requantise(acc, layer.requantisation)
+    return finish(acc, layer.requantisation, layer.threshold)
 
 
 @apply.register
 def _(layer: MaxPool2d, images: np.ndarray) -> np.ndarray:
     return max_pool(images, layer)
+
+
+@apply.register
+def _(layer: AvgPool2d, images: np.ndarray) -> np.ndarray:
+    return finish(sum_pool(images, layer), layer.requantisation, None)
 
 
 class ReferenceBackend(Backend):

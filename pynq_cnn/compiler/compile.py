@@ -18,7 +18,7 @@ from pynq_cnn.compiler.program import Program
 from pynq_cnn.compiler.stages import Stage, lower
 from pynq_cnn.compiler.tiling import tile_stage
 from pynq_cnn.errors import ArgumentError, CompileError
-from pynq_cnn.model import INT32, Network
+from pynq_cnn.model import Network
 
 MAX_WORDS = 2**32 - 1  # addresses are 32-bit fields
 
@@ -28,7 +28,7 @@ def _check_limits(stage: Stage) -> None:
         raise CompileError(f"{stage.name}: the kernel {stage.conv.kernel} is larger than {MAX_KERNEL} x {MAX_KERNEL}")
     if max(stage.in_shape + stage.out_shape) > 65535:
         raise CompileError(f"{stage.name}: {stage.in_shape} -> {stage.out_shape} has a size over 65535")
-    if stage.pool_size > 1 and stage.conv.output_type is INT32:
+    if stage.pool_size > 1 and stage.int32:
         raise CompileError(f"{stage.name}: int32 results cannot be pooled")
 
 
@@ -88,7 +88,7 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     fields = []
     for stage, tiling in zip(stages, tilings):
         conv = stage.conv
-        flags = FLAG_OUTPUT_INT32 if conv.output_type is INT32 else 0
+        flags = FLAG_OUTPUT_INT32 if stage.int32 else 0
         constants = {"param_addr": place(pack_parameters(conv, hardware)), "weight_addr": place(pack_weights(conv.weight, hardware))}
         if conv.pad_value is not None and any(conv.padding) and conv.pad_value.any():
             if tiling.chunks > MAX_PAD_VECTORS:

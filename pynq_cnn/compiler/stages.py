@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pynq_cnn.model import Conv2d, Dense, MaxPool2d, Network, Requantisation
+from pynq_cnn.errors import CompileError
+from pynq_cnn.model import BIT, AvgPool2d, BinaryConv2d, Conv2d, Dense, MaxPool2d, Network, Requantisation
 from pynq_cnn.model.layers import Shape
 
 
@@ -33,6 +34,11 @@ class Stage:
     pool: MaxPool2d | None = None
 
     @property
+    def int32(self) -> bool:
+        """Whether it gives accumulators instead of bytes."""
+        return self.conv.requantisation is None
+
+    @property
     def pool_size(self) -> int:
         """Side of the pooling window, 1 for none."""
         return self.pool.size if self.pool else 1
@@ -50,17 +56,36 @@ def identity(name: str, channels: int) -> Conv2d:
     return Conv2d(name, np.eye(channels, dtype=np.int8)[:, None, None, :], np.zeros(channels, np.int32), requantisation=unchanged)
 
 
+def window_sum(layer: AvgPool2d, channels: int) -> Conv2d:
+    """The convolution that sums each channel over the window: ones on the diagonal."""
+    constants = layer.requantisation
+    if constants is not None and len(constants.multiplier) == 1:
+        constants = Requantisation(np.repeat(constants.multiplier, channels), np.repeat(constants.shift, channels))
+    weight = np.broadcast_to(np.eye(channels, dtype=np.int8)[:, None, None, :], (channels, *layer.size, channels))
+    return Conv2d(layer.name, weight, np.zeros(channels, np.int32), layer.stride, requantisation=constants)
+
+
 def lower(network: Network) -> list[Stage]:
-    """The stages of a network, in order."""
+    """The stages of a network, in order.
+
+    Raises
+    ------
+    CompileError
+        For layers of bits, which instruction set 1 does not have.
+    """
     stages: list[Stage] = []
     shape = network.input_shape
-    for layer, out_shape in zip(network.layers, network.shapes()):
+    for layer, out_shape, kind in zip(network.layers, network.shapes(), network.types()):
+        if kind is BIT or isinstance(layer, BinaryConv2d):
+            raise CompileError(f"{layer.name}: the engine has no layers of bits yet; use backend='reference' for {network.name}")
         if isinstance(layer, Conv2d):
             stages.append(Stage(layer.name, layer, shape, out_shape))
         elif isinstance(layer, Dense):
             flat = (1, 1, layer.weight.shape[1])
             conv = Conv2d(layer.name, layer.weight[:, None, None, :], layer.bias, requantisation=layer.requantisation)
             stages.append(Stage(layer.name, conv, flat, out_shape))
+        elif isinstance(layer, AvgPool2d):
+            stages.append(Stage(layer.name, window_sum(layer, shape[2]), shape, out_shape))
         elif stages and stages[-1].pool is None:
             stages[-1] = replace(stages[-1], name=f"{stages[-1].name}+{layer.name}", out_shape=out_shape, pool=layer)
         else:

@@ -9,7 +9,6 @@ from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.compiler.packing import ceil_div
 from pynq_cnn.compiler.stages import Stage
 from pynq_cnn.errors import CompileError
-from pynq_cnn.model import INT32
 
 SLACK = 32  # bytes that a tile leaves free in a buffer
 
@@ -61,7 +60,7 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
         )
     groups_per_pass = min(groups, hardware.weight_tiles // taps, hardware.parameter_groups)
 
-    int32 = stage.conv.output_type is INT32
+    int32 = stage.int32
     in_stride = ceil_div(in_h * in_w * in_c, 8)
     out_stride = out_h * out_w * groups * hardware.pe * 4 // 8 if int32 else ceil_div(out_h * out_w * out_c, 8)
 

@@ -3,16 +3,19 @@
 Nothing here computes with activations; that is the backends' work. See docs/numerics.md and docs/model-package.md.
 """
 
-from pynq_cnn.model.datatype import INT8, INT32, UINT8, DataType
-from pynq_cnn.model.layers import Conv2d, Dense, Layer, MaxPool2d, Requantisation
+from pynq_cnn.model.datatype import BIT, INT8, INT32, UINT8, DataType
+from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
 from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
 from pynq_cnn.model.package import FORMAT_VERSION, load_package, save_package
 
 __all__ = [
+    "BIT",
     "FORMAT_VERSION",
     "INT8",
     "INT32",
     "UINT8",
+    "AvgPool2d",
+    "BinaryConv2d",
     "Conv2d",
     "DataType",
     "Dense",
@@ -23,6 +26,7 @@ __all__ = [
     "Network",
     "OutputSpec",
     "Requantisation",
+    "Threshold",
     "load_package",
     "save_package",
 ]

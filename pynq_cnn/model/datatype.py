@@ -37,7 +37,9 @@ class DataType:
 
 
 UINT8 = DataType("uint8", "uint8", 0, 255)
+BIT = DataType("bit", "uint8", 0, 1)
 INT8 = DataType("int8 in [-127, 127]", "int8", -127, 127)
 INT32 = DataType("int32", "int32", -(2**31), 2**31 - 1)
 MULTIPLIER = DataType("uint16", "uint16", 0, 65535)
+WORD = DataType("uint64", "uint64", 0, 2**64 - 1)  # 64 packed bits
 SHIFT = DataType("uint8 in [1, 47]", "uint8", 1, 47)

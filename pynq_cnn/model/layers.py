@@ -6,61 +6,18 @@ Shapes are of one image, height x width x channel (HWC).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model.datatype import INT8, INT32, MULTIPLIER, SHIFT, UINT8, DataType
+from pynq_cnn.model.datatype import BIT, INT8, INT32, MULTIPLIER, SHIFT, UINT8, WORD, DataType
+from pynq_cnn.model.description import Description, integers
 
 Shape = tuple[int, int, int]
 
 MAX_DIMENSION = 65535  # sizes are 16-bit fields in the instruction set
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equality of two descriptions of one type, arrays compared by dtype, shape and value."""
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
-    return bool(a == b)
-
-
-class Description:
-    """Base of the frozen dataclasses that hold arrays: compares them by value, freezes them."""
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _freeze(self, field: str, datatype: DataType | None, shape: tuple[int | None, ...]) -> np.ndarray:
-        """Check one array field and replace it by a read-only copy, so that a description cannot change after its checks."""
-        array = getattr(self, field)
-        where = f"{getattr(self, 'name', type(self).__name__)}.{field}"
-        if not isinstance(array, np.ndarray):
-            raise NetworkError(f"{where} must be a NumPy array, not {type(array).__name__}")
-        if array.ndim != len(shape) or any(want is not None and have != want for have, want in zip(array.shape, shape)):
-            wanted = " x ".join("any" if n is None else str(n) for n in shape)
-            raise NetworkError(f"{where} must have the shape {wanted}, not {array.shape}")
-        if 0 in array.shape:
-            raise NetworkError(f"{where} is empty: {array.shape}")
-        if datatype is not None and not datatype.allowed(array):
-            span = f" from {array.min()} to {array.max()}" if array.dtype.kind in "iufb" else ""
-            raise NetworkError(f"{where} must be {datatype.name}, not {array.dtype}{span}; quantise it again with host_train")
-        frozen = np.ascontiguousarray(array).copy()
-        frozen.flags.writeable = False
-        object.__setattr__(self, field, frozen)
-        return frozen
-
-
-def _integers(where: str, values: Any, count: int, low: int, high: int) -> tuple[int, ...]:
-    values = tuple(values) if isinstance(values, (tuple, list)) else (values,)
-    if len(values) != count or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or not low <= v <= high for v in values):
-        raise NetworkError(f"{where} must be {count} integer(s) from {low} to {high}, not {values!r}")
-    return tuple(int(v) for v in values)
 
 
 def _check_name(name: Any) -> None:
@@ -93,6 +50,29 @@ class Requantisation(Description):
         self._freeze("shift", SHIFT, (len(multiplier),))
 
 
+@dataclass(frozen=True, eq=False)
+class Threshold(Description):
+    """Per output channel: accumulator to bit, `1 if acc >= value else 0` (docs/numerics.md, section 6).
+
+    Batch normalisation and the sign behind it, folded; channels of negative scale have their weights negated first.
+
+    Parameters
+    ----------
+    value : numpy.ndarray
+        int32 [out].
+
+    Raises
+    ------
+    NetworkError
+        For a wrong dtype or length.
+    """
+
+    value: np.ndarray
+
+    def __post_init__(self) -> None:
+        self._freeze("value", INT32, (None,))
+
+
 def check_accumulator(name: str, weight: np.ndarray, bias: np.ndarray) -> None:
     """Refuse a layer of which some partial sum could leave int32 for some uint8 input (docs/numerics.md, section 2)."""
     rows = weight.reshape(len(weight), -1).astype(np.int64)
@@ -108,18 +88,55 @@ def check_accumulator(name: str, weight: np.ndarray, bias: np.ndarray) -> None:
         )
 
 
-def _check_requantisation(name: str, requantisation: Any, outputs: int) -> None:
-    if requantisation is None:
-        return
-    if not isinstance(requantisation, Requantisation):
-        raise NetworkError(f"{name}.requantisation must be a Requantisation or None, not {requantisation!r}")
-    if len(requantisation.multiplier) != outputs:
-        raise NetworkError(f"{name}.multiplier must have {outputs} values, one per output channel, not {len(requantisation.multiplier)}")
+def _check_output(name: str, requantisation: Any, threshold: Any, outputs: int) -> None:
+    """What follows the accumulator: constants for every output channel, of one kind at most."""
+    if requantisation is not None and threshold is not None:
+        raise NetworkError(f"{name} has both a requantisation and a threshold; its output is bytes or bits")
+    for field, kind, have in (("requantisation", Requantisation, requantisation), ("threshold", Threshold, threshold)):
+        if have is None:
+            continue
+        if not isinstance(have, kind):
+            raise NetworkError(f"{name}.{field} must be a {kind.__name__} or None, not {have!r}")
+        array = have.multiplier if isinstance(have, Requantisation) else have.value
+        if len(array) != outputs:
+            raise NetworkError(f"{name}.{field} must have {outputs} values, one per output channel, not {len(array)}")
+
+
+def _after(requantisation: Requantisation | None, threshold: Threshold | None) -> DataType:
+    return UINT8 if requantisation is not None else BIT if threshold is not None else INT32
+
+
+def _takes(name: str, allowed: tuple[DataType, ...], given: DataType) -> None:
+    if given not in allowed:
+        raise NetworkError(f"{name} takes {' or '.join(t.name for t in allowed)}, but the layer before it gives {given.name}")
+
+
+def window_shape(
+    name: str, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int] = (0, 0)
+) -> tuple[int, int]:
+    """(height, width) of what a sliding window gives (docs/numerics.md, section 2); `NetworkError` if it does not fit once."""
+    height, width = ((side + 2 * pad - k) // step + 1 for side, pad, k, step in zip(shape, padding, kernel, stride))
+    if min(height, width) < 1:
+        raise NetworkError(f"{name}: the window {kernel} is larger than its padded input {shape}")
+    return height, width
+
+
+def _check_window(layer: Any, kernel: tuple[int, int]) -> None:
+    """Normalise and check the stride and padding fields of a sliding window."""
+    object.__setattr__(layer, "stride", integers(f"{layer.name}.stride", layer.stride, 2, 1, 255))
+    object.__setattr__(layer, "padding", integers(f"{layer.name}.padding", layer.padding, 2, 0, 254))
+    if any(pad >= side for pad, side in zip(layer.padding, kernel)):
+        raise NetworkError(f"{layer.name}.padding {layer.padding} must be smaller than the kernel {kernel}")
+
+
+def _check_channels(name: str, shape: Shape, channels: int) -> None:
+    if shape[2] != channels:
+        raise NetworkError(f"{name} takes {channels} channels, but its input {shape} has {shape[2]}")
 
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Description):
-    """Integer convolution, then ReLU and requantisation unless it is the last layer (docs/numerics.md, sections 2 and 3).
+    """Integer convolution on bytes, then ReLU and requantisation, or a threshold to bits (docs/numerics.md, sections 2, 3 and 6).
 
     Parameters
     ----------
@@ -132,9 +149,11 @@ class Conv2d(Description):
     stride, padding : tuple of int
         (vertical, horizontal). Padding is smaller than the kernel.
     requantisation : Requantisation, optional
-        None only in the last layer, whose result is the int32 accumulator.
+        To bytes. Without it and `threshold` the result is the int32 accumulator: only in the last layer.
     pad_value : numpy.ndarray, optional
         uint8 [in], the byte per channel that padded pixels have; only in the first layer. None means 0.
+    threshold : Threshold, optional
+        To bits.
 
     Raises
     ------
@@ -155,16 +174,14 @@ class Conv2d(Description):
     padding: tuple[int, int] = (0, 0)
     requantisation: Requantisation | None = None
     pad_value: np.ndarray | None = None
+    threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         weight = self._freeze("weight", INT8, (None, None, None, None))
         self._freeze("bias", INT32, (len(weight),))
-        object.__setattr__(self, "stride", _integers(f"{self.name}.stride", self.stride, 2, 1, 255))
-        object.__setattr__(self, "padding", _integers(f"{self.name}.padding", self.padding, 2, 0, 254))
-        if any(pad >= kernel for pad, kernel in zip(self.padding, weight.shape[1:3])):
-            raise NetworkError(f"{self.name}.padding {self.padding} must be smaller than the kernel {weight.shape[1:3]}")
-        _check_requantisation(self.name, self.requantisation, len(weight))
+        _check_window(self, self.kernel)
+        _check_output(self.name, self.requantisation, self.threshold, len(weight))
         if self.pad_value is not None:
             self._freeze("pad_value", UINT8, (weight.shape[3],))
         check_accumulator(self.name, weight, self.bias)
@@ -175,26 +192,19 @@ class Conv2d(Description):
         return int(self.weight.shape[1]), int(self.weight.shape[2])
 
     @property
-    def output_type(self) -> DataType:
-        """uint8, or int32 without requantisation."""
-        return INT32 if self.requantisation is None else UINT8
+    def outputs(self) -> int:
+        """Output channels."""
+        return len(self.weight)
+
+    def output_type(self, given: DataType) -> DataType:
+        """uint8, bit or int32 for an input of type `given`; `NetworkError` if that is not uint8."""
+        _takes(self.name, (UINT8,), given)
+        return _after(self.requantisation, self.threshold)
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Output (height, width, channels) for an input of `shape`.
-
-        Raises
-        ------
-        NetworkError
-            If the input does not fit this layer.
-        """
-        if shape[2] != self.weight.shape[3]:
-            raise NetworkError(f"{self.name} takes {self.weight.shape[3]} channels, but its input {shape} has {shape[2]}")
-        out = [
-            (size + 2 * pad - kernel) // stride + 1 for size, pad, kernel, stride in zip(shape[:2], self.padding, self.kernel, self.stride)
-        ]
-        if min(out) < 1:
-            raise NetworkError(f"{self.name}: the kernel {self.kernel} is larger than its padded input {shape}")
-        return out[0], out[1], len(self.weight)
+        """Output (height, width, channels) for an input of `shape`; `NetworkError` if it does not fit this layer."""
+        _check_channels(self.name, shape, int(self.weight.shape[3]))
+        return (*window_shape(self.name, shape, self.kernel, self.stride, self.padding), len(self.weight))
 
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates for one image of `shape`."""
@@ -204,7 +214,7 @@ class Conv2d(Description):
 
 @dataclass(frozen=True, eq=False)
 class Dense(Description):
-    """Fully connected layer over its flattened (HWC order) input.
+    """Fully connected layer over its flattened (HWC order) bytes.
 
     Parameters
     ----------
@@ -215,7 +225,9 @@ class Dense(Description):
     bias : numpy.ndarray
         int32 [out].
     requantisation : Requantisation, optional
-        None only in the last layer.
+        To bytes. Without it and `threshold` the result is the int32 accumulator: only in the last layer.
+    threshold : Threshold, optional
+        To bits.
 
     Raises
     ------
@@ -232,18 +244,24 @@ class Dense(Description):
     weight: np.ndarray
     bias: np.ndarray
     requantisation: Requantisation | None = None
+    threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         weight = self._freeze("weight", INT8, (None, None))
         self._freeze("bias", INT32, (len(weight),))
-        _check_requantisation(self.name, self.requantisation, len(weight))
+        _check_output(self.name, self.requantisation, self.threshold, len(weight))
         check_accumulator(self.name, weight, self.bias)
 
     @property
-    def output_type(self) -> DataType:
-        """uint8, or int32 without requantisation."""
-        return INT32 if self.requantisation is None else UINT8
+    def outputs(self) -> int:
+        """Output channels."""
+        return len(self.weight)
+
+    def output_type(self, given: DataType) -> DataType:
+        """uint8, bit or int32 for an input of type `given`; `NetworkError` if that is not uint8."""
+        _takes(self.name, (UINT8,), given)
+        return _after(self.requantisation, self.threshold)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(1, 1, out); `NetworkError` if the flattened input does not have `in` values."""
@@ -259,8 +277,95 @@ class Dense(Description):
 
 
 @dataclass(frozen=True, eq=False)
+class BinaryConv2d(Description):
+    """Convolution of bits with bits: 1 stands for +1, 0 for -1 (docs/numerics.md, section 6).
+
+    A fully connected layer is one whose kernel is its whole input.
+
+    Parameters
+    ----------
+    name : str
+        Unique in its network.
+    weight : numpy.ndarray
+        uint64 [out, kernel_h, kernel_w, ceil(in / 64)], channels packed little-endian, bits past `channels` 0.
+    channels : int
+        Input channels.
+    stride, padding : tuple of int
+        (vertical, horizontal). Taps outside the image count nothing.
+    threshold : Threshold, optional
+        To bits. None only in the last layer, whose result is the int32 accumulator.
+
+    Raises
+    ------
+    NetworkError
+        If anything breaks the arithmetic contract.
+
+    Examples
+    --------
+    >>> layer = BinaryConv2d.from_signs("b", np.ones((8, 3, 3, 70), np.int8), padding=(1, 1))
+    >>> layer.weight.shape, layer.output_shape((5, 5, 70)), bool((layer.signs() == 1).all())
+    ((8, 3, 3, 2), (5, 5, 8), True)
+    """
+
+    name: str
+    weight: np.ndarray
+    channels: int
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    threshold: Threshold | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        object.__setattr__(self, "channels", integers(f"{self.name}.channels", self.channels, 1, 1, MAX_DIMENSION)[0])
+        weight = self._freeze("weight", WORD, (None, None, None, -(-self.channels // 64)))
+        if self.channels % 64 and (weight[..., -1] >> np.uint64(self.channels % 64)).any():
+            raise NetworkError(f"{self.name}.weight has bits past its {self.channels} channels; they must be 0")
+        _check_window(self, self.kernel)
+        _check_output(self.name, None, self.threshold, len(weight))
+
+    @classmethod
+    def from_signs(cls, name: str, signs: np.ndarray, **options: Any) -> BinaryConv2d:
+        """Pack signs, [out, kernel_h, kernel_w, in] of any real dtype: 1 where >= 0."""
+        out, kernel_h, kernel_w, channels = signs.shape
+        bits = np.zeros((out, kernel_h, kernel_w, -(-channels // 64) * 64), np.uint8)
+        bits[..., :channels] = signs >= 0
+        return cls(name, np.packbits(bits, axis=-1, bitorder="little").view("<u8"), channels, **options)
+
+    def signs(self) -> np.ndarray:
+        """The weights as int8 +1 and -1, [out, kernel_h, kernel_w, in]."""
+        octets = np.ascontiguousarray(self.weight).view(np.uint8)
+        bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : self.channels]
+        return (bits.astype(np.int8) << 1) - 1
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """(kernel_h, kernel_w)."""
+        return int(self.weight.shape[1]), int(self.weight.shape[2])
+
+    @property
+    def outputs(self) -> int:
+        """Output channels."""
+        return len(self.weight)
+
+    def output_type(self, given: DataType) -> DataType:
+        """bit or int32 for an input of type `given`; `NetworkError` if that is not bit."""
+        _takes(self.name, (BIT,), given)
+        return _after(None, self.threshold)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Output (height, width, channels) for an input of `shape`; `NetworkError` if it does not fit this layer."""
+        _check_channels(self.name, shape, self.channels)
+        return (*window_shape(self.name, shape, self.kernel, self.stride, self.padding), len(self.weight))
+
+    def macs(self, shape: Shape) -> int:
+        """Binary multiply-accumulates for one image of `shape`."""
+        height, width, outputs = self.output_shape(shape)
+        return height * width * outputs * self.kernel[0] * self.kernel[1] * self.channels
+
+
+@dataclass(frozen=True, eq=False)
 class MaxPool2d(Description):
-    """Max pooling without padding on uint8 (docs/numerics.md, section 4).
+    """Max pooling without padding, on bytes or on bits (docs/numerics.md, sections 4 and 6).
 
     Parameters
     ----------
@@ -282,19 +387,68 @@ class MaxPool2d(Description):
     def __post_init__(self) -> None:
         _check_name(self.name)
         for field in ("size", "stride"):
-            object.__setattr__(self, field, _integers(f"{self.name}.{field}", getattr(self, field), 1, 1, 255)[0])
+            object.__setattr__(self, field, integers(f"{self.name}.{field}", getattr(self, field), 1, 1, 255)[0])
 
-    output_type = UINT8
+    def output_type(self, given: DataType) -> DataType:
+        """That of its input; `NetworkError` if that is neither uint8 nor bit."""
+        _takes(self.name, (UINT8, BIT), given)
+        return given
 
     def output_shape(self, shape: Shape) -> Shape:
         """Output (height, width, channels); `NetworkError` if the window is larger than the input."""
-        if self.size > min(shape[:2]):
-            raise NetworkError(f"{self.name}: the window {self.size} x {self.size} is larger than its input {shape}")
-        return (shape[0] - self.size) // self.stride + 1, (shape[1] - self.size) // self.stride + 1, shape[2]
+        return (*window_shape(self.name, shape, (self.size, self.size), (self.stride, self.stride)), shape[2])
 
     def macs(self, shape: Shape) -> int:
         """0: pooling multiplies nothing."""
         return 0
 
 
-Layer = Conv2d | Dense | MaxPool2d
+@dataclass(frozen=True, eq=False)
+class AvgPool2d(Description):
+    """Sum over windows of bytes, without padding; the division is in what follows the sum (docs/numerics.md, section 7).
+
+    Parameters
+    ----------
+    name : str
+        Unique in its network.
+    size, stride : tuple of int
+        (vertical, horizontal). Global average pooling has its whole input as the window.
+    requantisation : Requantisation, optional
+        To bytes, per channel or one pair of constants for all. None only in the last layer, whose result is the int32 sum.
+
+    Examples
+    --------
+    >>> AvgPool2d("gap", size=(5, 5), stride=(1, 1)).output_shape((5, 5, 10))
+    (1, 1, 10)
+    """
+
+    name: str
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    requantisation: Requantisation | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        for field in ("size", "stride"):
+            object.__setattr__(self, field, integers(f"{self.name}.{field}", getattr(self, field), 2, 1, 255))
+        if self.requantisation is not None and not isinstance(self.requantisation, Requantisation):
+            raise NetworkError(f"{self.name}.requantisation must be a Requantisation or None, not {self.requantisation!r}")
+
+    def output_type(self, given: DataType) -> DataType:
+        """uint8, or int32 without requantisation; `NetworkError` if its input is not uint8."""
+        _takes(self.name, (UINT8,), given)
+        return _after(self.requantisation, None)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Output (height, width, channels); `NetworkError` if the window is larger than the input."""
+        if self.requantisation is not None and len(self.requantisation.multiplier) not in (1, shape[2]):
+            raise NetworkError(f"{self.name}.multiplier must have 1 or {shape[2]} values, not {len(self.requantisation.multiplier)}")
+        return (*window_shape(self.name, shape, self.size, self.stride), shape[2])
+
+    def macs(self, shape: Shape) -> int:
+        """0: pooling multiplies nothing."""
+        return 0
+
+
+Layer = Conv2d | Dense | BinaryConv2d | MaxPool2d | AvgPool2d
+LAYERS = (Conv2d, Dense, BinaryConv2d, MaxPool2d, AvgPool2d)

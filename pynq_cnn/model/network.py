@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pynq_cnn.errors import ArgumentError, NetworkError
-from pynq_cnn.model.datatype import INT32, UINT8
-from pynq_cnn.model.layers import MAX_DIMENSION, Conv2d, Dense, Description, Layer, MaxPool2d, Shape
+from pynq_cnn.model.datatype import INT32, UINT8, DataType
+from pynq_cnn.model.description import Description
+from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Conv2d, Layer, Shape
 
 COLORS = {"L": 1, "RGB": 3, "BGR": 3}
 FITS = ("digit", "crop")
@@ -175,14 +176,15 @@ class Network(Description):
         object.__setattr__(self, "classes", tuple(self.classes))
         if not self.name or not isinstance(self.name, str):
             raise NetworkError(f"the network's name must be a string that is not empty, not {self.name!r}")
-        if not self.layers or not all(isinstance(layer, (Conv2d, Dense, MaxPool2d)) for layer in self.layers):
-            raise NetworkError(f"layers must be Conv2d, Dense or MaxPool2d, at least one, not {[type(x).__name__ for x in self.layers]}")
+        if not self.layers or not all(isinstance(layer, LAYERS) for layer in self.layers):
+            kinds = ", ".join(kind.__name__ for kind in LAYERS)
+            raise NetworkError(f"layers must be {kinds}, at least one, not {[type(x).__name__ for x in self.layers]}")
         names = [layer.name for layer in self.layers]
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise NetworkError(f"layer names must be unique, {sorted(repeated)} repeat")
         self._check_edges()
-        classes = len(self.layers[-1].weight)  # type: ignore[union-attr]  # _check_edges has made sure that it has weights
+        classes = self.shapes()[-1][2]
         if len(self.classes) != classes or not all(isinstance(name, str) for name in self.classes):
             raise NetworkError(f"classes must be {classes} strings, one per output of {names[-1]}, not {self.classes!r}")
         if len(self.output.scale) != classes:
@@ -197,13 +199,13 @@ class Network(Description):
 
     def _check_edges(self) -> None:
         last = self.layers[-1]
-        for i, layer in enumerate(self.layers):
-            if layer.output_type is INT32 and layer is not last:
-                raise NetworkError(f"{layer.name} has no multiplier and shift, but only the last layer, {last.name}, may give int32")
+        for i, (layer, kind) in enumerate(zip(self.layers, self.types())):
+            if kind is INT32 and layer is not last:
+                raise NetworkError(f"{layer.name} gives int32, but only the last layer, {last.name}, may; give it a multiplier and shift")
             if isinstance(layer, Conv2d) and layer.pad_value is not None and i > 0:
                 raise NetworkError(f"{layer.name}.pad_value: only the first layer may pad with another byte than 0")
-        if last.output_type is not INT32:
-            raise NetworkError(f"the last layer, {last.name}, must give int32: a conv2d or dense layer without multiplier and shift")
+        if kind is not INT32:
+            raise NetworkError(f"the last layer, {last.name}, must give int32: no max pooling, no multiplier and shift, no threshold")
         shapes = self.shapes()
         if shapes[-1][:2] != (1, 1):
             raise NetworkError(f"the last layer, {last.name}, must give a 1 x 1 image, not {shapes[-1]}")
@@ -223,6 +225,15 @@ class Network(Description):
             shape = layer.output_shape(shape)
             shapes.append(shape)
         return shapes
+
+    def types(self) -> list[DataType]:
+        """Data type that each layer gives, in order."""
+        types: list[DataType] = []
+        for layer in self.layers:
+            types.append(layer.output_type(types[-1] if types else UINT8))
+            if types[-1] is INT32:
+                break  # nothing takes it; `_check_edges` says so, with a better message than the next layer's
+        return types
 
     def macs(self) -> list[int]:
         """Multiply-accumulates per image of each layer, in order."""

@@ -10,13 +10,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pynq_cnn.errors import ModelPackageError, NetworkError
-from pynq_cnn.model.layers import Conv2d, Dense, Layer, MaxPool2d, Requantisation
+from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
 from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
 
 FORMAT = "pynq_cnn.model"
@@ -26,6 +27,34 @@ MANIFEST = "manifest.json"
 # What a package may hold at most; larger numbers in a manifest are a fault, not a reason to run out of memory.
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_ARRAY_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a kind of layer is written: its class, its JSON fields with their types, its arrays."""
+
+    layer: Callable[..., Any]
+    fields: dict[str, type]
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+FORMS = {
+    "conv2d": _Form(Conv2d, {"stride": list, "padding": list}, ("weight", "bias"), ("multiplier", "shift", "threshold", "pad_value")),
+    "dense": _Form(Dense, {}, ("weight", "bias"), ("multiplier", "shift", "threshold")),
+    "binary_conv2d": _Form(BinaryConv2d, {"channels": int, "stride": list, "padding": list}, ("weight",), ("threshold",)),
+    "maxpool2d": _Form(MaxPool2d, {"size": int, "stride": int}),
+    "avgpool2d": _Form(AvgPool2d, {"size": list, "stride": list}, (), ("multiplier", "shift")),
+}
+
+
+def _array_of(layer: Layer, name: str) -> np.ndarray | None:
+    """The array that a package calls `name`; constants lie one level deeper in the layer."""
+    if name in ("multiplier", "shift"):
+        return getattr(layer.requantisation, name, None)  # type: ignore[union-attr]
+    if name == "threshold":
+        return getattr(layer.threshold, "value", None)  # type: ignore[union-attr]
+    return getattr(layer, name)
 
 
 # ---------------------------------------------------------------------------------------------------- saving
@@ -82,17 +111,14 @@ def _write(network: Network, folder: Path) -> None:
 
     layers: list[dict[str, Any]] = []
     for layer in network.layers:
-        if isinstance(layer, MaxPool2d):
-            layers.append({"type": "maxpool2d", "name": layer.name, "size": layer.size, "stride": layer.stride})
-            continue
-        entry: dict[str, Any] = {"type": "conv2d" if isinstance(layer, Conv2d) else "dense", "name": layer.name}
-        named: dict[str, np.ndarray | None] = {"weight": layer.weight, "bias": layer.bias}
-        if layer.requantisation is not None:
-            named.update(multiplier=layer.requantisation.multiplier, shift=layer.requantisation.shift)
-        if isinstance(layer, Conv2d):
-            entry.update(stride=list(layer.stride), padding=list(layer.padding))
-            named["pad_value"] = layer.pad_value
-        entry["arrays"] = arrays(f"layer.{layer.name}", named)
+        kind, form = next((kind, form) for kind, form in FORMS.items() if form.layer is type(layer))
+        entry: dict[str, Any] = {"type": kind, "name": layer.name}
+        for field in form.fields:
+            value = getattr(layer, field)
+            entry[field] = list(value) if isinstance(value, tuple) else value
+        named = {name: _array_of(layer, name) for name in (*form.required, *form.optional)}
+        if named:
+            entry["arrays"] = arrays(f"layer.{layer.name}", named)
         layers.append(entry)
     spec = network.input
     manifest = {
@@ -230,24 +256,22 @@ class _Reader:
         kind = self.get(where, entry, "type", str)
         name = self.get(where, entry, "name", str)
         where = f"{where} ({name})"
-        if kind == "maxpool2d":
-            self.only(where, entry, {"type", "name", "size", "stride"})
-            size, stride = self.get(where, entry, "size", int), self.get(where, entry, "stride", int)
-            return self.build(where, lambda: MaxPool2d(name, size, stride))
-        if kind not in ("conv2d", "dense"):
-            raise self.error(f"{where}.type", f"{kind!r} is unknown; known are conv2d, dense, maxpool2d")
-        optional = {"multiplier", "shift"} | ({"pad_value"} if kind == "conv2d" else set())
-        named = self.arrays(where, entry, {"weight", "bias"}, optional)
-        multiplier, shift = named.pop("multiplier"), named.pop("shift")
-        if (multiplier is None) != (shift is None):
-            raise self.error(f"{where}.arrays", "multiplier and shift go together, one is missing")
-        requantisation = None if multiplier is None else self.build(where, lambda: Requantisation(multiplier, shift))
-        if kind == "dense":
-            self.only(where, entry, {"type", "name", "arrays"})
-            return self.build(where, lambda: Dense(name, requantisation=requantisation, **named))
-        self.only(where, entry, {"type", "name", "arrays", "stride", "padding"})
-        stride, padding = self.get(where, entry, "stride", list), self.get(where, entry, "padding", list)
-        return self.build(where, lambda: Conv2d(name, stride=stride, padding=padding, requantisation=requantisation, **named))
+        form = FORMS.get(kind)
+        if form is None:
+            raise self.error(f"{where}.type", f"{kind!r} is unknown; known are {', '.join(FORMS)}")
+        has_arrays = bool(form.required or form.optional)
+        self.only(where, entry, {"type", "name", *form.fields, *(["arrays"] if has_arrays else [])})
+        values: dict[str, Any] = {field: self.get(where, entry, field, expected) for field, expected in form.fields.items()}
+        if has_arrays:
+            values.update(self.arrays(where, entry, set(form.required), set(form.optional)))
+        if "multiplier" in values:
+            multiplier, shift = values.pop("multiplier"), values.pop("shift")
+            if (multiplier is None) != (shift is None):
+                raise self.error(f"{where}.arrays", "multiplier and shift go together, one is missing")
+            values["requantisation"] = None if multiplier is None else self.build(where, lambda: Requantisation(multiplier, shift))
+        if values.get("threshold") is not None:
+            values["threshold"] = self.build(where, lambda: Threshold(values["threshold"]))
+        return self.build(where, lambda: form.layer(name, **values))
 
     def input(self, entry: dict[str, Any]) -> InputSpec:
         kinds = {
