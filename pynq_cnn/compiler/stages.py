@@ -58,11 +58,8 @@ def identity(name: str, channels: int) -> Conv2d:
 
 def window_sum(layer: AvgPool2d, channels: int) -> Conv2d:
     """The convolution that sums each channel over the window: ones on the diagonal."""
-    constants = layer.requantisation
-    if constants is not None and len(constants.multiplier) == 1:
-        constants = Requantisation(np.repeat(constants.multiplier, channels), np.repeat(constants.shift, channels))
     weight = np.broadcast_to(np.eye(channels, dtype=np.int8)[:, None, None, :], (channels, *layer.size, channels))
-    return Conv2d(layer.name, weight, np.zeros(channels, np.int32), layer.stride, requantisation=constants)
+    return Conv2d(layer.name, weight, np.zeros(channels, np.int32), layer.stride, requantisation=layer.requantisation)
 
 
 def lower(network: Network) -> list[Stage]:

@@ -6,7 +6,8 @@ Nothing here computes with activations; that is the backends' work. See docs/num
 from pynq_cnn.model.datatype import BIT, INT8, INT32, UINT8, DataType
 from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
 from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
-from pynq_cnn.model.package import FORMAT_VERSION, load_package, save_package
+from pynq_cnn.model.package import FORMAT_VERSION, load_package, save_package, stored_bytes
+from pynq_cnn.model.shared import SharedWeight
 
 __all__ = [
     "BIT",
@@ -26,7 +27,9 @@ __all__ = [
     "Network",
     "OutputSpec",
     "Requantisation",
+    "SharedWeight",
     "Threshold",
     "load_package",
     "save_package",
+    "stored_bytes",
 ]

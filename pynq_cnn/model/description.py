@@ -28,7 +28,7 @@ class Description:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def _freeze(self, field: str, datatype: DataType | None, shape: tuple[int | None, ...]) -> np.ndarray:
+    def _freeze(self, field: str, datatype: DataType | None, shape: tuple[int | None, ...], *, empty: bool = False) -> np.ndarray:
         """Check one array field and replace it by a read-only copy, so that a description cannot change after its checks."""
         array = getattr(self, field)
         where = f"{getattr(self, 'name', type(self).__name__)}.{field}"
@@ -37,7 +37,7 @@ class Description:
         if array.ndim != len(shape) or any(want is not None and have != want for have, want in zip(array.shape, shape)):
             wanted = " x ".join("any" if n is None else str(n) for n in shape)
             raise NetworkError(f"{where} must have the shape {wanted}, not {array.shape}")
-        if 0 in array.shape:
+        if 0 in array.shape and not empty:
             raise NetworkError(f"{where} is empty: {array.shape}")
         if datatype is not None and not datatype.allowed(array):
             span = f" from {array.min()} to {array.max()}" if array.dtype.kind in "iufb" else ""

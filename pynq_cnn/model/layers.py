@@ -14,6 +14,7 @@ import numpy as np
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.datatype import BIT, INT8, INT32, MULTIPLIER, SHIFT, UINT8, WORD, DataType
 from pynq_cnn.model.description import Description, integers
+from pynq_cnn.model.shared import SharedWeight
 
 Shape = tuple[int, int, int]
 
@@ -27,14 +28,14 @@ def _check_name(name: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Requantisation(Description):
-    """Per output channel: accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3).
+    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3): per output channel, or one for all.
 
     Parameters
     ----------
     multiplier : numpy.ndarray
-        uint16 [out], m.
+        uint16 [out] or [1], m.
     shift : numpy.ndarray
-        uint8 [out], s, 1 to 47.
+        uint8, as many, s, 1 to 47.
 
     Raises
     ------
@@ -97,9 +98,18 @@ def _check_output(name: str, requantisation: Any, threshold: Any, outputs: int) 
             continue
         if not isinstance(have, kind):
             raise NetworkError(f"{name}.{field} must be a {kind.__name__} or None, not {have!r}")
-        array = have.multiplier if isinstance(have, Requantisation) else have.value
-        if len(array) != outputs:
-            raise NetworkError(f"{name}.{field} must have {outputs} values, one per output channel, not {len(array)}")
+        count = len(have.multiplier if isinstance(have, Requantisation) else have.value)
+        if count != outputs and not (count == 1 and isinstance(have, Requantisation)):
+            raise NetworkError(f"{name}.{field} must have {outputs} values, one per output channel, not {count}")
+
+
+def _check_shared(name: str, shared: Any, weight: np.ndarray) -> None:
+    if shared is None:
+        return
+    if not isinstance(shared, SharedWeight):
+        raise NetworkError(f"{name}.shared must be a SharedWeight or None, not {shared!r}")
+    if shared.shape != weight.shape or not np.array_equal(shared.dense(), weight):
+        raise NetworkError(f"{name}.shared does not stand for the weights of the layer; make both from the same array")
 
 
 def _after(requantisation: Requantisation | None, threshold: Threshold | None) -> DataType:
@@ -154,6 +164,8 @@ class Conv2d(Description):
         uint8 [in], the byte per channel that padded pixels have; only in the first layer. None means 0.
     threshold : Threshold, optional
         To bits.
+    shared : SharedWeight, optional
+        The same weights as a pruned, weight-shared stream: how a package keeps them.
 
     Raises
     ------
@@ -175,6 +187,7 @@ class Conv2d(Description):
     requantisation: Requantisation | None = None
     pad_value: np.ndarray | None = None
     threshold: Threshold | None = None
+    shared: SharedWeight | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -184,6 +197,7 @@ class Conv2d(Description):
         _check_output(self.name, self.requantisation, self.threshold, len(weight))
         if self.pad_value is not None:
             self._freeze("pad_value", UINT8, (weight.shape[3],))
+        _check_shared(self.name, self.shared, weight)
         check_accumulator(self.name, weight, self.bias)
 
     @property
@@ -228,6 +242,8 @@ class Dense(Description):
         To bytes. Without it and `threshold` the result is the int32 accumulator: only in the last layer.
     threshold : Threshold, optional
         To bits.
+    shared : SharedWeight, optional
+        The same weights as a pruned, weight-shared stream: how a package keeps them.
 
     Raises
     ------
@@ -245,12 +261,14 @@ class Dense(Description):
     bias: np.ndarray
     requantisation: Requantisation | None = None
     threshold: Threshold | None = None
+    shared: SharedWeight | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         weight = self._freeze("weight", INT8, (None, None))
         self._freeze("bias", INT32, (len(weight),))
         _check_output(self.name, self.requantisation, self.threshold, len(weight))
+        _check_shared(self.name, self.shared, weight)
         check_accumulator(self.name, weight, self.bias)
 
     @property
@@ -441,8 +459,7 @@ class AvgPool2d(Description):
 
     def output_shape(self, shape: Shape) -> Shape:
         """Output (height, width, channels); `NetworkError` if the window is larger than the input."""
-        if self.requantisation is not None and len(self.requantisation.multiplier) not in (1, shape[2]):
-            raise NetworkError(f"{self.name}.multiplier must have 1 or {shape[2]} values, not {len(self.requantisation.multiplier)}")
+        _check_output(self.name, self.requantisation, None, shape[2])
         return (*window_shape(self.name, shape, self.size, self.stride), shape[2])
 
     def macs(self, shape: Shape) -> int:

@@ -156,6 +156,7 @@ class Network(Description):
 
     Examples
     --------
+    >>> from pynq_cnn.model import Dense
     >>> layer = Dense("fc", np.ones((2, 4), np.int8), np.zeros(2, np.int32))
     >>> output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     >>> net = Network("tiny", InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("a", "b"))

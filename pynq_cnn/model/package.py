@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from pynq_cnn.errors import ModelPackageError, NetworkError
+from pynq_cnn.model.huffman import code_lengths, decode, encode
 from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
 from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
+from pynq_cnn.model.shared import SharedWeight
 
 FORMAT = "pynq_cnn.model"
 FORMAT_VERSION = 1
@@ -46,6 +48,18 @@ FORMS = {
     "maxpool2d": _Form(MaxPool2d, {"size": int, "stride": int}),
     "avgpool2d": _Form(AvgPool2d, {"size": list, "stride": list}, (), ("multiplier", "shift")),
 }
+
+
+# A shared weight takes three arrays in the place of `weight`: the codebook, the lengths of the canonical Huffman code words of the codebook
+# indices and then of the gaps, and the stream: for each entry the word of its gap, then that of its code.
+SHARED_ARRAYS = ("codebook", "code_lengths", "stream")
+
+
+def _pack_shared(shared: SharedWeight) -> dict[str, np.ndarray | None]:
+    codes = code_lengths(np.bincount(shared.codes, minlength=len(shared.codebook)))
+    gaps = code_lengths(np.bincount(shared.gaps, minlength=1))
+    stream = encode([shared.gaps, shared.codes], [gaps, codes])
+    return {"codebook": shared.codebook, "code_lengths": np.concatenate([codes, gaps]), "stream": stream}
 
 
 def _array_of(layer: Layer, name: str) -> np.ndarray | None:
@@ -117,6 +131,11 @@ def _write(network: Network, folder: Path) -> None:
             value = getattr(layer, field)
             entry[field] = list(value) if isinstance(value, tuple) else value
         named = {name: _array_of(layer, name) for name in (*form.required, *form.optional)}
+        shared = getattr(layer, "shared", None)
+        if shared is not None:
+            del named["weight"]
+            entry["shared"] = {"entries": len(shared.codes), "shape": list(shared.shape)}
+            named.update(_pack_shared(shared))
         if named:
             entry["arrays"] = arrays(f"layer.{layer.name}", named)
         layers.append(entry)
@@ -260,10 +279,16 @@ class _Reader:
         if form is None:
             raise self.error(f"{where}.type", f"{kind!r} is unknown; known are {', '.join(FORMS)}")
         has_arrays = bool(form.required or form.optional)
-        self.only(where, entry, {"type", "name", *form.fields, *(["arrays"] if has_arrays else [])})
+        is_shared = "weight" in form.required and kind != "binary_conv2d" and "shared" in entry
+        known = {"type", "name", *form.fields} | ({"arrays"} if has_arrays else set()) | ({"shared"} if is_shared else set())
+        self.only(where, entry, known)
         values: dict[str, Any] = {field: self.get(where, entry, field, expected) for field, expected in form.fields.items()}
         if has_arrays:
-            values.update(self.arrays(where, entry, set(form.required), set(form.optional)))
+            required = set(form.required) - {"weight"} | set(SHARED_ARRAYS) if is_shared else set(form.required)
+            values.update(self.arrays(where, entry, required, set(form.optional)))
+        if is_shared:
+            shared = self.shared(where, entry, *(values.pop(name) for name in SHARED_ARRAYS))
+            values.update(weight=shared.dense(), shared=shared)
         if "multiplier" in values:
             multiplier, shift = values.pop("multiplier"), values.pop("shift")
             if (multiplier is None) != (shift is None):
@@ -272,6 +297,30 @@ class _Reader:
         if values.get("threshold") is not None:
             values["threshold"] = self.build(where, lambda: Threshold(values["threshold"]))
         return self.build(where, lambda: form.layer(name, **values))
+
+    def shared(self, where: str, entry: dict[str, Any], codebook: np.ndarray, code_lengths: np.ndarray, stream: np.ndarray) -> SharedWeight:
+        """A pruned, weight-shared weight from its codebook and Huffman stream."""
+        details = self.get(where, entry, "shared", dict)
+        entries, shape = self.get(f"{where}.shared", details, "entries", int), self.get(f"{where}.shared", details, "shape", list)
+        self.only(f"{where}.shared", details, {"entries", "shape"})
+        if (
+            not all(isinstance(side, int) and side >= 1 for side in shape)
+            or not 0 <= entries <= np.prod(shape, dtype=float) <= MAX_ARRAY_BYTES
+        ):
+            raise self.error(f"{where}.shared", f"{entries} entries of shape {shape!r} are out of range")
+        if (
+            any(a.dtype != np.uint8 or a.ndim != 1 for a in (code_lengths, stream))
+            or codebook.ndim != 1
+            or len(code_lengths) <= len(codebook)
+        ):
+            raise self.error(f"{where}.arrays", "code_lengths and stream must be uint8 vectors, code_lengths longer than the codebook")
+
+        def make() -> SharedWeight:
+            gap_lengths = code_lengths[len(codebook) :]
+            gaps, codes = decode(stream, [gap_lengths, code_lengths[: len(codebook)]], entries)
+            return SharedWeight(codebook, gaps, codes, tuple(shape))
+
+        return self.build(where, make)
 
     def input(self, entry: dict[str, Any]) -> InputSpec:
         kinds = {
@@ -324,3 +373,49 @@ def load_package(folder: str | os.PathLike[str]) -> Network:
         If anything is missing, truncated, altered, of a wrong type or shape, unknown, or does not chain; names file and field.
     """
     return _Reader(Path(folder)).network()
+
+
+@dataclass(frozen=True)
+class StoredBytes:
+    """What one layer takes in a package, and what it would take as dense float32 weights and biases.
+
+    Parameters
+    ----------
+    name : str
+        The layer.
+    stored : int
+        Bytes of its `.npy` files, their headers included.
+    dense : int
+        4 bytes for each weight and each bias (one per output channel) of the layer.
+    """
+
+    name: str
+    stored: int
+    dense: int
+
+
+def stored_bytes(folder: str | os.PathLike[str]) -> list[StoredBytes]:
+    """Sizes of a package's layers, in order; layers without weights are left out.
+
+    The golden vectors, which only the self-test reads, and the manifest are not counted.
+
+    Parameters
+    ----------
+    folder : path
+        The package.
+
+    Raises
+    ------
+    ModelPackageError
+        If the package is not whole.
+    """
+    network, path = load_package(folder), Path(folder)
+    entries = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["layers"]
+    sizes = []
+    for layer, entry in zip(network.layers, entries):
+        if isinstance(layer, (MaxPool2d, AvgPool2d)):
+            continue
+        weights = layer.signs().size if isinstance(layer, BinaryConv2d) else layer.weight.size
+        stored = sum((path / array["file"]).stat().st_size for array in entry["arrays"].values())
+        sizes.append(StoredBytes(layer.name, stored, 4 * (weights + layer.outputs)))
+    return sizes
