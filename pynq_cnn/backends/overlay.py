@@ -217,5 +217,5 @@ def _check_sizes(hardware: Hardware) -> None:
     if (hardware.pe, hardware.simd) != (wanted.pe, wanted.simd) or not hardware.parameter_groups:
         raise DeviceError(
             f"the engine says it has {hardware.pe} x {hardware.simd} multipliers and {hardware.parameter_groups} parameter groups, but "
-            f"this pynq_cnn compiles for {wanted.pe} x {wanted.simd}; install the one that the bitstream was built with, or rebuild the bitstream"
+            f"this pynq_cnn compiles for {wanted.pe} x {wanted.simd}; install the one that the bitstream was built with, or rebuild it"
         )
