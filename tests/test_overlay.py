@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from strategies import networks, random_images
 from virtual import ROOT, small_images, small_network
 
-from pynq_cnn.backends.overlay import STEPS, OverlayBackend
+from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.process_lock import ProcessLock
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
@@ -89,15 +89,11 @@ def test_tells_the_build_of_the_engine(board: VirtualBoard) -> None:
         assert backend.build == 0x12345678
 
 
-def test_throughput_tells_where_the_time_goes(board: VirtualBoard) -> None:
+def test_run_timed_tells_where_the_time_goes(board: VirtualBoard) -> None:
     with open_backend(board) as backend:
-        result = backend.throughput_test(3)
-        assert result.images == 12 and tuple(result.seconds) == STEPS and min(result.seconds.values()) > 0
-        assert result.images_per_second == pytest.approx(12 / sum(result.seconds.values()))
-        with pytest.raises(ArgumentError, match="batches"):
-            backend.throughput_test(0)
-    with pytest.raises(BackendError, match="closed"):
-        backend.throughput_test()
+        accumulators, seconds = backend.run_timed(small_images(9))
+        assert np.array_equal(accumulators, ReferenceBackend(NETWORK).run(small_images(9)))
+        assert tuple(seconds) == ("pack", "flush", "run", "invalidate", "unpack") and min(seconds.values()) > 0
 
 
 # Flush and invalidate: the processor's memory and the device's are apart.
