@@ -124,12 +124,12 @@ CONVOLVE:
         fetch_window(p, c, tile, input, pad, activation);
         const uint32_t weight_tile = (p.group_tile + p.tap) & (WEIGHT_TILES - 1);
     UNPACK_WEIGHTS:
-        for (int pe = 0; pe < PE; ++pe) {
+        for (int word = 0; word < TILE_WORDS; ++word) {
 #pragma HLS UNROLL
-            for (int lane = 0; lane < SIMD; ++lane) {
+            const uint64_t packed = weights[weight_tile][word];
+            for (int byte = 0; byte < WORD_BYTES; ++byte) {
 #pragma HLS UNROLL
-                const int byte = pe * SIMD + lane;
-                weight[pe][lane] = static_cast<int8_t>(weights[weight_tile][byte / WORD_BYTES] >> (8 * (byte % WORD_BYTES)));
+                weight[word / (SIMD / WORD_BYTES)][word % (SIMD / WORD_BYTES) * WORD_BYTES + byte] = static_cast<int8_t>(packed >> (8 * byte));
             }
         }
         dot_product(activation, weight, sum);
@@ -143,8 +143,10 @@ CONVOLVE:
 #pragma HLS UNROLL
             const Parameter parameter = unpack_parameter(parameters[p.group & (PARAM_GROUPS - 1)][pe]);
             accumulator[pe] = sum[pe] + (first_tap ? parameter.bias : accumulator[pe]);
-            const uint8_t value = requantise(accumulator[pe], parameter.multiplier, parameter.shift);
-            if (last_tap) maximum[pe] = pool_step(first_pool, maximum[pe], value);
+            if (last_tap) {
+                const uint8_t value = requantise(accumulator[pe], parameter.multiplier, parameter.shift);
+                maximum[pe] = pool_step(first_pool, maximum[pe], value);
+            }
         }
         if (last_tap && last_pool) {
             const uint32_t group = pass.group + p.group;

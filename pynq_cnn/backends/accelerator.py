@@ -22,8 +22,8 @@ ENGINE_TYPE = EngineDriver.bindto[0].rpartition(":")[0]
 PORT_BITS = 64
 
 # The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL). Bit 0 makes the port
-# 32 bits wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on UltraScale+ only. Linux's own zynq-afi driver
-# writes the same bits.
+# 32 bits wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on UltraScale+ only. Xilinx's zynq-afi driver
+# for Linux writes the same bits.
 AFI_BASE, AFI_BYTES, AFI_CONTROLS, AFI_32_BITS = 0xF800_8000, 0x1000, (0x00, 0x14), 1
 
 NO_DEVICE = (
@@ -107,6 +107,8 @@ class Accelerator:
 
     def release(self) -> None:
         """Say that one user needs it no more; the last one gives it to other processes."""
+        if self._forked():
+            return
         with _registry_lock:
             self._users -= 1
             if self._users == 0:
@@ -133,7 +135,7 @@ class Accelerator:
 
     def run(self, program: Program, buffer: PynqBuffer, images: int, timeout: float) -> None:
         """Run a Program that is flushed to `buffer`. After an error the next call loads the bitstream again."""
-        if os.getpid() != self._process:
+        if self._forked():
             raise DeviceError(f"process {self._process} owns the accelerator, and this is its child {os.getpid()}; use it in one of them")
         if not self._ready or not self._overlay.is_loaded():  # not loaded: somebody else in this process has loaded another overlay
             self.load()
@@ -144,6 +146,8 @@ class Accelerator:
 
     def free(self, buffer: PynqBuffer) -> None:
         """Give a buffer back, once the engine is certain not to write to it any more."""
+        if self._forked():
+            return
         with self.lock:
             if not self._ready and not self._driver.idle():
                 try:
@@ -153,6 +157,10 @@ class Accelerator:
                     warnings.warn(f"{buffer.nbytes} bytes stay taken, as the engine may still write there: {error}", stacklevel=2)
                     return
             buffer.freebuffer()
+
+    def _forked(self) -> bool:
+        """Whether this is a copy in a child process: what it holds is its parent's."""
+        return os.getpid() != self._process
 
     def _reset(self) -> None:
         self._guard("load", self._overlay.download)
@@ -164,7 +172,7 @@ class Accelerator:
         try:
             return call()
         except Exception as error:
-            denied = isinstance(error, PermissionError) or "root" in str(error).lower()
+            denied = isinstance(error, PermissionError) or "root permissions" in str(error).lower()  # pynq raises it as an OSError
             remedy = "be root, as Jupyter is (sudo -i)" if denied else "check that the .bit is whole and for this board, or restart it"
             what = f"{self.bitfile.name} on {self.device.tag}"
             raise DeviceError(f"cannot {action} {what}: {type(error).__name__}: {error}; {remedy}") from error

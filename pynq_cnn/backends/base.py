@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from time import perf_counter
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.model import Network
+
+Self = TypeVar("Self", bound="Backend")  # typing has its own from Python 3.11
 
 
 class Backend(ABC):
@@ -23,6 +27,11 @@ class Backend(ABC):
         What to run.
     batch : int
         Images worked on at once, at least 1.
+
+    Attributes
+    ----------
+    last_seconds : dict
+        Where the time of the last `run` went, by step.
 
     Raises
     ------
@@ -39,6 +48,7 @@ class Backend(ABC):
             raise ArgumentError(f"batch must be an integer from 1 to 65535, not {batch!r}")
         self.network = network
         self.batch = int(batch)
+        self.last_seconds: dict[str, float] = {}
         self._closed = False
         self._lock = threading.RLock()  # one thread at a time: backends keep their buffers from run to run
 
@@ -67,9 +77,21 @@ class Backend(ABC):
         with self._lock:
             if self._closed:
                 raise BackendError(f"this {self.name} backend is closed; make a new one")
+            self.last_seconds = {}
             for start in range(0, len(images), self.batch):
                 out[start : start + self.batch] = self._run(images[start : start + self.batch])
         return out
+
+    def run_timed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        """`run`, and the seconds it spent by step."""
+        with self._lock:
+            return self.run(images), dict(self.last_seconds)
+
+    def _spent(self, step: str, since: float) -> float:
+        """Book the time since the mark `since` on `step`; a new mark."""
+        now = perf_counter()
+        self.last_seconds[step] = self.last_seconds.get(step, 0.0) + now - since
+        return now
 
     @abstractmethod
     def _run(self, images: np.ndarray) -> np.ndarray:
@@ -80,7 +102,7 @@ class Backend(ABC):
         with self._lock:
             self._closed = True
 
-    def __enter__(self) -> Backend:
+    def __enter__(self: Self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

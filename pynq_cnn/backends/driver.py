@@ -84,8 +84,8 @@ class EngineDriver(pynq.DefaultIP):
         if values["magic"] != MAGIC:
             raise DeviceError(
                 f"what answers in the programmable logic is not the engine: its magic register says {values['magic']:#010x}, not "
-                f"{MAGIC:#010x}. The .bit and the .hwh are of different designs, or another process has loaded one meanwhile; put the two files of "
-                "one build side by side"
+                f"{MAGIC:#010x}. The .bit and the .hwh are of different designs, or another process has loaded one meanwhile; put the two "
+                "files of one build side by side"
             )
         if values["isa_version"] != ISA_VERSION:
             raise DeviceError(

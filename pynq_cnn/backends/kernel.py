@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 
 from pynq_cnn.backends.base import Backend
@@ -56,7 +58,9 @@ class KernelBackend(Backend):
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         program, address = self.program, self._memory.ctypes.data
+        mark = perf_counter()
         program.write_images(self._memory, images)
+        mark = self._spent("pack", mark)
         done = self._engine.run(
             address,
             address,
@@ -71,4 +75,7 @@ class KernelBackend(Backend):
                 f"the kernel stopped with status {done.status} at {program.instruction_names[done.failed_at]}: a bug in the compiler"
             )
         self.last_cycles += done.cycles
-        return program.read_accumulators(self._memory, len(images))
+        mark = self._spent("run", mark)
+        accumulators = program.read_accumulators(self._memory, len(images))
+        self._spent("unpack", mark)
+        return accumulators

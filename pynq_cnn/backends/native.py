@@ -61,9 +61,7 @@ class Engine:
         self._run.restype = None
         self._run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_uint32] * 4 + [ctypes.c_void_p] * 2
 
-    def run(
-        self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int
-    ) -> EngineRun:
+    def run(self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int) -> EngineRun:
         """Run `instructions` instructions over `images` images.
 
         Parameters

@@ -6,7 +6,6 @@ import math
 import os
 import weakref
 from contextlib import ExitStack
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,35 +19,6 @@ from pynq_cnn.model import Network
 
 if TYPE_CHECKING:
     from pynq_cnn.backends.accelerator import Accelerator
-
-STEPS = ("pack", "flush", "run", "invalidate", "unpack")
-
-
-@dataclass(frozen=True)
-class Throughput:
-    """Where the time goes.
-
-    Parameters
-    ----------
-    images : int
-        How many were run.
-    seconds : dict
-        Seconds in each of `STEPS`: writing images to the buffer, bringing them to memory, the engine with its start and wait, bringing
-        results to the processor, copying them out.
-
-    Examples
-    --------
-    >>> Throughput(100, {"pack": 0.1, "run": 0.4}).images_per_second
-    200.0
-    """
-
-    images: int
-    seconds: dict[str, float]
-
-    @property
-    def images_per_second(self) -> float:
-        """Images over the sum of all steps."""
-        return self.images / sum(self.seconds.values())
 
 
 class OverlayBackend(Backend):
@@ -134,27 +104,23 @@ class OverlayBackend(Backend):
         self._constants_written = False
 
     def _run(self, images: np.ndarray) -> np.ndarray:
-        return self._timed(images)[0]
-
-    def _timed(self, images: np.ndarray) -> tuple[np.ndarray, list[float]]:
-        """The accumulators of one batch, and the seconds of each of `STEPS`."""
         program, buffer, n = self.program, self._buffer, len(images)
         with self._accelerator.lock:
-            marks = [perf_counter()]
+            mark = perf_counter()
             self._write_constants()
             program.write_images(buffer, images)
-            marks.append(perf_counter())
+            mark = self._spent("pack", mark)
             buffer[program.input_address :][: n * program.input_stride].flush()
-            marks.append(perf_counter())
+            mark = self._spent("flush", mark)
             self._constants_written = False  # until the run has gone well
             self._accelerator.run(program, buffer, n, self._timeout)
             self._constants_written = True
-            marks.append(perf_counter())
+            mark = self._spent("run", mark)
             buffer[program.output_address :][: n * program.output_stride].invalidate()
-            marks.append(perf_counter())
+            mark = self._spent("invalidate", mark)
             accumulators = program.read_accumulators(buffer, n)
-            marks.append(perf_counter())
-        return accumulators, np.diff(marks).tolist()
+            self._spent("unpack", mark)
+        return accumulators
 
     def _write_constants(self) -> None:
         if not self._constants_written:
@@ -162,31 +128,6 @@ class OverlayBackend(Backend):
             constants[:] = self.program.constants
             constants.flush()
             self._constants_written = True
-
-    def throughput_test(self, batches: int = 10) -> Throughput:
-        """Run full batches of random images and measure each step.
-
-        Parameters
-        ----------
-        batches : int
-            How many, after one that is not measured.
-
-        Raises
-        ------
-        ArgumentError
-            If `batches` is not a positive integer.
-        BackendError
-            After `close()`, or if the execution fails.
-        """
-        if isinstance(batches, bool) or not isinstance(batches, int) or batches < 1:
-            raise ArgumentError(f"batches must be a positive integer, not {batches!r}")
-        images = np.random.default_rng(0).integers(0, 256, (self.batch, *self.network.input_shape), np.uint8)
-        self.run(images)
-        with self._lock:
-            if self._closed:
-                raise BackendError(f"this {self.name} backend is closed; make a new one")
-            seconds = np.sum([self._timed(images)[1] for _ in range(batches)], axis=0)
-        return Throughput(batches * self.batch, dict(zip(STEPS, seconds.tolist())))
 
     def close(self) -> None:
         """Give the contiguous memory and the accelerator back, after the batch that is running. Calling it again does nothing."""
@@ -217,5 +158,5 @@ def _check_sizes(hardware: Hardware) -> None:
     if (hardware.pe, hardware.simd) != (wanted.pe, wanted.simd) or not hardware.parameter_groups:
         raise DeviceError(
             f"the engine says it has {hardware.pe} x {hardware.simd} multipliers and {hardware.parameter_groups} parameter groups, but "
-            f"this pynq_cnn compiles for {wanted.pe} x {wanted.simd}; install the one that the bitstream was built with, or rebuild the bitstream"
+            f"this pynq_cnn compiles for {wanted.pe} x {wanted.simd}; install the one that the bitstream was built with, or rebuild it"
         )

@@ -1,0 +1,51 @@
+"""The command line: `python -m host_train COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from host_train.commands import data, evaluate, export, networks, sample, train
+from pynq_cnn.errors import PynqCnnError
+
+COMMANDS = (data, networks, train, evaluate, export, sample)
+TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each module of `host_train.commands` adds its own."""
+    parser = argparse.ArgumentParser(
+        prog="python -m host_train",
+        description="Train the networks of pynq_cnn, measure them, and export them as model packages.",
+        epilog="For example: python -m host_train train lenet && python -m host_train export runs/lenet",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        0; 1 after an error, whose message goes to the standard error; 130 if interrupted.
+    """
+    args = make_parser().parse_args(argv)
+    try:
+        args.run(args)
+    except PynqCnnError as error:
+        print(f"host_train: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in TRAINING_PACKAGES:
+            raise
+        print(f"host_train: {error.name} is not installed; install what training needs: pip install 'pynq-cnn[train]'", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nhost_train: interrupted; give the same command with --resume to go on with a training", file=sys.stderr)
+        return 130
+    return 0

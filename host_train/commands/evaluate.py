@@ -1,0 +1,63 @@
+"""`evaluate`: measure a trained run in floating point, or a model package in integers: accuracy, per class, confusion matrix, loss."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from host_train.commands.options import add_data_dir, add_threads, set_threads
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("evaluate", help="measure a run or a model package", description=__doc__)
+    parser.add_argument("model", help="folder of a run or of a model package, or the name of a shipped model")
+    parser.add_argument("--split", choices=("test", "train"), default="test", help="part of the data set (default: test)")
+    parser.add_argument("--dataset", metavar="NAME", help="the data set, where the package does not say it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="write a picture of the confusion matrix")
+    add_threads(parser)
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    from host_train.data import DATASETS, load_dataset
+    from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.evaluation.plot import plot_confusion
+    from host_train.run import RUN, Run
+    from pynq_cnn.errors import ArgumentError
+    from pynq_cnn.model import load_package
+
+    set_threads(args.threads)
+    folder = Path(args.model)
+    if (folder / RUN).is_file():
+        if args.dataset:
+            raise ArgumentError(f"{folder} is a run, which is evaluated on its own data set; leave --dataset {args.dataset} away")
+        trained = Run.open(folder, args.data_dir)
+        dataset, spec = trained.dataset, trained.dataset.spec
+        predict, what = predict_torch(trained.float_model(), spec.mean, spec.std), f"{trained.recipe.name}, float32"
+    else:
+        network = load_package(_package_folder(args.model))
+        title = network.metadata.get("dataset")
+        name = args.dataset or next((name for name, entry in DATASETS.items() if entry.spec.title == title), None)
+        if name is None:
+            raise ArgumentError(f"{args.model} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset")
+        dataset = load_dataset(name, args.data_dir)
+        predict, what = predict_integers(network), f"{network.name}, integers"
+    result = evaluate(predict, getattr(dataset, args.split), dataset.spec.classes)
+    if args.plot:
+        plot_confusion(result, args.plot, f"{what}, {dataset.spec.title} {args.split} set")
+    if args.json:
+        about = {"model": what, "dataset": dataset.spec.title, "split": args.split, "original": dataset.original}
+        print(json.dumps({**about, **result.to_json()}))
+    else:
+        print(f"{what}, {args.split} set of {dataset.spec.title}\n{result}")
+
+
+def _package_folder(model: str) -> Path:
+    """The folder itself, or that of the shipped model of this name."""
+    import pynq_cnn
+
+    shipped = Path(pynq_cnn.__file__).parent / "models" / model
+    return shipped if not Path(model).exists() and (shipped / "manifest.json").is_file() else Path(model)

@@ -1,0 +1,68 @@
+"""`export`: quantise a trained run to int8 and write its model package.
+
+The ways to quantise (calibration without further training, by three methods, and quantisation-aware training) are compared on the
+validation images; the best is exported, and only then measured on the test set.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from host_train.commands.options import add_data_dir, add_threads, set_threads
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("export", help="quantise a run and write its model package", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="RUN", help="folder of the run, such as runs/lenet")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the package (default: RUN/package)")
+    how = "max, percentile, mse or qat (default: auto, the best of them on the validation images)"
+    parser.add_argument("--quantise", default="auto", metavar="HOW", help=how)
+    add_threads(parser)
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    import torch
+
+    from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.quantisation.choose import choose
+    from host_train.quantisation.golden import with_golden
+    from host_train.run import Run
+    from pynq_cnn.errors import ArgumentError
+    from pynq_cnn.model import load_package, save_package
+
+    set_threads(args.threads)
+    run = Run.open(args.folder, args.data_dir)
+    candidates = run.candidates()
+    labels = [one.label for one in candidates]
+    if args.quantise not in ("auto", *labels):
+        raise ArgumentError(f"--quantise must be one of auto, {', '.join(labels)} for this run, not {args.quantise!r}")
+    chosen = choose([one for one in candidates if args.quantise in ("auto", one.label)])
+    print(f"int8 on the {len(run.validation)} validation images:")
+    for one in candidates:
+        print(f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}")
+    spec, test = run.dataset.spec, run.dataset.test
+    real = evaluate(predict_torch(run.float_model(), spec.mean, spec.std), test, spec.classes)
+    integer = evaluate(predict_integers(chosen.network), test, spec.classes)
+    metadata = {
+        "dataset": spec.title,
+        "dataset_original": run.dataset.original,
+        "recipe": run.settings.command(),
+        "quantisation": chosen.label,
+        "seed": run.settings.seed,
+        "torch": torch.__version__,
+        "parameters": sum(p.numel() for p in run.float_model().parameters()),
+        "accuracy": {"int8_top1": integer.top1, "float32_top1": real.top1, "images": len(test)},
+    }
+    network = with_golden(replace(chosen.network, metadata=metadata), test.images)
+    out = args.out or args.folder / "package"
+    save_package(network, out)
+    if load_package(out) != network:
+        raise ArgumentError(f"{out} does not read back as it was written; is the disk full?")
+    print(
+        f"on the {len(test)} test images of {spec.title}: int8 {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} % "
+        f"({100 * (integer.top1 - real.top1):+.2f} points)\nwritten: {out}"
+    )

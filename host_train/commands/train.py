@@ -1,0 +1,69 @@
+"""`train`: train a network, quantisation-aware too if its recipe says so, and evaluate it on the test set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from host_train.commands.options import add_data_dir, add_threads, set_threads
+
+if TYPE_CHECKING:
+    from host_train.training.fit import EpochRecord
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("train", help="train a network", description=__doc__)
+    parser.add_argument("network", help="its name; 'networks' lists them")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the run's files go (default: runs/NETWORK)")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run; it ends as it would have without")
+    parser.add_argument("--seed", type=int, default=0, help="determines everything random (default: 0)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument("--batch", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="instead of the recipe's")
+    parser.add_argument("--qat-epochs", type=int, metavar="N", help="of quantisation-aware training, instead of the recipe's; 0 for none")
+    parser.add_argument("--device", default="cpu", help="of PyTorch, for example cuda (default: cpu)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
+    add_threads(parser)
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    import torch
+
+    from host_train.evaluation.evaluate import evaluate, predict_torch
+    from host_train.evaluation.plot import plot_confusion
+    from host_train.run import Run, Settings
+    from host_train.training.checkpoint import write_text
+    from pynq_cnn.errors import ArgumentError
+
+    set_threads(args.threads)
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentError(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}") from error
+    settings = Settings(args.network, args.seed, args.epochs, args.batch, args.learning_rate, args.qat_epochs, args.threads)
+    run = Run.create(args.out or Path("runs") / args.network, settings, args.data_dir)
+    print(settings.command())
+    print(f"{run.dataset.spec.title} from {run.dataset.source}: {len(run.train)} images to train on, {len(run.validation)} held back")
+    run.fit(resume=args.resume, device=args.device, progress=not args.quiet, report=_silent if args.quiet else _report)
+    spec = run.dataset.spec
+    result = evaluate(predict_torch(run.float_model(), spec.mean, spec.std), run.dataset.test, spec.classes)
+    write_text(run.folder / "evaluation.json", json.dumps(result.to_json(), indent=1))
+    plot_confusion(result, run.folder / "confusion.png", f"{run.recipe.name}, float32, {spec.title} test set")
+    print(f"\nfloat32 on the test set of {spec.title}: {result}\n")
+    print(f"Everything is in {run.folder}. Next: python -m host_train export {run.folder}")
+
+
+def _silent(stage: str, epochs: int, record: EpochRecord) -> None:
+    pass
+
+
+def _report(stage: str, epochs: int, record: EpochRecord) -> None:
+    print(
+        f"{stage:5} epoch {record.epoch:4}/{epochs}  loss {record.train_loss:.4f}  validation loss {record.validation_loss:.4f}"
+        f"  accuracy {100 * record.validation_accuracy:6.2f} %{'  best so far' if record.best else ''}",
+        flush=True,
+    )

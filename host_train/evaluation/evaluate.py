@@ -1,0 +1,145 @@
+"""Measures of a classifier over a labelled set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix
+from torch import nn
+
+from host_train.data import Split
+from host_train.training.fit import TensorData
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import Network
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How good a classifier is.
+
+    Parameters
+    ----------
+    images : int
+        How many were classified.
+    top1, top5 : float
+        Part of them, 0 to 1, whose label is the best answer, or among the five best.
+    loss : float
+        Mean cross-entropy, in nats.
+    confusion : numpy.ndarray
+        int64 [classes, classes]: images of the class in the row taken for that in the column.
+    classes : tuple of str
+        Names.
+    """
+
+    images: int
+    top1: float
+    top5: float
+    loss: float
+    confusion: np.ndarray
+    classes: tuple[str, ...]
+
+    @property
+    def per_class(self) -> list[float]:
+        """Part of each class that is recognised; NaN for a class without images."""
+        with np.errstate(invalid="ignore"):
+            return (self.confusion.diagonal() / self.confusion.sum(1)).tolist()
+
+    def to_json(self) -> dict[str, Any]:
+        """As values for JSON; a class without images has None."""
+        recall = {name: None if np.isnan(part) else part for name, part in zip(self.classes, self.per_class)}
+        return {
+            "images": self.images,
+            "top1": self.top1,
+            "top5": self.top5,
+            "loss": self.loss,
+            "per_class": recall,
+            "confusion": self.confusion.tolist(),
+        }
+
+    def __str__(self) -> str:
+        wide = max(len(name) for name in self.classes)
+        cell = max(len(str(self.confusion.max())), *(len(name[:6]) for name in self.classes)) + 1
+        head = " " * (wide + 12) + "".join(name[:6].rjust(cell) for name in self.classes)
+        rows = []
+        for name, part, row in zip(self.classes, self.per_class, self.confusion):
+            cells = "".join((str(count) if count else "·").rjust(cell) for count in row)
+            rows.append(f"{name.rjust(wide)}  {100 * part:7.2f} %  {cells}")
+        right = int(self.confusion.trace())
+        return "\n".join(
+            [
+                f"top-1 {100 * self.top1:.2f} % ({right} of {self.images})   top-5 {100 * self.top5:.2f} %   mean loss {self.loss:.4f}",
+                "",
+                f"{head}   <- taken for",
+                *rows,
+            ]
+        )
+
+
+def evaluate(predict: Predict, split: Split, classes: tuple[str, ...]) -> Evaluation:
+    """Classify `split` and measure.
+
+    Parameters
+    ----------
+    predict : callable
+        Images uint8 [n, height, width, channels] to logits float [n, classes].
+    split : Split
+        Images and labels.
+    classes : tuple of str
+        Names of the labels.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ArgumentError
+        If there are no images, or `predict` gives another shape or values that are not finite.
+
+    Examples
+    --------
+    >>> split = Split(np.array([0, 1, 1], np.uint8).reshape(3, 1, 1, 1), np.array([0, 1, 0]))
+    >>> result = evaluate(lambda images: np.eye(2)[images.ravel()], split, ("no", "yes"))
+    >>> round(result.top1, 3), result.confusion.tolist()
+    (0.667, [[1, 1], [0, 1]])
+    """
+    if not len(split):
+        raise ArgumentError("there are no images to evaluate on")
+    logits = np.asarray(predict(split.images), np.float64)
+    if logits.shape != (len(split), len(classes)):
+        raise ArgumentError(f"the model gives {logits.shape} for {len(split)} images; the data set has {len(classes)} classes")
+    if not np.isfinite(logits).all():
+        raise ArgumentError("the model gives logits that are not finite; train it again with a lower learning rate")
+    labels = split.labels
+    # What argmax answers, the first of equals, is what the classifier answers.
+    confusion = confusion_matrix(labels, logits.argmax(1), labels=np.arange(len(classes)))
+    own = logits[np.arange(len(split)), labels]
+    shifted = logits - logits.max(1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(1)) - (own - logits.max(1))
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    top5 = float((best == labels[:, None]).any(1).mean())
+    return Evaluation(len(split), float(confusion.trace() / len(split)), top5, float(losses.mean()), confusion, tuple(classes))
+
+
+def predict_torch(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], device: str = "cpu") -> Predict:
+    """Logits of a PyTorch model that takes normalised images, for `evaluate`."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        data = TensorData.of(Split(images, np.zeros(len(images), np.int64)), mean, std, device)
+        model.eval()
+        with torch.no_grad():
+            return np.concatenate([model(batch).cpu().numpy() for batch, _ in data.batches()])
+
+    return predict
+
+
+def predict_integers(network: Network) -> Predict:
+    """Logits of a Network through the integer arithmetic of the reference backend, for `evaluate`."""
+    return lambda images: network.logits(ReferenceBackend(network, batch=500).run(images))

@@ -1,0 +1,45 @@
+"""What it takes to train one network: everything that its result depends on but the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from host_train.training.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network with its data set and its trainings.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    about : str
+        One line for `--help`.
+    dataset : str
+        A name in `host_train.data.DATASETS`.
+    build : callable
+        Makes the untrained network; it takes normalised images float32 [n, channels, height, width] and gives logits [n, classes].
+    schedule : Schedule
+        Training in floating point.
+    qat : Schedule, optional
+        Quantisation-aware training after it, from its result.
+    validation : int
+        Training images held back to choose the best epoch by (of a small data set, a tenth).
+    fit, invert : str
+        How a picture is made into the network's input (docs/model-package.md).
+    """
+
+    name: str
+    about: str
+    dataset: str
+    build: Callable[[], nn.Module]
+    schedule: Schedule
+    qat: Schedule | None = None
+    validation: int = 5000
+    fit: str = "crop"
+    invert: str = "never"

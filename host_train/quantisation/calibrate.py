@@ -1,0 +1,122 @@
+"""Steps of the activations, from what they are on training images."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import nn
+
+from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedConv2d, QuantisedLinear, QuantisedReLU
+from pynq_cnn.errors import ArgumentError, NetworkError
+
+BINS = 8192
+
+
+def step_max(counts: np.ndarray, width: float) -> float:
+    """The step at which nothing is clipped."""
+    return (np.flatnonzero(counts)[-1] + 1) * width / ACTIVATION_MAX
+
+
+def step_percentile(counts: np.ndarray, width: float) -> float:
+    """The step at which 0.01 % of the values that are not 0 are clipped."""
+    cumulated = np.cumsum(counts[1:]) / max(counts[1:].sum(), 1)
+    return (np.searchsorted(cumulated, 0.9999) + 2) * width / ACTIVATION_MAX
+
+
+def step_mse(counts: np.ndarray, width: float) -> float:
+    """The step of least mean squared error between the values and their bytes, of 100 between a fifth of `step_max` and all of it."""
+    values = (np.arange(len(counts)) + 0.5) * width
+    steps = step_max(counts, width) * np.linspace(0.2, 1, 100)
+    errors = [(counts * (np.clip(np.rint(values / step), 0, ACTIVATION_MAX) * step - values) ** 2).sum() for step in steps]
+    return float(steps[int(np.argmin(errors))])
+
+
+METHODS: dict[str, Callable[[np.ndarray, float], float]] = {"max": step_max, "percentile": step_percentile, "mse": step_mse}
+
+
+def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> dict[str, tuple[np.ndarray, float]]:
+    """Counts [BINS] of every ReLU's output values, and the width of a bin."""
+    images = list(batches)
+    if not sum(len(batch) for batch in images):
+        raise ArgumentError("there are no images to calibrate with")
+    names = [name for name, layer in folded.named_children() if isinstance(layer, nn.ReLU)]
+    outputs: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda _layer, _inputs, output: outputs.__setitem__(name, output)
+
+    hooks = [folded.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    highest = dict.fromkeys(names, 0.0)
+    counts = {name: np.zeros(BINS) for name in names}
+    try:
+        with torch.no_grad():
+            for batch in images:
+                folded(batch)
+                highest = {name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names}  # keeps NaN
+            for name, top in highest.items():
+                if not np.isfinite(top):
+                    raise NetworkError(f"{name} gives {top} on the calibration images; the network has not been trained to finite weights")
+            widths = {name: (top or 1.0) / BINS for name, top in highest.items()}  # a layer that is always 0 may have any step
+            for batch in images:
+                folded(batch)
+                for name in names:
+                    values = (outputs[name].flatten() / widths[name]).long().clamp_(0, BINS - 1)
+                    counts[name] += torch.bincount(values, minlength=BINS).cpu().numpy()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: (counts[name], widths[name]) for name in names}
+
+
+def calibrate(folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple[float, ...], method: str = "max") -> nn.Sequential:
+    """The network with weights and activations on the integers' grids, in floating point.
+
+    Parameters
+    ----------
+    folded : torch.nn.Sequential
+        From `fold`. It is not changed.
+    batches : iterable of torch.Tensor
+        Normalised training images float32 [n, channels, height, width].
+    std : tuple of float
+        What the images were divided by, per channel.
+    method : {"max", "percentile", "mse"}
+        How the step of a ReLU's output follows from its values.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        Of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, MaxPool2d and Flatten, of the same names; it can be trained further.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown method, or no images.
+    NetworkError
+        If an activation is not finite.
+    """
+    if method not in METHODS:
+        raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    steps = {name: METHODS[method](counts, width) for name, (counts, width) in _histograms(folded, batches).items()}
+    return quantisable(folded, std, steps)
+
+
+def quantisable(folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, float] | None = None) -> nn.Sequential:
+    """`folded` in quantised layers, with the steps of its ReLUs by name (1 where none is given: to load a trained state into)."""
+    layers: list[tuple[str, nn.Module]] = []
+    first = True
+    for name, layer in folded.named_children():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            gain = torch.ones(1)
+            if first:
+                gain = 1 / torch.tensor(std)
+                if isinstance(layer, nn.Linear):
+                    gain = gain.repeat_interleave(layer.in_features // len(std))
+            first = False
+            layer = QuantisedConv2d.of(layer, gain) if isinstance(layer, nn.Conv2d) else QuantisedLinear.of(layer, gain)
+        elif isinstance(layer, nn.ReLU):
+            layer = QuantisedReLU((steps or {}).get(name, 1.0))
+        layers.append((name, layer))
+    return nn.Sequential(OrderedDict(layers)).eval()

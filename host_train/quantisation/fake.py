@@ -1,0 +1,94 @@
+"""Layers on the integers' grids but in floating point, through which gradients pass.
+
+Their gradient is the straight-through estimator's: that of no rounding at all, and 0 where a value is clipped.
+[Bengio et al. 2013, arXiv 1308.3432; Jacob et al. 2018, arXiv 1712.05877]
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+WEIGHT_MAX, ACTIVATION_MAX = 127, 255
+TINY = 2.0**-100  # a step for a channel of zeros: any will do, but not 0
+
+
+def weight_steps(weight: torch.Tensor) -> torch.Tensor:
+    """Step per output channel (float [out]) at which its largest weight is 127.
+
+    Examples
+    --------
+    >>> weight_steps(torch.tensor([[254.0, -1.0], [0.0, -127.0]])).tolist()
+    [2.0, 1.0]
+    """
+    return (weight.detach().abs().flatten(1).amax(1) / WEIGHT_MAX).clamp_min(TINY)
+
+
+def fake_quantise_weight(weight: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+    """`weight` on its int8 grid; `gain` [in, ...] is what the grid's input channels have more than the weight's (see `QuantisedConv2d`)."""
+    scaled = weight * gain
+    zero = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
+    return torch.fake_quantize_per_channel_affine(scaled, weight_steps(scaled), zero, 0, -WEIGHT_MAX, WEIGHT_MAX) / gain
+
+
+class QuantisedReLU(nn.Module):
+    """ReLU whose output is one of 256 multiples of `step`.
+
+    Parameters
+    ----------
+    step : float
+        Real value of one unit of the output byte.
+
+    Examples
+    --------
+    >>> QuantisedReLU(0.5)(torch.tensor([-1.0, 0.6, 1000.0])).tolist()
+    [0.0, 0.5, 127.5]
+    """
+
+    step: torch.Tensor
+
+    def __init__(self, step: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("step", torch.tensor(float(step)))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.fake_quantize_per_tensor_affine(values, self.step.item(), 0, 0, ACTIVATION_MAX)
+
+
+class QuantisedConv2d(nn.Conv2d):
+    """Conv2d whose weights are on an int8 grid, one step per output channel.
+
+    `gain` [1, in, 1, 1] is 1 but for a first layer: there 1/std of each channel is folded into the integer weights, so the grid is that
+    of `weight / std`.
+    """
+
+    gain: torch.Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d, gain: torch.Tensor) -> QuantisedConv2d:
+        """With the weight and bias of `layer`."""
+        made = cls(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)  # type: ignore[arg-type]
+        made.load_state_dict(layer.state_dict())
+        made.register_buffer("gain", gain.reshape(1, -1, 1, 1))
+        return made
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(values, fake_quantise_weight(self.weight, self.gain), self.bias, self.stride, self.padding)
+
+
+class QuantisedLinear(nn.Linear):
+    """Linear whose weights are on an int8 grid, one step per output; `gain` [1, in] as in `QuantisedConv2d`."""
+
+    gain: torch.Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Linear, gain: torch.Tensor) -> QuantisedLinear:
+        """With the weight and bias of `layer`."""
+        made = cls(layer.in_features, layer.out_features)
+        made.load_state_dict(layer.state_dict())
+        made.register_buffer("gain", gain.reshape(1, -1))
+        return made
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return F.linear(values, fake_quantise_weight(self.weight, self.gain), self.bias)

@@ -1,0 +1,133 @@
+"""A trained network in the few layers that have integer counterparts."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from pynq_cnn.errors import NetworkError
+
+WEIGHTED = (nn.Conv2d, nn.Linear)
+SUPPORTED = "Conv2d, Linear, BatchNorm1d/2d, ReLU, MaxPool2d, Flatten, Dropout, Identity and Sequential"
+
+
+def _flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The layers of a Sequential, nested ones opened."""
+    for name, layer in model.named_children():
+        if isinstance(layer, nn.Sequential):
+            yield from _flat(layer, f"{prefix}{name}.")
+        else:
+            yield prefix + name, layer
+
+
+def _fold_batch_norm(layer: nn.Module, norm: nn.Module, name: str) -> None:
+    """Put a batch norm's scale and shift into the weight and bias of the layer before it, in float64."""
+    assert isinstance(layer, WEIGHTED) and isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
+    if norm.running_mean is None or norm.running_var is None:
+        raise NetworkError(f"{name} keeps no running statistics; train it with track_running_stats=True")
+    mean, variance = norm.running_mean.double(), norm.running_var.double()
+    scale = 1 / torch.sqrt(variance + norm.eps)
+    shift = torch.zeros_like(mean)
+    if norm.affine:
+        scale, shift = scale * norm.weight.detach().double(), norm.bias.detach().double()
+    weight = layer.weight.detach().double() * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    bias = torch.zeros_like(mean) if layer.bias is None else layer.bias.detach().double()
+    layer.weight = nn.Parameter(weight.float())
+    layer.bias = nn.Parameter((shift + (bias - mean) * scale).float())
+
+
+def _check_options(name: str, layer: nn.Module) -> None:
+    """Refuse options that the accelerator does not have."""
+    if isinstance(layer, nn.Conv2d):
+        if layer.groups != 1:
+            raise NetworkError(f"{name} has groups={layer.groups}; only groups=1 can be mapped")
+        if tuple(layer.dilation) != (1, 1):
+            raise NetworkError(f"{name} has dilation={layer.dilation}; only 1 can be mapped")
+        if isinstance(layer.padding, str):
+            raise NetworkError(f"{name} has padding={layer.padding!r}; give it as numbers")
+        if layer.padding_mode != "zeros" and any(layer.padding):
+            raise NetworkError(f"{name} has padding_mode={layer.padding_mode!r}; only 'zeros' can be mapped")
+    if isinstance(layer, nn.MaxPool2d):
+        for field in ("kernel_size", "stride", "padding", "dilation"):
+            value = getattr(layer, field)
+            pair = value if isinstance(value, tuple) else (value, value)
+            wanted = {"padding": 0, "dilation": 1}.get(field, pair[0])
+            if pair != (wanted, wanted):
+                raise NetworkError(f"{name} has {field}={value}; max pooling must be square, without padding and dilation")
+        if layer.ceil_mode:
+            raise NetworkError(f"{name} has ceil_mode=True; rows that fill no window are dropped, so use ceil_mode=False")
+    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
+        raise NetworkError(f"{name} flattens dimensions {layer.start_dim} to {layer.end_dim}; only 1 to -1 can be mapped")
+
+
+def fold(model: nn.Module) -> nn.Sequential:
+    """The same function in Conv2d and Linear (with bias), ReLU, MaxPool2d and Flatten.
+
+    Batch norm goes into the layer before it, dropout goes away, and a ReLU behind max pooling goes before it (both orders give the same).
+
+    Parameters
+    ----------
+    model : torch.nn.Sequential
+        Trained; nested Sequentials are fine. It is not changed.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        In evaluation mode; equal to `model.eval()` up to the rounding of float32. Layers keep their names; the `.` of nested ones
+        becomes `_`.
+
+    Raises
+    ------
+    NetworkError
+        Names the first layer that cannot be mapped, and says why.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)).eval()
+    >>> folded = fold(model)
+    >>> [type(layer).__name__ for layer in folded]
+    ['Conv2d', 'ReLU', 'MaxPool2d', 'Flatten', 'Linear']
+    >>> x = torch.rand(4, 1, 6, 6)
+    >>> bool(torch.allclose(folded(x), model(x), atol=1e-5))
+    True
+    """
+    if not isinstance(model, nn.Sequential):
+        raise NetworkError(f"a model must be a torch.nn.Sequential, not {type(model).__name__}")
+    layers: list[tuple[str, nn.Module]] = []
+    for name, original in _flat(model):
+        _check_options(name, original)
+        name, layer = name.replace(".", "_"), copy.deepcopy(original)
+        before = layers[-1][1] if layers else None
+        if isinstance(layer, WEIGHTED):
+            if isinstance(before, WEIGHTED):
+                raise NetworkError(f"{layers[-1][0]} has no ReLU behind it; activations are bytes, so every layer but the last needs one")
+            if layer.bias is None:
+                layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
+        elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            if not isinstance(before, WEIGHTED):
+                raise NetworkError(f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the pooling")
+            _fold_batch_norm(before, layer, name)
+            continue
+        elif isinstance(layer, (nn.Dropout, nn.Dropout2d, nn.Identity)):
+            continue
+        elif isinstance(layer, nn.ReLU):
+            place = len(layers)
+            while place and isinstance(layers[place - 1][1], (nn.MaxPool2d, nn.Flatten)):
+                place -= 1  # max pooling takes the maximum, ReLU too
+            if not place or not isinstance(layers[place - 1][1], WEIGHTED):
+                raise NetworkError(f"{name} does not follow a Conv2d or Linear; remove it")
+            layers.insert(place, (name, nn.ReLU()))
+            continue
+        elif not isinstance(layer, (nn.MaxPool2d, nn.Flatten)):
+            raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {SUPPORTED}")
+        layers.append((name, layer))
+    for (name, layer), (_, after) in zip(layers, layers[1:]):
+        if isinstance(layer, WEIGHTED) and not isinstance(after, nn.ReLU):
+            raise NetworkError(f"{name} has no ReLU behind it; activations are bytes, so every layer but the last needs one")
+    if not layers or not isinstance(layers[-1][1], WEIGHTED):
+        raise NetworkError(f"the network must end with a Conv2d or Linear, not with {layers[-1][0] if layers else 'nothing'}")
+    return nn.Sequential(OrderedDict(layers)).eval()

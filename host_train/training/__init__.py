@@ -1,0 +1,1 @@
+"""Training: augmentation, the loop with its checkpoints, and its curves."""

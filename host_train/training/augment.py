@@ -1,0 +1,69 @@
+"""Random distortions of a whole batch of images at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from pynq_cnn.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random affine distortion, each amount drawn uniformly from [-a, a] for every image.
+
+    Parameters
+    ----------
+    shift : float
+        Pixels, in either direction.
+    rotation : float
+        Degrees.
+    scale, shear : float
+        Fractions.
+    flip : bool
+        Mirror left and right half of the images.
+
+    Raises
+    ------
+    ArgumentError
+        For a negative amount, or a scale of 1 or more.
+
+    Examples
+    --------
+    >>> images = torch.rand(2, 1, 28, 28)
+    >>> torch.equal(Augmentation().apply(images), images)
+    True
+    >>> Augmentation(shift=2, rotation=10).apply(images).shape
+    torch.Size([2, 1, 28, 28])
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("shift", "rotation", "scale", "shear"):
+            if not 0 <= getattr(self, name) < (1 if name == "scale" else math.inf):
+                raise ArgumentError(f"{name} must not be negative{' and below 1' if name == 'scale' else ''}, not {getattr(self, name)!r}")
+
+    def apply(self, images: torch.Tensor) -> torch.Tensor:
+        """Distorted copies of float [n, channels, height, width] images, by torch's global generator; what comes from outside is 0."""
+        if self.flip:
+            mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+            images = torch.where(mirrored, images.flip(-1), images)
+        if not (self.shift or self.rotation or self.scale or self.shear):
+            return images
+        height, width = images.shape[-2:]
+        angle, size, shear, down, right = (torch.rand(5, len(images), device=images.device) * 2 - 1).unbind()
+        angle, size, shear = angle * math.radians(self.rotation), 1 + size * self.scale, shear * self.shear
+        # affine_grid works in units of half the image; the matrix takes output coordinates to input coordinates.
+        down, right = down * self.shift * 2 / height, right * self.shift * 2 / width
+        cos, sin = angle.cos() * size, angle.sin() * size
+        matrix = torch.stack([torch.stack([cos, shear - sin, right], 1), torch.stack([sin, cos, down], 1)], 1)
+        grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

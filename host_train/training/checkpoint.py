@@ -1,0 +1,55 @@
+"""Files of a run, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pynq_cnn.errors import ArgumentError
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside `path`, then move there: an interruption leaves the file that was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state of tensors and plain values."""
+    _replace(path, lambda temporary: torch.save(state, temporary))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    _replace(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote. It runs no code from the file; `ArgumentError` names one that cannot be read."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ArgumentError(f"{path} is not there; train first (python -m host_train train)") from None
+    except Exception as error:  # a damaged file makes torch raise nearly anything; all mean the same here
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise ArgumentError(f"{path} cannot be read: {reason}; remove it and train again") from error
+
+
+def load_weights(model: nn.Module, path: Path) -> nn.Module:
+    """`model` with the weights in `path`, in evaluation mode; `ArgumentError` if they are of another network."""
+    state = load_state(path)
+    try:
+        model.load_state_dict(state)
+    except Exception as error:  # wrong names and shapes, or no state at all
+        reason = str(error).splitlines()[-1].strip()
+        raise ArgumentError(f"{path} has not the weights of this network: {reason}; train again in another folder") from error
+    return model.eval()

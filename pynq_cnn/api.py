@@ -1,0 +1,281 @@
+"""`classify` for one answer in three lines, `Classifier` for repeated use."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+
+from pynq_cnn.backends.select import check_name, make_backend
+from pynq_cnn.errors import ArgumentError, ImageError
+from pynq_cnn.images import ImageLike, to_network_input
+from pynq_cnn.model import Network
+from pynq_cnn.result import Classification
+from pynq_cnn.zoo import load_model
+
+CALIBRATION_SEED = 0  # of the noise that throughput is measured with: the time does not depend on what is on the images
+
+
+@dataclass(frozen=True)
+class ThroughputReport:
+    """How fast a classifier is, and where the time goes. A measurement of this machine, now.
+
+    Parameters
+    ----------
+    backend : str
+        Which execution ran.
+    images : int
+        How many.
+    seconds : float
+        For all of them.
+    steps : dict
+        Seconds by step: for the overlay pack, flush, run, invalidate, unpack; for the others run. Besides, logits.
+    """
+
+    backend: str
+    images: int
+    seconds: float
+    steps: dict[str, float]
+
+    @property
+    def images_per_second(self) -> float:
+        """Images over seconds."""
+        return self.images / self.seconds
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {100 * value / self.seconds:.1f} %" for name, value in self.steps.items())
+        return f"{self.backend}: {self.images_per_second:,.0f} images/s over {self.images} images ({parts})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "backend": self.backend,
+            "images": self.images,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+            "steps": dict(self.steps),
+        }
+
+
+class Classifier:
+    """A network ready on one backend. Use it in a `with`, or call `close()`.
+
+    Parameters
+    ----------
+    model : str, path or Network
+        The name of a shipped network, the folder of a model package, or a network.
+    backend : {"auto", "overlay", "kernel", "reference"}
+        Which execution; see `pynq_cnn.backends.select.make_backend`.
+    batch : int
+        Images worked on at once.
+    bitfile, device
+        For the overlay: another bitstream or device than the default, for example those of a virtual board.
+
+    Raises
+    ------
+    ArgumentError
+        For an unusable argument.
+    ModelPackageError
+        If the package is not whole.
+    BackendError
+        If the backend cannot run here.
+    CompileError
+        If the network does not fit the engine that was asked for.
+
+    Examples
+    --------
+    >>> from pynq_cnn.zoo import load_sample
+    >>> images, labels = load_sample()
+    >>> with Classifier("lenet", backend="reference") as classifier:
+    ...     classes = classifier.predict(images)
+    >>> bool((classes == labels).mean() > 0.97)
+    True
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Network = "lenet",
+        backend: str = "auto",
+        batch: int = 64,
+        *,
+        bitfile: Any = None,
+        device: Any = None,
+    ) -> None:
+        self.network = load_model(model)
+        self.backend = make_backend(self.network, backend, batch, bitfile=bitfile, device=device)
+
+    @property
+    def backend_name(self) -> str:
+        """Which execution runs: "overlay", "kernel" or "reference"."""
+        return self.backend.name
+
+    @overload
+    def classify(self, image: list[ImageLike] | tuple[ImageLike, ...]) -> list[Classification]: ...
+
+    @overload
+    def classify(self, image: ImageLike) -> Classification: ...
+
+    def classify(self, image: ImageLike | Sequence[ImageLike]) -> Classification | list[Classification]:
+        """Classify one picture, or a list of pictures in one go.
+
+        Parameters
+        ----------
+        image : path, bytes, PIL.Image.Image, numpy.ndarray, or a list or tuple of these
+            See `pynq_cnn.images.to_network_input`.
+
+        Returns
+        -------
+        Classification or list of Classification
+            A list for a list.
+
+        Raises
+        ------
+        ImageError
+            If a picture cannot be read or nothing is found on it; in a list, says which.
+        """
+        several = isinstance(image, (list, tuple))
+        start = perf_counter()
+        fitted = []
+        for i, one in enumerate(image if several else [image]):  # type: ignore[arg-type]
+            try:
+                fitted.append(to_network_input(one, self.network.input))
+            except ImageError as error:
+                if not several:
+                    raise
+                raise ImageError(f"image {i} of the list: {error}") from error
+        seen = np.stack(fitted) if fitted else np.empty((0, *self.network.input_shape), np.uint8)
+        logits = self.network.logits(self.backend.run(seen))
+        seconds = (perf_counter() - start) / max(len(fitted), 1)
+        answers = [Classification(row, self.network.classes, self.backend_name, seconds, one) for row, one in zip(logits, seen)]
+        return answers if several else answers[0]
+
+    def accumulators(self, images: np.ndarray) -> np.ndarray:
+        """int32 [n, classes] of images that have the network's size already.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            uint8 [n, height, width, channels] or, of one channel, [n, height, width].
+
+        Raises
+        ------
+        ArgumentError
+            For another shape or dtype.
+        """
+        if isinstance(images, np.ndarray) and images.ndim == 3 and self.network.input.channels == 1:
+            images = images[..., None]
+        return self.backend.run(images)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """float32 [n, classes]; images as for `accumulators`."""
+        return self.network.logits(self.accumulators(images))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Class indices, int64 [n]; images as for `accumulators`."""
+        return self.logits(images).argmax(1)
+
+    def throughput_test(self, images: int = 1000) -> ThroughputReport:
+        """Run `images` noise images, after one batch to warm up, and say how long it took and on what.
+
+        Raises
+        ------
+        ArgumentError
+            If `images` is not a positive integer.
+        """
+        if isinstance(images, bool) or not isinstance(images, (int, np.integer)) or images < 1:
+            raise ArgumentError(f"images must be a positive integer, not {images!r}")
+        batch = np.random.default_rng(CALIBRATION_SEED).integers(0, 256, (int(images), *self.network.input_shape), dtype=np.uint8)
+        self.backend.run(batch[: self.backend.batch])
+        start = perf_counter()
+        accumulators, steps = self.backend.run_timed(batch)
+        middle = perf_counter()
+        self.network.logits(accumulators)
+        end = perf_counter()
+        return ThroughputReport(self.backend_name, int(images), end - start, {**steps, "logits": end - middle})
+
+    def close(self) -> None:
+        """Give back what the backend holds. Calling it again does nothing."""
+        self.backend.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.network.name!r}, backend={self.backend_name!r}, batch={self.backend.batch})"
+
+
+# Classifiers that `classify` has made, so that its second call is quick. On a board each holds contiguous memory: a small batch is enough.
+_classifiers: dict[tuple[str, str], Classifier] = {}
+_classifiers_lock = threading.Lock()
+CLASSIFY_BATCH = 16
+
+
+def _shared_classifier(model: str | os.PathLike[str] | Network, backend: str) -> tuple[Classifier, bool]:
+    """A classifier and whether it is kept. Only shipped networks are: a folder may change between calls."""
+    check_name(backend)
+    if not isinstance(model, str) or os.sep in model or os.path.isdir(model):
+        return Classifier(model, backend, CLASSIFY_BATCH), False
+    with _classifiers_lock:
+        key = (model, backend)
+        if key not in _classifiers:
+            _classifiers[key] = Classifier(model, backend, CLASSIFY_BATCH)
+        return _classifiers[key], True
+
+
+@overload
+def classify(
+    image: list[ImageLike] | tuple[ImageLike, ...], model: str | os.PathLike[str] | Network = "lenet", backend: str = "auto"
+) -> list[Classification]: ...
+
+
+@overload
+def classify(image: ImageLike, model: str | os.PathLike[str] | Network = "lenet", backend: str = "auto") -> Classification: ...
+
+
+def classify(
+    image: ImageLike | Sequence[ImageLike], model: str | os.PathLike[str] | Network = "lenet", backend: str = "auto"
+) -> Classification | list[Classification]:
+    """Classify a picture.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL.Image.Image, numpy.ndarray, or a list or tuple of these
+        See `pynq_cnn.images.to_network_input`.
+    model : str, path or Network
+        The name of a shipped network (`pynq_cnn.models()`), the folder of a model package, or a network.
+    backend : {"auto", "overlay", "kernel", "reference"}
+        Which execution.
+
+    Returns
+    -------
+    Classification or list of Classification
+        With label, index, probabilities, logits, top(k), backend and seconds. A list for a list.
+
+    Raises
+    ------
+    ArgumentError, ImageError, ModelPackageError, BackendError, CompileError
+        All `PynqCnnError`; the message says what to do.
+
+    Examples
+    --------
+    >>> from pynq_cnn.zoo import load_sample
+    >>> images, labels = load_sample()
+    >>> result = classify(images[0])
+    >>> result.label == str(labels[0]), result.logits.dtype
+    (True, dtype('float32'))
+    """
+    classifier, kept = _shared_classifier(model, backend)
+    try:
+        return classifier.classify(image)  # type: ignore[arg-type]  # the overloads take either, not their union
+    finally:
+        if not kept:
+            classifier.close()

@@ -1,0 +1,76 @@
+"""Choosing a backend by name."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from pynq_cnn.backends.base import Backend
+from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
+from pynq_cnn.model import Network
+
+BACKENDS = ("auto", "overlay", "kernel", "reference")
+
+
+def check_name(backend: str) -> None:
+    """`ArgumentError` if no backend is called so."""
+    if backend not in BACKENDS:
+        raise ArgumentError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+
+
+def make_backend(network: Network, backend: str = "auto", batch: int = 64, *, bitfile: Any = None, device: Any = None) -> Backend:
+    """The backend called `backend` for `network`.
+
+    Parameters
+    ----------
+    network : Network
+        What to run.
+    backend : {"auto", "overlay", "kernel", "reference"}
+        "auto" takes the overlay where there is a device and a bitstream, else the fastest execution on the CPU, which is the reference.
+        Where there is a board but the network does not fit the engine, it warns and says why.
+    batch : int
+        Images worked on at once.
+    bitfile, device
+        For the overlay: another bitstream or device than the default.
+
+    Raises
+    ------
+    ArgumentError
+        For another name.
+    BackendError
+        If the one that was asked for cannot run here.
+    CompileError
+        If the network does not fit the engine that was asked for.
+    """
+    check_name(backend)
+    if backend == "auto":
+        return _first_that_runs(network, batch, bitfile, device)
+    return _make(network, backend, batch, bitfile, device)
+
+
+def _make(network: Network, backend: str, batch: int, bitfile: Any, device: Any) -> Backend:
+    # Imported here, so that a board's library is touched only where a board is asked for.
+    if backend == "overlay":
+        from pynq_cnn.backends.overlay import OverlayBackend
+
+        return OverlayBackend(network, batch, bitfile, device)
+    if backend == "kernel":
+        from pynq_cnn.backends.kernel import KernelBackend
+
+        return KernelBackend(network, batch)
+    from pynq_cnn.backends.reference import ReferenceBackend
+
+    return ReferenceBackend(network, batch)
+
+
+def _first_that_runs(network: Network, batch: int, bitfile: Any, device: Any) -> Backend:
+    """The overlay, or else the reference: of the two on the CPU the faster (benchmarks/README.md), and one that runs every network."""
+    try:
+        return _make(network, "overlay", batch, bitfile, device)
+    except DeviceError:
+        raise  # a board that is there and fails is for the user to know, not to be passed over
+    except CompileError as error:
+        warnings.warn(f"{network.name} runs on the reference: {error}", stacklevel=4)
+    except BackendError:
+        pass  # no board here
+    return _make(network, "reference", batch, bitfile, device)

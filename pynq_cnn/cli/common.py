@@ -1,0 +1,109 @@
+"""What the commands share: options, tables, and all backends that can run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pynq_cnn.api import Classifier
+from pynq_cnn.backends.select import BACKENDS
+from pynq_cnn.errors import ArgumentError, BackendError, CompileError
+from pynq_cnn.model import Network
+
+VIRTUAL = "overlay (virtual board)"
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """`--model`."""
+    parser.add_argument(
+        "--model", default="lenet", metavar="NAME|FOLDER", help="a shipped network or the folder of a model package (lenet)"
+    )
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """`--backend` and `--virtual`."""
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="which execution (auto: the overlay where there is one, else the fastest on the CPU)")
+    parser.add_argument("--virtual", action="store_true", help="the overlay on an emulated PYNQ-Z2; needs pip install 'pynq_cnn[board]'")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """`--batch`."""
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="images worked on at once (64)")
+
+
+@contextmanager
+def open_classifier(model: str | Network, backend: str, virtual: bool, batch: int = 64) -> Iterator[Classifier]:
+    """The classifier that the options ask for."""
+    if not virtual:
+        with Classifier(model, backend, batch) as classifier:
+            yield classifier
+        return
+    if backend not in ("auto", "overlay"):
+        raise ArgumentError(f"--virtual is the overlay on an emulated board, it does not go with --backend {backend}")
+    from pynq_cnn.virtual_board import VirtualBoard
+
+    with VirtualBoard() as board, Classifier(model, "overlay", batch, bitfile=board.bitfile, device=board.device) as classifier:
+        yield classifier
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend that can run here, or why it cannot.
+
+    Parameters
+    ----------
+    name : str
+        The backend; the virtual board counts as one of its own.
+    classifier : Classifier or None
+        None if it cannot run.
+    why_not : str
+        Empty if it can.
+    """
+
+    name: str
+    classifier: Classifier | None
+    why_not: str = ""
+
+
+@contextmanager
+def open_all(network: Network, batch: int = 64) -> Iterator[list[Candidate]]:
+    """Every backend on `network`, the virtual board included; the reference first."""
+    with ExitStack() as stack:
+        candidates = []
+        for name in ("reference", "kernel", "overlay", VIRTUAL):
+            try:
+                opened = open_classifier(network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch)
+                candidates.append(Candidate(name, stack.enter_context(opened)))
+            except (BackendError, CompileError) as error:
+                candidates.append(Candidate(name, None, str(error)))
+        yield candidates
+
+
+def print_json(value: Any) -> None:
+    """One JSON document."""
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: first column to the left, numbers to the right."""
+    table = [list(head), *[list(row) for row in rows]]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for row in table:
+        cells = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))]
+        print("  ".join(cells).rstrip())
+
+
+def say(text: str) -> None:
+    """What is going on, on stderr, where a person sees it."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)

@@ -1,0 +1,165 @@
+"""The emulated PYNQ-Z2 as the pynq library sees one: a `pynq.Device`."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pynq
+from pynq.buffer import PynqBuffer
+from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
+from pynqmetadata.frontends import Metadata
+
+from pynq_cnn.backends.native import Engine
+from pynq_cnn.virtual_board.faults import Faults
+from pynq_cnn.virtual_board.memory import Allocation, ContiguousMemory
+from pynq_cnn.virtual_board.registers import KernelRegisters, PlainRegisters, RegisterBlock
+
+ENGINE_TYPE = "pynq-cnn:hls:pynq_cnn_engine:"
+PORTS = ("weights", "fm_in", "fm_out")  # in the order of S_AXI_HP0..2
+
+# The Zynq-7000's own registers (UG585): clocks and ports as the PYNQ-Z2 starts with them.
+SLCR, SLCR_BYTES = 0xF800_0000, 0x1000
+CLOCKS = {
+    0x100: 26 << 12,  # ARM PLL: 26 x 50 MHz
+    0x104: 21 << 12,  # DDR PLL
+    0x108: 20 << 12,  # IO PLL: 1000 MHz
+    0x120: 2 << 8,  # CPU: ARM PLL / 2
+    **{0x170 + 0x10 * i: 2 << 20 | 5 << 8 for i in range(4)},  # FCLK0..3: IO PLL / 5 / 2
+}
+AFI, AFI_BYTES, AFI_READ, AFI_WRITE = 0xF800_8000, 0x1000, 0x00, 0x14  # one block for each of S_AXI_HP0..3; bit 0: 32 bits wide
+
+
+class VirtualDevice(pynq.Device):
+    """A Zynq-7020 whose programmable logic is emulated. It defines no `_probe_`, so pynq never finds it by itself.
+
+    Parameters
+    ----------
+    tag : str
+        Unique name.
+    memory : ContiguousMemory
+        Where buffers live.
+    engine : Engine
+        The compiled kernel that the start bit runs.
+    faults : Faults
+        Read at every step; may be changed at any time.
+    busy_reads : int
+        How often a running engine answers "busy".
+    """
+
+    def __init__(self, tag: str, memory: ContiguousMemory, engine: Engine, faults: Faults, busy_reads: int) -> None:
+        super().__init__(tag)
+        self.name = "virtual PYNQ-Z2"
+        self.arch = "armv7l"
+        self.capabilities = {"REGISTER_RW": True}
+        self.memory = memory
+        self.downloads = 0
+        self._engine = engine
+        self._faults = faults
+        self._busy_reads = busy_reads
+        self._processor: list[tuple[int, int, RegisterBlock]] = [(SLCR, SLCR_BYTES, PlainRegisters(CLOCKS))]
+        self._processor += [(AFI + AFI_BYTES * i, AFI_BYTES, PlainRegisters()) for i in range(4)]
+        self._logic: list[tuple[int, int, RegisterBlock]] = []
+
+    # What pynq.Overlay calls.
+
+    def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> RuntimeMetadataParser:
+        """The parsed `.hwh` next to the bitstream."""
+        if partial:
+            raise RuntimeError("the virtual board has no partial reconfiguration")
+        hwh = Path(bitfile_name).with_suffix(".hwh")
+        if not hwh.is_file():
+            raise RuntimeError(f"no {hwh.name} next to {bitfile_name}")
+        return RuntimeMetadataParser(Metadata(input=str(hwh)))
+
+    def download(self, bitstream: pynq.Bitstream, parser: RuntimeMetadataParser | None = None) -> None:
+        """Replace the programmable logic: everything in it starts anew."""
+        if self._faults.no_download:
+            raise OSError(errno.EIO, "fpga_manager: write failed")
+        if parser is None:
+            raise RuntimeError("the virtual board needs the .hwh of a bitstream; use pynq.Overlay")
+        self._logic = [
+            (details["phys_addr"], details["addr_range"], KernelRegisters(details["registers"], self._execute, self._busy_reads))
+            for details in parser.ip_dict.values()
+            if (details["type"] or "").startswith(ENGINE_TYPE)
+        ]
+        self.downloads += 1
+        self.post_download(bitstream, parser, self.name)
+
+    def reset_logic(self) -> None:
+        """Take everything out of the programmable logic, as after power-up."""
+        self._logic = []
+
+    # What pynq.MMIO calls.
+
+    def read_registers(self, address: int, length: int) -> bytes:
+        """`length` bytes, whole words; `OSError` where nothing answers."""
+        words = []
+        for at in range(address, address + length, 4):
+            base, block = self._locate(at)
+            words.append(block.read(at - base))
+        return np.array(words, "<u4").tobytes()
+
+    def write_registers(self, address: int, data: bytes) -> None:
+        """Whole words; `OSError` where nothing answers."""
+        for i, word in enumerate(np.frombuffer(data, "<u4").tolist()):
+            base, block = self._locate(address + 4 * i)
+            block.write(address + 4 * i - base, word)
+
+    # What pynq.allocate and PynqBuffer call.
+
+    def allocate(self, shape: int | tuple[int, ...], dtype: Any, **_: Any) -> PynqBuffer:
+        """A buffer in contiguous memory; `RuntimeError` if there is not enough of it."""
+        count = int(np.prod(shape, dtype=np.int64))
+        dtype = np.dtype(dtype)
+        if self._faults.no_memory:
+            raise RuntimeError(f"Allocate failed: {count * dtype.itemsize} bytes")
+        piece = self.memory.allocate(count * dtype.itemsize)
+        buffer = PynqBuffer(shape, dtype, buffer=piece.host, device=self, device_address=piece.address, bo=piece, coherent=False)
+        buffer.memory = self.memory
+        buffer.pointer, buffer.return_to = piece, self  # makes freebuffer() call return_pointer(), once
+        buffer.freed = True  # and never munmap(): this is no mapped memory
+        return buffer
+
+    def return_pointer(self, piece: Allocation) -> None:
+        """Free what `allocate` gave."""
+        self.memory.free(piece)
+
+    def flush(self, bo: Allocation, offset: int, ptr: int, size: int) -> None:
+        """Processor to device."""
+        self.memory.flush(bo, offset, size)
+
+    def invalidate(self, bo: Allocation, offset: int, ptr: int, size: int) -> None:
+        """Device to processor."""
+        self.memory.invalidate(bo, offset, size)
+
+    # The engine.
+
+    def _execute(self, inputs: dict[str, int]) -> dict[str, int] | None:
+        if self._faults.never_done:
+            return None
+        touches_memory = inputs["instructions"] > 0
+        if touches_memory and self._faults.bus_error:
+            raise OSError(errno.EFAULT, "Bus error: the memory answered with an error")
+        ports = [self._port(i, inputs) for i in range(len(PORTS))] if touches_memory else [0, 0, 0]
+        run = self._engine.run(*ports, **{name: inputs[name] for name in ("mem_words", "program", "instructions", "images")})
+        outputs = {name: getattr(run, name) for name in ("status", "failed_at", "magic", "isa_version", "geometry", "buffers", "build")}
+        return {**outputs, **self._faults.overrides()}
+
+    def _port(self, index: int, inputs: dict[str, int]) -> int:
+        """Where in this process the memory is that port `index` is pointed at."""
+        for offset in (AFI_READ, AFI_WRITE):
+            if self._processor[1 + index][2].read(offset) & 1:
+                raise OSError(errno.EFAULT, f"Bus error: S_AXI_HP{index} is 32 bits wide, and the engine's port 64")
+        address = inputs[f"{PORTS[index]}_1"] | inputs[f"{PORTS[index]}_2"] << 32
+        if address % 8:
+            raise OSError(errno.EFAULT, f"Bus error: {address:#x} is not aligned to 8 bytes")
+        return int(self.memory.device(address, 8 * inputs["mem_words"]).__array_interface__["data"][0])
+
+    def _locate(self, address: int) -> tuple[int, RegisterBlock]:
+        for base, size, block in (*self._processor, *self._logic):
+            if base <= address < base + size:
+                return base, block
+        raise OSError(errno.EFAULT, f"Bus error: nothing answers at {address:#x}")

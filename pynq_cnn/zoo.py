@@ -1,0 +1,155 @@
+"""The networks and the sample of digits that are shipped."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import Network, load_package
+
+MODELS = Path(__file__).parent / "models"
+SAMPLE = Path(__file__).parent / "samples" / "mnist.npz"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a shipped network without loading it.
+
+    Parameters
+    ----------
+    name : str
+        To pass as `model=`.
+    dataset : str
+        What it was trained on.
+    accuracy : float or None
+        Top-1 on the full test set in integer arithmetic, 0..1.
+    layers : int
+        Layers, pooling included.
+    bytes : int
+        Of its weights and constants on disk.
+    recipe : str
+        The command that trained it.
+    path : pathlib.Path
+        The package.
+    """
+
+    name: str
+    dataset: str
+    accuracy: float | None
+    layers: int
+    bytes: int
+    recipe: str
+    path: Path
+
+
+class Models(Mapping[str, ModelInfo]):
+    """The shipped networks by name; prints and shows itself as a table."""
+
+    COLUMNS = ("name", "data", "accuracy", "layers", "bytes", "recipe")
+
+    def __init__(self, infos: Mapping[str, ModelInfo]) -> None:
+        self._infos = dict(infos)
+
+    def __getitem__(self, name: str) -> ModelInfo:
+        return self._infos[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._infos)
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        for info in self._infos.values():
+            accuracy = "unknown" if info.accuracy is None else f"{100 * info.accuracy:.2f} %"
+            rows.append((info.name, info.dataset, accuracy, str(info.layers), f"{info.bytes:,}", info.recipe))
+        return rows
+
+    def __repr__(self) -> str:
+        table = [self.COLUMNS, *self._rows()]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.COLUMNS))]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.COLUMNS)
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def models() -> Models:
+    """The shipped networks.
+
+    Returns
+    -------
+    Models
+        A mapping from name to `ModelInfo`.
+
+    Examples
+    --------
+    >>> "lenet" in models(), models()["lenet"].dataset
+    (True, 'MNIST')
+    """
+    infos = {}
+    for path in sorted(MODELS.glob("*/manifest.json")):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        metadata = manifest["metadata"]
+        size = sum(file.stat().st_size for file in path.parent.glob("*.npy") if not file.name.startswith("golden."))
+        accuracy = metadata.get("accuracy", {}).get("int8_top1")
+        infos[path.parent.name] = ModelInfo(
+            path.parent.name, metadata.get("dataset", ""), accuracy, len(manifest["layers"]), size, metadata.get("recipe", ""), path.parent
+        )
+    return Models(infos)
+
+
+def load_model(model: str | os.PathLike[str] | Network) -> Network:
+    """A network by name, by folder, or as it is.
+
+    Parameters
+    ----------
+    model : str, path or Network
+        The name of a shipped network, the folder of a model package, or a network.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these.
+    ModelPackageError
+        If the package is not whole.
+    """
+    if isinstance(model, Network):
+        return model
+    if not isinstance(model, (str, os.PathLike)):
+        raise ArgumentError(f"model must be a name, the folder of a model package, or a Network, not {model!r:.100}")
+    if isinstance(model, str) and (MODELS / model / "manifest.json").is_file() and "/" not in model and model not in (".", ".."):
+        return load_package(MODELS / model)
+    if not Path(model).is_dir():
+        raise ArgumentError(f"{os.fspath(model)!r} is neither a shipped network ({', '.join(models())}) nor the folder of a model package")
+    return load_package(model)
+
+
+def load_sample() -> tuple[np.ndarray, np.ndarray]:
+    """The shipped digits: 500 images of the MNIST test set, 50 of each class.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        uint8 [500, 28, 28].
+    labels : numpy.ndarray
+        uint8 [500].
+
+    Examples
+    --------
+    >>> images, labels = load_sample()
+    >>> images.shape, labels.shape
+    ((500, 28, 28), (500,))
+    """
+    with np.load(SAMPLE, allow_pickle=False) as arrays:
+        return arrays["images"], arrays["labels"]

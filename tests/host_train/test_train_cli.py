@@ -1,0 +1,257 @@
+"""`python -m host_train` from training to a package and its sample."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host_train.cli import main, make_parser
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_names_every_command_and_option(capsys):
+    for command in ("data", "networks", "train", "evaluate", "export", "sample"):
+        with pytest.raises(SystemExit) as done:
+            make_parser().parse_args([command, "--help"])
+        assert done.value.code == 0
+        text = capsys.readouterr().out
+        assert "usage: python -m host_train" in text and (command == "networks" or "--data-dir" in text)
+
+
+def test_sample_is_a_plain_npz(digits_folder, tmp_path, capsys):
+    out = tmp_path / "sample.npz"
+    assert main(["sample", "--data-dir", str(digits_folder), "--per-class", "4", "--out", str(out)]) == 0
+    with np.load(out, allow_pickle=False) as sample:
+        assert sample["images"].shape == (40, 28, 28) and sample["images"].dtype == np.uint8
+        assert sample["labels"].dtype == np.uint8 and np.bincount(sample["labels"]).tolist() == [4] * 10
+    before = out.read_bytes()
+    assert main(["sample", "--data-dir", str(digits_folder), "--per-class", "4", "--out", str(out)]) == 0
+    assert out.read_bytes() == before
+
+
+def test_data_tells_what_was_found(digits_folder, capsys):
+    assert main(["data", "mnist", "--data-dir", str(digits_folder)]) == 0
+    assert "MNIST: 700 + 120 images of 28 x 28 x 1, not the published data, from" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "imagenet"], "no data set is called 'imagenet'; there are mnist"),
+        (["sample", "--data-dir", "nowhere"], "nowhere is no folder"),
+        (["sample", "--data-dir", "DATA", "--per-class", "99"], "fewer than the 99"),
+    ],
+)
+def test_mistakes_without_torch_are_told_in_a_line(digits_folder, capsys, arguments, message):
+    assert main([str(digits_folder) if word == "DATA" else word for word in arguments]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("host_train: ") and message in err
+
+
+def test_help_data_and_sample_do_not_import_torch(digits_folder, tmp_path):
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from host_train.cli import main\n"
+        f"assert main(['sample', '--data-dir', {str(digits_folder)!r}, '--per-class', '1', '--out', {str(tmp_path / 's.npz')!r}]) == 0\n"
+        "assert main(['train', 'lenet']) == 1"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "torch is not installed" in done.stderr and "pynq-cnn[train]" in done.stderr
+
+
+# ------------------------------------------------------------------------------------ with PyTorch, from here
+
+torch = pytest.importorskip("torch")
+
+from host_train.networks import RECIPES  # noqa: E402
+from host_train.run import Run, Settings  # noqa: E402
+from host_train.training.fit import EpochRecord  # noqa: E402
+from pynq_cnn.errors import ArgumentError  # noqa: E402
+from pynq_cnn.model import load_package  # noqa: E402
+
+QUICK = ["--epochs", "3", "--batch", "32", "--qat-epochs", "2", "--seed", "4"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, digits_folder) -> Path:
+    """A run that was interrupted twice, in either training, and resumed."""
+    out = tmp_path_factory.mktemp("runs") / "lenet"
+    arguments = ["train", "lenet", "--data-dir", str(digits_folder), "--out", str(out), *QUICK]
+    with pytest.MonkeyPatch.context() as patch:
+        for epochs in (2, 1):
+
+            def interrupt(stage: str, total: int, record: EpochRecord, epochs: int = epochs) -> None:
+                if record.epoch == epochs:
+                    raise KeyboardInterrupt
+
+            patch.setattr("host_train.commands.train._report", interrupt)
+            assert main([*arguments, "--resume"]) == 130
+    assert main([*arguments, "--resume"]) == 0
+    return out
+
+
+def test_training_leaves_everything_in_its_folder(trained, capsys):
+    files = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
+    stage = {"checkpoint.pt", "weights.pt", "history.json", "curves.png"}
+    assert files >= {"run.json", "evaluation.json", "confusion.png", *(f"{s}/{f}" for s in ("float", "qat") for f in stage)}
+    assert not any(name.split("/")[-1].startswith(".") for name in files)
+    assert [record["epoch"] for record in json.loads((trained / "qat" / "history.json").read_text())] == [1, 2]
+    assert (
+        json.loads((trained / "run.json").read_text())["command"]
+        == "python -m host_train train lenet --seed 4 --epochs 3 --batch 32 --qat-epochs 2"
+    )
+
+
+def test_interrupted_training_gives_what_an_uninterrupted_one_does(trained, tmp_path, digits_folder):
+    assert main(["train", "lenet", "--data-dir", str(digits_folder), "--out", str(tmp_path), "--quiet", *QUICK]) == 0
+    for stage in ("float", "qat"):
+        whole, parts = (torch.load(folder / stage / "weights.pt", weights_only=True) for folder in (tmp_path, trained))
+        assert whole.keys() == parts.keys() and all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads((trained / "evaluation.json").read_text())
+
+
+def test_export_writes_a_package_with_its_own_accuracy(trained, digits_folder, capsys, tmp_path):
+    assert main(["export", str(trained), "--data-dir", str(digits_folder)]) == 0
+    text = capsys.readouterr().out
+    assert all(label in text for label in ("max", "percentile", "mse", "qat", "<- exported"))
+    network = load_package(trained / "package")
+    stated = network.metadata["accuracy"]
+    assert network.metadata["dataset"] == "MNIST" and not network.metadata["dataset_original"] and stated["images"] == 120
+    assert len(network.golden.images) == 32 and network.input.fit == "digit" and network.input.invert == "auto"
+    assert [type(layer).__name__ for layer in network.layers] == ["Conv2d", "MaxPool2d", "Conv2d", "MaxPool2d", "Dense", "Dense"]
+
+    assert main(["evaluate", str(trained / "package"), "--data-dir", str(digits_folder), "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["top1"] == stated["int8_top1"] and measured["model"] == "lenet, integers"
+    assert main(["evaluate", str(trained), "--data-dir", str(digits_folder), "--json", "--plot", str(tmp_path / "c.png")]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["top1"] == stated["float32_top1"] and measured["model"] == "lenet, float32"
+    assert (tmp_path / "c.png").exists() and measured["top1"] > 0.5
+    assert main(["evaluate", str(trained / "package"), "--data-dir", str(digits_folder), "--split", "train"]) == 0
+    assert "of 700)" in capsys.readouterr().out
+
+
+def test_fake_quantisation_predicts_the_integers(trained, digits_folder):
+    run = Run.open(trained, digits_folder)
+    data = run.tensors(run.dataset.test)
+    from host_train.evaluation.evaluate import predict_integers
+
+    with torch.no_grad():
+        fake = torch.cat([run.qat_model()(images) for images, _ in data.batches()]).numpy()
+    integers = predict_integers(run.integers(run.qat_model()))(run.dataset.test.images)
+    assert np.abs(fake - integers).mean() < 0.02 * fake.std()
+    assert (fake.argmax(1) == integers.argmax(1)).mean() > 0.97
+
+
+def test_the_way_to_quantise_can_be_named(trained, digits_folder, tmp_path, capsys):
+    arguments = ["export", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "p")]
+    assert main([*arguments, "--quantise", "percentile"]) == 0
+    assert load_package(tmp_path / "p").metadata["quantisation"] == "percentile"
+    assert main([*arguments, "--quantise", "median"]) == 1
+    assert "auto, max, percentile, mse, qat" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "resnet"], "no network is called 'resnet'; there are lenet"),
+        (["train", "lenet", "--data-dir", "DATA", "--out", "RUN", *QUICK], "--resume"),
+        (
+            ["train", "lenet", "--data-dir", "DATA", "--out", "RUN", "--resume", "--seed", "5"],
+            "of another run, 'python -m host_train train lenet --seed 4",
+        ),
+        (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--epochs", "0"], "epochs must be"),
+        (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--seed", "-1"], "seed must be"),
+        (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--threads", "0"], "--threads must be at least 1"),
+        (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--device", "abacus"], "--device abacus cannot be used"),
+        (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--batch", "631"], "less than a batch of 631"),
+        (["export", "OTHER"], "is no run: run.json is not there; train first"),
+        (["evaluate", "OTHER"], "OTHER"),
+        (["evaluate", "RUN", "--dataset", "cifar10", "--data-dir", "DATA"], "leave --dataset cifar10 away"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, arguments, message):
+    places = {"DATA": str(digits_folder), "RUN": str(trained), "OTHER": str(tmp_path / "OTHER")}
+    assert main([places.get(word, word) for word in arguments]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("host_train: ") and message in err
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"recipe": "lenet", "colour": 1}'])
+def test_a_damaged_run_is_named(tmp_path, digits_folder, damage):
+    (tmp_path / "run.json").write_text(damage)
+    with pytest.raises(ArgumentError, match="run.json"):
+        Run.open(tmp_path, digits_folder)
+
+
+def test_weights_of_another_network_are_refused(trained, digits_folder, tmp_path, monkeypatch):
+    run = Run.open(trained, digits_folder)
+    other = replace(run, recipe=replace(run.recipe, build=lambda: torch.nn.Sequential(torch.nn.Linear(2, 2))))
+    with pytest.raises(ArgumentError, match="weights.pt has not the weights of this network"):
+        other.float_model()
+
+
+def test_settings_change_the_recipe_and_nothing_else():
+    recipe = RECIPES["lenet"]
+    assert Settings("lenet").resolve() == recipe
+    changed = Settings("lenet", epochs=3, batch=16, learning_rate=0.5, qat_epochs=0).resolve()
+    assert changed.qat is None and changed.schedule == replace(recipe.schedule, epochs=3, batch=16, learning_rate=0.5)
+    assert Settings("lenet", qat_epochs=2).resolve().qat == replace(recipe.qat, epochs=2)
+
+
+def test_networks_are_listed(capsys):
+    assert main(["networks"]) == 0
+    assert "lenet" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------------ what is shipped
+
+
+def test_the_shipped_lenet_reads_the_shipped_sample():
+    """Of 500 digits chosen without looking at the answers."""
+    from pynq_cnn.backends.reference import ReferenceBackend
+
+    network = load_package(ROOT / "pynq_cnn" / "models" / "lenet")
+    with np.load(ROOT / "pynq_cnn" / "samples" / "mnist.npz", allow_pickle=False) as sample:
+        images, labels = sample["images"], sample["labels"]
+    assert images.shape == (500, 28, 28) and np.bincount(labels).tolist() == [50] * 10
+    assert (ReferenceBackend(network).run(images[..., None]).argmax(1) == labels).mean() >= 0.98
+
+
+@pytest.mark.slow
+def test_the_shipped_lenet_has_its_stated_accuracy_on_the_full_test_set(monkeypatch):
+    from host_train.data import load_dataset
+    from host_train.evaluation.evaluate import evaluate, predict_integers
+    from pynq_cnn.errors import DatasetError
+
+    monkeypatch.delenv("PYNQ_CNN_DATA")
+    try:
+        dataset = load_dataset("mnist")
+    except DatasetError as error:
+        pytest.skip(str(error))
+    network = load_package(ROOT / "pynq_cnn" / "models" / "lenet")
+    result = evaluate(predict_integers(network), dataset.test, network.classes)
+    stated = network.metadata["accuracy"]
+    assert result.images == stated["images"] == 10000 and result.top1 == stated["int8_top1"] >= 0.988
+    assert stated["float32_top1"] - result.top1 <= 0.002
+    with np.load(ROOT / "pynq_cnn" / "samples" / "mnist.npz", allow_pickle=False) as sample:
+        assert np.array_equal(dataset.test.images[sample["indices"], :, :, 0], sample["images"])
+        assert np.array_equal(dataset.test.labels[sample["indices"]], sample["labels"])
+
+
+@pytest.mark.slow
+def test_a_short_training_on_real_digits(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYNQ_CNN_DATA")
+    assert main(["train", "lenet", "--out", str(tmp_path), "--epochs", "2", "--qat-epochs", "1", "--quiet"]) == 0
+    assert json.loads((tmp_path / "evaluation.json").read_text())["top1"] > 0.97

@@ -1,0 +1,86 @@
+"""Evaluation against scikit-learn and by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from sklearn import metrics  # noqa: E402
+
+from host_train.data import Split  # noqa: E402
+from host_train.evaluation.evaluate import evaluate, predict_torch  # noqa: E402
+from host_train.evaluation.plot import plot_confusion  # noqa: E402
+from pynq_cnn.errors import ArgumentError  # noqa: E402
+
+CLASSES = tuple("abcdefgh")
+
+
+@pytest.fixture
+def case():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 8, 500)
+    logits = generator.normal(0, 2, (500, 8)) + 3 * np.eye(8)[labels]
+    return Split(np.zeros((500, 1, 1, 1), np.uint8), labels), logits
+
+
+def test_measures_are_scikit_learns(case):
+    split, logits = case
+    result = evaluate(lambda images: logits, split, CLASSES)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert result.top1 == pytest.approx(metrics.accuracy_score(split.labels, logits.argmax(1)))
+    assert result.top5 == pytest.approx(metrics.top_k_accuracy_score(split.labels, logits, k=5))
+    assert result.loss == pytest.approx(metrics.log_loss(split.labels, probabilities))
+    assert result.per_class == pytest.approx(metrics.recall_score(split.labels, logits.argmax(1), average=None).tolist())
+    assert result.confusion.sum() == 500 == result.images
+
+
+def test_large_logits_do_not_overflow(case):
+    split, logits = case
+    assert evaluate(lambda images: logits * 1e6, split, CLASSES).loss > 0
+
+
+def test_ties_go_to_the_first_as_in_the_classifier():
+    split = Split(np.zeros((3, 1, 1, 1), np.uint8), np.array([0, 1, 2]))
+    assert evaluate(lambda images: np.zeros((3, 3)), split, ("a", "b", "c")).confusion[:, 0].tolist() == [1, 1, 1]
+
+
+def test_a_class_without_images_is_none_in_json(case):
+    split, logits = case
+    without = split[split.labels != 3]
+    result = evaluate(lambda images: logits[split.labels != 3], without, CLASSES)
+    assert json.loads(json.dumps(result.to_json()))["per_class"]["d"] is None
+
+
+def test_the_text_tells_what_was_mistaken_for_what():
+    split = Split(np.zeros((4, 1, 1, 1), np.uint8), np.array([0, 0, 1, 1]))
+    text = str(evaluate(lambda images: np.eye(2)[[0, 1, 1, 1]], split, ("cat", "automobile")))
+    assert "top-1 75.00 % (3 of 4)" in text
+    row = next(line for line in text.splitlines() if line.lstrip().startswith("cat") and "%" in line)
+    assert row.split() == ["cat", "50.00", "%", "1", "1"]
+
+
+@pytest.mark.parametrize("logits", [np.zeros((500, 7)), np.zeros((499, 8)), np.full((500, 8), np.nan)])
+def test_unusable_answers_are_refused(case, logits):
+    with pytest.raises(ArgumentError):
+        evaluate(lambda images: logits, case[0], CLASSES)
+
+
+def test_no_images_are_refused():
+    with pytest.raises(ArgumentError, match="no images"):
+        evaluate(lambda images: images, Split(np.zeros((0, 1, 1, 1), np.uint8), np.zeros(0, np.int64)), ("a", "b"))
+
+
+def test_torch_predictions_see_normalised_images_in_channel_order():
+    images = np.random.default_rng(0).integers(0, 256, (1003, 2, 3, 2), np.uint8)
+    predict = predict_torch(torch.nn.Flatten(), mean=(0.25, 0.5), std=(0.5, 0.2))
+    expected = ((images / 255 - (0.25, 0.5)) / (0.5, 0.2)).transpose(0, 3, 1, 2).reshape(1003, -1)
+    assert np.allclose(predict(images), expected, atol=1e-5)
+
+
+def test_the_confusion_matrix_is_drawn(case, tmp_path):
+    plot_confusion(evaluate(lambda images: case[1], *[case[0], CLASSES]), tmp_path / "c.png", "test")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

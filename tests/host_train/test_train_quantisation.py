@@ -1,0 +1,394 @@
+"""From floating point to the integers of docs/numerics.md."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+
+from host_train.quantisation.calibrate import METHODS, calibrate, step_max, step_mse, step_percentile  # noqa: E402
+from host_train.quantisation.choose import Candidate, choose  # noqa: E402
+from host_train.quantisation.fake import QuantisedReLU, fake_quantise_weight, weight_steps  # noqa: E402
+from host_train.quantisation.fixed_point import fixed_point  # noqa: E402
+from host_train.quantisation.fold import fold  # noqa: E402
+from host_train.quantisation.golden import with_golden  # noqa: E402
+from host_train.quantisation.integers import to_network  # noqa: E402
+from pynq_cnn.backends.reference import ReferenceBackend, convolve  # noqa: E402
+from pynq_cnn.errors import ArgumentError, NetworkError  # noqa: E402
+from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package, save_package  # noqa: E402
+
+GREY = InputSpec(12, 12, 1, "L", (0.1307,), (0.3081,))
+COLOUR = InputSpec(12, 10, 3, "RGB", (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
+
+
+def normalised(images: np.ndarray, spec: InputSpec) -> torch.Tensor:
+    return torch.from_numpy(((images / 255 - spec.mean) / spec.std).transpose(0, 3, 1, 2)).float()
+
+
+def pictures(spec: InputSpec, count: int = 64, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, *spec.shape), np.uint8)
+
+
+def small_net(spec: InputSpec, seed: int = 0) -> nn.Sequential:
+    """All kinds of layers, odd strides and paddings; statistics of batch norm as if trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = nn.Sequential(
+            nn.Sequential(nn.Conv2d(spec.channels, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
+            nn.Conv2d(6, 9, (3, 2), stride=(1, 2), padding=(1, 0)),
+            nn.MaxPool2d(2, stride=1),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
+            nn.Flatten(),
+            nn.Linear(9 * (spec.height // 2 - 1) * (((spec.width // 2) - 2) // 2), 7),
+            nn.BatchNorm1d(7),
+            nn.ReLU(),
+            nn.Linear(7, 4),
+        )
+        for layer in net.modules():
+            if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                layer.running_mean.normal_(0, 0.3)
+                layer.running_var.uniform_(0.3, 2)
+                nn.init.normal_(layer.weight)
+                nn.init.normal_(layer.bias, 0.2)
+    return net.eval()
+
+
+def quantised(net: nn.Module, spec: InputSpec, method: str = "max") -> nn.Sequential:
+    return calibrate(fold(net), [normalised(pictures(spec, seed=9), spec)], spec.std, method)
+
+
+def network_of(net: nn.Module, spec: InputSpec, method: str = "max") -> Network:
+    made = quantised(net, spec, method)
+    outputs = list(made.children())[-1].weight.shape[0]
+    return to_network(made, "test", spec, [str(i) for i in range(outputs)])
+
+
+# ------------------------------------------------------------------------------------ multiplier and shift
+
+
+@given(st.floats(2.0**-32, 32767.7, allow_nan=False))
+def test_fixed_point_is_as_close_as_16_bits_allow(ratio):
+    (m,), (s,) = fixed_point(np.array([ratio]))
+    assert 2**15 <= m < 2**16 and 1 <= s <= 47
+    exact, chosen = Fraction(ratio), Fraction(int(m), 2 ** int(s))
+    assert abs(chosen - exact) <= exact / 2**16
+    for other in (int(m) - 1, int(m) + 1):  # no neighbour is closer
+        assert abs(chosen - exact) <= abs(Fraction(other, 2 ** int(s)) - exact)
+
+
+@given(st.floats(0, 2.0**-32))
+def test_fixed_point_of_tiny_ratios_has_the_largest_shift(ratio):
+    (m,), (s,) = fixed_point(np.array([ratio]))
+    assert s == 47 or (m == 2**15 and ratio == 2.0**-32)
+    assert abs(Fraction(int(m), 2 ** int(s)) - Fraction(ratio)) <= Fraction(1, 2**48)
+
+
+@pytest.mark.parametrize("bad", [-1.0, 32767.75, float("inf"), float("nan")])
+def test_fixed_point_refuses_what_does_not_fit(bad):
+    with pytest.raises(NetworkError, match="no 16-bit multiplier"):
+        fixed_point(np.array([0.5, bad]))
+
+
+def test_fixed_point_at_the_edges():
+    m, s = fixed_point(np.array([1 - 2.0**-20, 1.0, 32767.7, 2.0**-31]))
+    assert m.tolist() == [32768, 32768, 65535, 32768] and s.tolist() == [15, 15, 1, 46]
+    assert m.dtype == np.uint16 and s.dtype == np.uint8
+
+
+# ------------------------------------------------------------------------------------------------- folding
+
+
+@pytest.mark.parametrize("spec", [GREY, COLOUR])
+@pytest.mark.parametrize("seed", range(3))
+def test_folding_changes_nothing(spec, seed):
+    net = small_net(spec, seed)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    folded, x = fold(net), normalised(pictures(spec), spec)
+    with torch.no_grad():
+        assert torch.allclose(folded(x), net(x), rtol=1e-4, atol=1e-4)
+    assert {type(layer) for layer in folded} == {nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Linear}
+    assert [name for name, _ in folded.named_children()][:2] == ["0_0", "0_2"]
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+C, R, L = nn.Conv2d, nn.ReLU, nn.Linear
+UNMAPPABLE = {
+    "no Sequential": (C(1, 1, 1), "must be a torch.nn.Sequential"),
+    "empty": (nn.Sequential(), "not with nothing"),
+    "no layer with weights": (nn.Sequential(nn.Flatten()), "not with 0"),
+    "ends with a ReLU": (nn.Sequential(L(2, 2), R()), "not with 1"),
+    "unknown layer": (nn.Sequential(C(1, 1, 1), nn.Sigmoid(), L(2, 2)), "1 is a Sigmoid"),
+    "average pooling": (nn.Sequential(C(1, 1, 1), R(), nn.AvgPool2d(2), L(2, 2)), "2 is a AvgPool2d"),
+    "no ReLU": (nn.Sequential(C(1, 1, 1), C(1, 1, 1)), "0 has no ReLU"),
+    "no ReLU, nested": (nn.Sequential(nn.Sequential(C(1, 1, 1), nn.MaxPool2d(2)), nn.Flatten(), L(2, 2)), "0_0 has no ReLU"),
+    "ReLU first": (nn.Sequential(R(), L(2, 2)), "0 does not follow"),
+    "batch norm behind ReLU": (nn.Sequential(C(1, 1, 1), R(), nn.BatchNorm2d(1), L(2, 2)), "2 does not follow"),
+    "batch norm first": (nn.Sequential(nn.BatchNorm2d(1), L(2, 2)), "0 does not follow"),
+    "no statistics": (nn.Sequential(C(1, 1, 1), nn.BatchNorm2d(1, track_running_stats=False), R(), L(2, 2)), "track_running_stats"),
+    "groups": (nn.Sequential(C(2, 2, 1, groups=2), R(), L(2, 2)), "groups=2"),
+    "dilation": (nn.Sequential(C(1, 1, 3, dilation=2), R(), L(2, 2)), "dilation"),
+    "padding by name": (nn.Sequential(C(1, 1, 3, padding="same"), R(), L(2, 2)), "padding='same'"),
+    "reflected padding": (nn.Sequential(C(1, 1, 3, padding=1, padding_mode="reflect"), R(), L(2, 2)), "padding_mode"),
+    "padded pooling": (nn.Sequential(C(1, 1, 1), R(), nn.MaxPool2d(3, padding=1), L(2, 2)), "padding=1"),
+    "oblong pooling": (nn.Sequential(C(1, 1, 1), R(), nn.MaxPool2d((3, 2)), L(2, 2)), r"kernel_size=\(3, 2\)"),
+    "ceiling": (nn.Sequential(C(1, 1, 1), R(), nn.MaxPool2d(2, ceil_mode=True), L(2, 2)), "ceil_mode"),
+    "partial flatten": (nn.Sequential(C(1, 1, 1), R(), nn.Flatten(2), L(2, 2)), "flattens dimensions 2"),
+}
+
+
+@pytest.mark.parametrize("name", UNMAPPABLE)
+def test_the_first_layer_that_cannot_be_mapped_is_named(name):
+    net, message = UNMAPPABLE[name]
+    with pytest.raises(NetworkError, match=message):
+        fold(net)
+
+
+# --------------------------------------------------------------------------------------------- calibration
+
+
+def test_steps_follow_the_values():
+    counts, width = np.zeros(8192), 0.01
+    counts[:100] = 1000
+    assert step_max(counts, width) == pytest.approx(100 * width / 255)
+    counts[5000] = 1  # one value far out: kept by max, clipped by the others
+    assert step_max(counts, width) == pytest.approx(5001 * width / 255)
+    assert step_percentile(counts, width) == pytest.approx(100 * width / 255, rel=0.02)
+    assert step_mse(counts, width) < step_max(counts, width)
+
+
+def test_mse_step_has_the_least_error_of_all_methods():
+    generator = np.random.default_rng(0)
+    values = np.abs(generator.standard_t(3, 100_000))
+    counts, width = np.histogram(values, 8192, (0, values.max()))[0], values.max() / 8192
+    errors = {}
+    for name, method in METHODS.items():
+        step = method(counts, width)
+        errors[name] = ((np.clip(np.rint(values / step), 0, 255) * step - values) ** 2).mean()
+    assert errors["mse"] <= min(errors.values()) * 1.001 and errors["mse"] < errors["max"]
+
+
+def test_calibration_refuses_what_it_cannot_use():
+    folded = fold(small_net(GREY))
+    with pytest.raises(ArgumentError, match="max, percentile, mse"):
+        calibrate(folded, [torch.zeros(1, 1, 12, 12)], GREY.std, "median")
+    with pytest.raises(ArgumentError, match="no images"):
+        calibrate(folded, [], GREY.std)
+    with torch.no_grad():
+        folded[0].bias[0] = float("nan")
+    with pytest.raises(NetworkError, match="0_2 gives nan"):
+        calibrate(folded, [torch.zeros(1, 1, 12, 12)], GREY.std)
+
+
+def test_fake_weights_are_on_the_grid_with_its_ends_used():
+    weight, gain = torch.randn(5, 3, 3, 3), torch.tensor([1.0, 2.0, 0.5]).reshape(1, -1, 1, 1)
+    units = fake_quantise_weight(weight, gain) * gain / weight_steps(weight * gain).reshape(-1, 1, 1, 1)
+    assert torch.allclose(units, units.round(), atol=1e-3)
+    assert units.round().abs().amax((1, 2, 3)).tolist() == [127.0] * 5
+
+
+def test_gradients_pass_straight_through_but_not_where_clipped():
+    x = torch.tensor([-3.0, 0.7, 100.0, 1000.0], requires_grad=True)
+    QuantisedReLU(1.0)(x).sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0, 1.0, 0.0]
+    weight = torch.randn(4, 6, requires_grad=True)
+    fake_quantise_weight(weight, torch.ones(1)).sum().backward()
+    assert torch.equal(weight.grad, torch.ones(4, 6))
+
+
+# ------------------------------------------------------------------------------------------------ integers
+
+
+def simulate(network: Network, images: np.ndarray) -> np.ndarray:
+    """docs/numerics.md in PyTorch's int64, independent of the reference backend: sums over shifted slices, no im2col, no floats."""
+    values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
+    for layer in network.layers:
+        if isinstance(layer, MaxPool2d):
+            size, step = layer.size, layer.stride
+            values = values.unfold(2, size, step).unfold(3, size, step).amax((4, 5))
+            continue
+        weight = torch.from_numpy(layer.weight.astype(np.int64))
+        if isinstance(layer, Dense):
+            values = values.permute(0, 2, 3, 1).reshape(len(values), 1, -1)
+            acc = (values * weight).sum(2)[:, :, None, None]
+        else:
+            (kh, kw), (sh, sw), (ph, pw) = weight.shape[1:3], layer.stride, layer.padding
+            pad = (
+                torch.zeros(values.shape[1], dtype=torch.int64)
+                if layer.pad_value is None
+                else torch.from_numpy(layer.pad_value.astype(np.int64))
+            )
+            padded = pad[None, :, None, None].repeat(len(values), 1, values.shape[2] + 2 * ph, values.shape[3] + 2 * pw)
+            padded[:, :, ph : ph + values.shape[2], pw : pw + values.shape[3]] = values
+            oh, ow = (padded.shape[2] - kh) // sh + 1, (padded.shape[3] - kw) // sw + 1
+            acc = torch.zeros(len(values), len(weight), oh, ow, dtype=torch.int64)
+            for i in range(kh):
+                for j in range(kw):
+                    tap = padded[:, :, i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
+                    acc += (tap[:, None] * weight[None, :, i, j, :, None, None]).sum(2)
+        acc = acc + torch.from_numpy(layer.bias.astype(np.int64))[None, :, None, None]
+        if layer.requantisation is None:
+            return acc[:, :, 0, 0].numpy().astype(np.int32)
+        m, s = (
+            torch.from_numpy(array.astype(np.int64))[None, :, None, None]
+            for array in (layer.requantisation.multiplier, layer.requantisation.shift)
+        )
+        values = ((acc * m + (torch.ones_like(s) << (s - 1))) >> s).clamp(0, 255)
+    raise AssertionError("the last layer has no requantisation")
+
+
+def test_the_shipped_lenet_is_pytorchs_integers_too():
+    package = Path(__file__).parents[2] / "pynq_cnn"
+    network = load_package(package / "models" / "lenet")
+    with np.load(package / "samples" / "mnist.npz", allow_pickle=False) as sample:
+        images = np.concatenate([network.golden.images, sample["images"][..., None]])
+    acc = simulate(network, images)
+    assert np.array_equal(ReferenceBackend(network).run(images), acc)
+    assert np.array_equal(network.golden.accumulators, acc[:32])
+
+
+@pytest.mark.parametrize("spec", [GREY, COLOUR])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_reference_is_pytorchs_integers_to_the_last_bit(spec, method, seed):
+    network = network_of(small_net(spec, seed), spec, method)
+    extremes = np.stack([np.zeros(spec.shape), np.full(spec.shape, 255)]).astype(np.uint8)
+    images = np.concatenate([extremes, pictures(spec, 30, seed)])
+    assert np.array_equal(ReferenceBackend(network).run(images), simulate(network, images))
+
+
+@pytest.mark.parametrize("spec", [GREY, COLOUR])
+@pytest.mark.parametrize("seed", range(3))
+def test_integers_are_close_to_floating_point_and_closer_to_the_fake(spec, seed):
+    """Unpadded inputs make the comparison sharp: a padded first layer differs by the rounding of its pad bytes."""
+    net = small_net(spec, seed)
+    net[0][0].padding = (0, 0)
+    net[6] = nn.Linear(9 * ((spec.height - 2) // 2 - 1) * (((spec.width - 2) // 2 - 2) // 2), 7)
+    images = pictures(spec, 200, seed)
+    network, x = network_of(net, spec), normalised(images, spec)
+    logits = network.logits(ReferenceBackend(network).run(images))
+    with torch.no_grad():
+        real, fake = net(x).numpy(), quantised(net, spec)(x).numpy()
+    spread = real.std()
+    assert np.abs(logits - fake).mean() < 0.005 * spread
+    assert np.abs(logits - real).mean() < 0.05 * spread
+
+
+def test_normalisation_and_padding_are_folded_into_the_first_layer():
+    """With weights that are on their grid, accumulators are the real convolution, but for the rounding of bias and pad bytes."""
+    spec = InputSpec(9, 8, 3, "BGR", (100 / 255, 50 / 255, 200 / 255), (0.5, 0.25, 0.125))  # pad bytes and 1/std are exact
+    generator = np.random.default_rng(0)
+    units = generator.integers(-127, 128, (5, 3, 3, 3))
+    units[:, 0, 0, 0] = 127
+    layer, last = nn.Conv2d(3, 5, 3, padding=1), nn.Linear(5 * 72, 2)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(units / 512 * np.array(spec.std).reshape(1, 3, 1, 1)))
+    net = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), last)
+    made = network_of(net, spec)
+    first = made.layers[0]
+    assert isinstance(first, Conv2d) and first.pad_value.tolist() == [100, 50, 200]
+    assert np.array_equal(first.weight, units.transpose(0, 2, 3, 1))
+    images = pictures(spec, 10)
+    x = torch.from_numpy(((images / 255 - spec.mean) / spec.std).transpose(0, 3, 1, 2))
+    real = F.conv2d(x, layer.weight.double(), layer.bias.double(), padding=1).detach().numpy() * 512 * 255
+    acc = convolve(images, first).transpose(0, 3, 1, 2)
+    assert np.abs(acc - real).max() <= 0.51
+
+
+def test_fully_connected_weights_follow_hwc_order():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12 * 10 * 3, 5), nn.ReLU(), nn.Linear(5, 3))
+    network, images = network_of(net, COLOUR), pictures(COLOUR, 50)
+    with torch.no_grad():
+        real = net(normalised(images, COLOUR)).numpy()
+    logits = network.logits(ReferenceBackend(network).run(images))
+    assert np.corrcoef(logits.ravel(), real.ravel())[0, 1] > 0.999
+
+
+def test_dead_and_lopsided_channels():
+    """A channel of zeros, one that is only a bias, and one whose bias dwarfs its weights."""
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3))
+    with torch.no_grad():
+        net[0].weight[:3] = 0
+        net[0].bias[:] = torch.tensor([0.0, 1.5, -2.0, 1.0])
+        net[0].weight[3] *= 1e-12
+        net[3].weight[1] = 0
+        net[3].bias[1] = 0
+    network, images = network_of(net, GREY), pictures(GREY, 20)
+    first = ReferenceBackend(network).activations(images)[0]
+    real = F.relu(net[0](normalised(images, GREY))).detach().numpy().transpose(0, 2, 3, 1)
+    assert np.abs(first * (real.max() / 255) - real).max() < real.max() / 255
+    assert not first[..., 0].any() and not first[..., 2].any() and (first[..., 1] == 255).all()
+    assert np.array_equal(ReferenceBackend(network).run(images), simulate(network, images))
+    assert (network.logits(ReferenceBackend(network).run(images))[:, 1] == 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
+def test_any_scale_of_weights_gives_a_valid_network_that_agrees(seed, first, second):
+    """Scales that cancel out change nothing but the multipliers."""
+    net = nn.Sequential(nn.Conv2d(1, 3, 3, stride=3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2))
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        for layer, scale in ((net[0], first), (net[3], second)):
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+            layer.weight *= scale
+            layer.bias *= scale
+    network, images = network_of(net, GREY), pictures(GREY, 10)
+    assert np.array_equal(ReferenceBackend(network).run(images), simulate(network, images))
+    with torch.no_grad():
+        real = net(normalised(images, GREY)).numpy()
+    error = np.abs(network.logits(ReferenceBackend(network).run(images)) - real)
+    # One unit of a weight and half a unit of an activation, over all 48 inputs, is more than can go wrong.
+    bound = (
+        np.abs(net[3].weight.detach().numpy()).max()
+        * F.relu(net[0](normalised(images, GREY))).max().item()
+        * 48
+        * (0.5 / 127 + 2 / 255 + 0.01)
+    )
+    assert error.max() <= bound + 1e-3 * np.abs(real).max()
+
+
+def test_what_is_not_calibrated_is_refused():
+    with pytest.raises(NetworkError, match="fold and calibrate"):
+        to_network(fold(small_net(GREY)), "test", GREY, "abcd")
+    with pytest.raises(NetworkError, match="put a Flatten"):
+        to_network(quantisable_linear(), "test", GREY, "ab")
+    with pytest.raises(NetworkError, match="does not take an input of shape"):
+        to_network(quantised(small_net(GREY), GREY), "test", COLOUR, "abcd")
+
+
+def quantisable_linear() -> nn.Sequential:
+    return calibrate(fold(nn.Sequential(nn.Linear(12, 2))), [torch.zeros(1, 1, 12, 12)], (1.0,))
+
+
+def test_golden_vectors_hold_extremes_and_survive_the_package(tmp_path):
+    images = pictures(GREY, 100)
+    network = with_golden(network_of(small_net(GREY), GREY), images)
+    golden = network.golden
+    assert golden.images.shape == (32, 12, 12, 1) and len({image.tobytes() for image in golden.images}) == 32
+    assert not golden.images[0].any() and (golden.images[1] == 255).all() and set(np.unique(golden.images[2])) == {0, 255}
+    assert np.array_equal(golden.images[2] + golden.images[3], golden.images[1])
+    assert all((images == image).all((1, 2, 3)).any() for image in golden.images[8:])
+    assert np.array_equal(golden.accumulators, simulate(network, golden.images))
+    save_package(network, tmp_path / "package")
+    assert load_package(tmp_path / "package") == network
+
+
+def test_the_best_candidate_is_chosen():
+    network = network_of(small_net(GREY), GREY)
+    given_ = [
+        Candidate(name, network, top1, loss) for name, top1, loss in [("a", 0.9, 0.1), ("b", 0.95, 0.3), ("c", 0.95, 0.2), ("d", 0.95, 0.2)]
+    ]
+    assert choose(given_).label == "c"
+    with pytest.raises(ArgumentError):
+        choose([])

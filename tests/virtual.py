@@ -1,0 +1,41 @@
+"""What the tests of the driver and of the virtual board share."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+
+ROOT = Path(__file__).parent.parent
+
+
+def small_network(seed: int = 0, classes: int = 5) -> Network:
+    """A convolution, a pooling and a dense layer on 8 x 8 images."""
+    rng = np.random.default_rng(seed)
+    requantisation = Requantisation(np.full(6, 40000, np.uint16), np.full(6, 21, np.uint8))
+    layers = (
+        Conv2d("conv", rng.integers(-127, 128, (6, 3, 3, 1), np.int8), np.zeros(6, np.int32), (1, 1), (1, 1), requantisation),
+        MaxPool2d("pool", 2, 2),
+        Dense("fc", rng.integers(-127, 128, (classes, 96), np.int8), rng.integers(-999, 999, classes, np.int32)),
+    )
+    output = OutputSpec(np.ones(classes, np.float32), np.zeros(classes, np.float32))
+    return Network("small", InputSpec(8, 8, 1, "L", (0.0,), (1.0,)), layers, output, tuple(map(str, range(classes))))
+
+
+def small_images(n: int, seed: int = 0) -> np.ndarray:
+    """uint8 [n, 8, 8, 1]."""
+    return np.random.default_rng(seed).integers(0, 256, (n, 8, 8, 1), np.uint8)
+
+
+def script(path: str) -> ModuleType:
+    """A script of the repository, as a module of its own."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
