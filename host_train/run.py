@@ -20,6 +20,7 @@ from torch import nn
 
 from host_train.data import Dataset, Split, load_dataset
 from host_train.networks import Recipe, find_recipe
+from host_train.quantisation.bits import binary_to_network, is_binary
 from host_train.quantisation.calibrate import METHODS, calibrate, quantisable
 from host_train.quantisation.choose import Candidate, choose, measure_candidate
 from host_train.quantisation.fold import fold
@@ -147,15 +148,24 @@ class Run:
         return cls(folder, settings, recipe, dataset, train, validation)
 
     @property
+    def mean(self) -> tuple[float, ...]:
+        """What is taken from images in 0..1, per channel."""
+        return self.recipe.mean or self.dataset.spec.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """What they are then divided by, per channel."""
+        return self.recipe.std or self.dataset.spec.std
+
+    @property
     def input(self) -> InputSpec:
         """The network's input."""
-        spec = self.dataset.spec
-        height, width, channels = spec.shape
-        return InputSpec(height, width, channels, COLORS[channels], spec.mean, spec.std, self.recipe.fit, self.recipe.invert)
+        height, width, channels = self.dataset.spec.shape
+        return InputSpec(height, width, channels, COLORS[channels], self.mean, self.std, self.recipe.fit, self.recipe.invert)
 
     def tensors(self, split: Split, device: str = "cpu") -> TensorData:
-        """A split as tensors with the data set's normalisation."""
-        return TensorData.of(split, self.dataset.spec.mean, self.dataset.spec.std, device)
+        """A split as tensors, with what normalises it."""
+        return TensorData.of(split, self.mean, self.std, device)
 
     def fit(
         self,
@@ -208,7 +218,7 @@ class Run:
 
     def _calibrate(self, method: str) -> nn.Sequential:
         data = self.tensors(self.train[:CALIBRATION_IMAGES])
-        return calibrate(fold(self.float_model()), [images for images, _ in data.batches()], self.dataset.spec.std, method)
+        return calibrate(fold(self.float_model()), [images for images, _ in data.batches()], self.std, method)
 
     def float_model(self) -> nn.Module:
         """The network of the best epoch in floating point, in evaluation mode."""
@@ -216,7 +226,7 @@ class Run:
 
     def qat_model(self) -> nn.Module:
         """The network of the best quantisation-aware epoch, in evaluation mode; `ArgumentError` if there was no such training."""
-        return load_weights(quantisable(fold(self.recipe.build()), self.dataset.spec.std), self.folder / "qat" / WEIGHTS)
+        return load_weights(quantisable(fold(self.recipe.build()), self.std), self.folder / "qat" / WEIGHTS)
 
     def integers(self, quantised: nn.Module, metadata: dict[str, Any] | None = None) -> Network:
         """`quantised` as a Network."""
@@ -228,6 +238,10 @@ class Run:
 
     def candidates(self) -> list[Candidate]:
         """All ways to quantise this run, each measured on the validation images."""
+        model = self.float_model()
+        if is_binary(model):
+            network = binary_to_network(model, self.recipe.name, self.input, self.dataset.spec.classes)
+            return [measure_candidate("binary", network, self.validation)]
         found = self.calibrations()
         if self.recipe.qat is not None:
             found.append(measure_candidate("qat", self.integers(self.qat_model()), self.validation))

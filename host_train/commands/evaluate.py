@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> None:
         if args.dataset:
             raise ArgumentError(f"{folder} is a run, which is evaluated on its own data set; leave --dataset {args.dataset} away")
         trained = Run.open(folder, args.data_dir)
-        dataset, spec = trained.dataset, trained.dataset.spec
-        predict, what = predict_torch(trained.float_model(), spec.mean, spec.std), f"{trained.recipe.name}, float32"
+        dataset = trained.dataset
+        predict, what = predict_torch(trained.float_model(), trained.mean, trained.std), f"{trained.recipe.name}, float32"
     else:
         network = load_package(_package_folder(args.model))
         title = network.metadata.get("dataset")

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     for one in candidates:
         print(f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}")
     spec, test = run.dataset.spec, run.dataset.test
-    real = evaluate(predict_torch(run.float_model(), spec.mean, spec.std), test, spec.classes)
+    real = evaluate(predict_torch(run.float_model(), run.mean, run.std), test, spec.classes)
     integer = evaluate(predict_integers(chosen.network), test, spec.classes)
     metadata = {
         "dataset": spec.title,

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {len(run.train)} images to train on, {len(run.validation)} held back")
     run.fit(resume=args.resume, device=args.device, progress=not args.quiet, report=_silent if args.quiet else _report)
     spec = run.dataset.spec
-    result = evaluate(predict_torch(run.float_model(), spec.mean, spec.std), run.dataset.test, spec.classes)
+    result = evaluate(predict_torch(run.float_model(), run.mean, run.std), run.dataset.test, spec.classes)
     write_text(run.folder / "evaluation.json", json.dumps(result.to_json(), indent=1))
     plot_confusion(result, run.folder / "confusion.png", f"{run.recipe.name}, float32, {spec.title} test set")
     print(f"\nfloat32 on the test set of {spec.title}: {result}\n")

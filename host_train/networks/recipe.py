@@ -30,6 +30,8 @@ class Recipe:
         Quantisation-aware training after it, from its result.
     validation : int
         Training images held back to choose the best epoch by (of a small data set, a tenth).
+    mean, std : tuple of float, optional
+        What the input is normalised with, per channel of images in 0..1; the data set's own if not given.
     fit, invert : str
         How a picture is made into the network's input (docs/model-package.md).
     """
@@ -41,5 +43,7 @@ class Recipe:
     schedule: Schedule
     qat: Schedule | None = None
     validation: int = 5000
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     fit: str = "crop"
     invert: str = "never"

@@ -25,6 +25,8 @@ class Augmentation:
         Fractions.
     flip : bool
         Mirror left and right half of the images.
+    crop : int
+        Whole pixels, in either direction: a shift without interpolation, drawn from all offsets.
 
     Raises
     ------
@@ -45,9 +47,10 @@ class Augmentation:
     scale: float = 0.0
     shear: float = 0.0
     flip: bool = False
+    crop: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("shift", "rotation", "scale", "shear"):
+        for name in ("shift", "rotation", "scale", "shear", "crop"):
             if not 0 <= getattr(self, name) < (1 if name == "scale" else math.inf):
                 raise ArgumentError(f"{name} must not be negative{' and below 1' if name == 'scale' else ''}, not {getattr(self, name)!r}")
 
@@ -56,6 +59,8 @@ class Augmentation:
         if self.flip:
             mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
             images = torch.where(mirrored, images.flip(-1), images)
+        if self.crop:
+            images = _random_crop(images, self.crop)
         if not (self.shift or self.rotation or self.scale or self.shear):
             return images
         height, width = images.shape[-2:]
@@ -67,3 +72,14 @@ class Augmentation:
         matrix = torch.stack([torch.stack([cos, shear - sin, right], 1), torch.stack([sin, cos, down], 1)], 1)
         grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _random_crop(images: torch.Tensor, border: int) -> torch.Tensor:
+    """Each image cut at random out of itself with a black border around."""
+    n, _, height, width = images.shape
+    padded = F.pad(images, (border,) * 4)
+    down, right = torch.randint(0, 2 * border + 1, (2, n, 1), device=images.device)
+    rows = down + torch.arange(height, device=images.device)
+    columns = right + torch.arange(width, device=images.device)
+    chosen = torch.arange(n, device=images.device)[:, None, None]
+    return padded[chosen, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

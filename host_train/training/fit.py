@@ -8,6 +8,7 @@ machine, with the same number of threads).
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from host_train.data import Split
+from host_train.networks.binary import clip_latent_weights
 from host_train.training.checkpoint import load_state, save_state, write_text
 from host_train.training.schedule import Schedule
 from pynq_cnn.errors import ArgumentError
@@ -120,6 +122,37 @@ def measure(model: nn.Module, data: TensorData) -> tuple[float, float]:
     return loss / len(data), right / len(data)
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether layers run faster in bfloat16 there: GPUs, and CPUs that multiply it themselves."""
+    if device.type != "cpu":
+        return True
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from torch 2.9 on; without it, say no
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Forward:
+    """The network as a step of training computes it: the same weights, in the precision and form that the schedule asks for."""
+
+    run: Callable[[torch.Tensor], torch.Tensor]
+    memory_format: torch.memory_format
+    bfloat16: bool
+
+    @classmethod
+    def of(cls, model: nn.Module, schedule: Schedule, device: torch.device) -> _Forward:
+        if not schedule.compiled:
+            return cls(model, torch.contiguous_format, schedule.bfloat16 and has_bfloat16(device))
+        compiler = shutil.which("g++") or shutil.which("clang++")
+        run = torch.compile(model) if device.type != "cpu" or compiler else model
+        # How the fast convolutions want 4-D tensors; sums are taken in another order, so only where the schedule asks for it.
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(run, torch.channels_last, schedule.bfloat16 and has_bfloat16(device))
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return self.run(images.contiguous(memory_format=self.memory_format)).float()
+
+
 def _optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
     """AdamW, with weight decay on weights only: vectors are biases and batch norm."""
     weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
@@ -174,6 +207,7 @@ def fit(
     ArgumentError
         If there is a checkpoint and not `resume`, or it is of another schedule or seed, or there is less than a batch to train on.
     """
+    forward = _Forward.of(model, schedule, train.images.device)
     if len(train) < schedule.batch:
         raise ArgumentError(f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the batch")
     steps = len(train) // schedule.batch
@@ -197,7 +231,7 @@ def fit(
     with torch.random.fork_rng():  # what a caller draws afterwards does not depend on this training
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             seed_everything(seed, epoch)
-            loss, accuracy = _epoch(model, train, schedule, optimiser, policy, f"epoch {epoch}/{schedule.epochs}", progress)
+            loss, accuracy = _epoch(model, forward, train, schedule, optimiser, policy, f"epoch {epoch}/{schedule.epochs}", progress)
             measured = measure(model, validation)
             # Rounding cannot order two epochs differently: both are compared as they were measured.
             key = [measured[1], -measured[0]]
@@ -229,6 +263,7 @@ def fit(
 
 def _epoch(
     model: nn.Module,
+    forward: _Forward,
     train: TensorData,
     schedule: Schedule,
     optimiser: torch.optim.Optimizer,
@@ -244,11 +279,12 @@ def _epoch(
     for chosen in tqdm(order.split(schedule.batch), desc=title, unit="batch", leave=False, disable=None if progress else True):
         images = train.normalise(schedule.augmentation.apply(train.images[chosen].float() / 255))
         labels = train.labels[chosen]
-        logits = model(images)
+        logits = forward(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=schedule.label_smoothing)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        clip_latent_weights(model)
         policy.step()
         loss_sum += loss.detach() * len(chosen)
         right += (logits.argmax(1) == labels).sum()

@@ -29,6 +29,10 @@ class Schedule:
         Of the cross-entropy, 0 to 1.
     augmentation : Augmentation
         Random distortions of the training images.
+    bfloat16 : bool
+        Compute layers in bfloat16 where the processor has it (weights, sums of the loss and validation stay float32).
+    compiled : bool
+        Let torch compile the network where there is a C++ compiler: the same sums, in another order, in less than half the time.
 
     Raises
     ------
@@ -42,6 +46,8 @@ class Schedule:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    bfloat16: bool = False
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):

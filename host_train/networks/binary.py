@@ -1,0 +1,158 @@
+"""Layers with binary weights and activations, trained by the straight-through estimator.
+
+Weights are kept as real *latent* weights in [-1, 1], of which only the sign is used; gradients pass the sign as if it were not there, and
+latent weights are clipped after every step. [Courbariaux et al. 2016, "Binarized Neural Networks", arXiv 1602.02830, sections 1.1 to 1.3;
+Courbariaux, Bengio and David 2015, "BinaryConnect", arXiv 1511.00363, for the clipping and the stochastic form]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class _Sign(torch.autograd.Function):
+    """+1 where >= 0, else -1; the gradient passes unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0]
+
+
+def binarise(x: torch.Tensor) -> torch.Tensor:
+    """The sign of `x`, sign(0) = +1, with the straight-through gradient.
+
+    Where activations are concerned, the hardtanh before this stops the gradient beyond [-1, 1].
+
+    Examples
+    --------
+    >>> x = torch.tensor([-0.5, 0.0, 2.0], requires_grad=True)
+    >>> binarise(x).tolist()
+    [-1.0, 1.0, 1.0]
+    >>> binarise(x).sum().backward(); x.grad.tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return _Sign.apply(x)
+
+
+def binarise_stochastically(x: torch.Tensor) -> torch.Tensor:
+    """+1 with the probability `clip((x + 1) / 2, 0, 1)`, else -1, with the straight-through gradient.
+
+    Examples
+    --------
+    >>> x = torch.zeros(10000)
+    >>> bool(abs(binarise_stochastically(x).mean()) < 0.05)
+    True
+    >>> binarise_stochastically(torch.tensor([-1.0, 1.0])).tolist()
+    [-1.0, 1.0]
+    """
+    probability = ((x.detach() + 1) / 2).clamp(0, 1)
+    return binarise(x + (torch.where(torch.rand_like(probability) < probability, 1.0, -1.0) - x).detach())
+
+
+class BinaryLayer(nn.Module):
+    """What binary layers share: binarised weights, and latent weights that stay in [-1, 1].
+
+    Parameters
+    ----------
+    stochastic : bool
+        Draw the weights at random while training, instead of taking the sign.
+    """
+
+    weight: nn.Parameter
+
+    def __init__(self, stochastic: bool) -> None:
+        super().__init__()
+        self.stochastic = stochastic
+
+    def binary_weight(self) -> torch.Tensor:
+        """+1 and -1, of the latent weight's shape."""
+        return binarise_stochastically(self.weight) if self.stochastic and self.training else binarise(self.weight)
+
+    def clip(self) -> None:
+        """Bring the latent weights back into [-1, 1], after an optimiser's step."""
+        with torch.no_grad():
+            self.weight.clamp_(-1, 1)
+
+
+class BinaryConv2d(BinaryLayer):
+    """Convolution of signs with signs, without bias. Padded pixels are 0 and count nothing.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, padding : int
+        As of `torch.nn.Conv2d`.
+    input_step : float, optional
+        Given for a first layer: its input is not binarised but put on the grid of its bytes, multiples of this step, which undoes the
+        rounding of the normalisation, so that sums are exact.
+    stochastic : bool
+        See `BinaryLayer`.
+
+    Examples
+    --------
+    >>> layer = BinaryConv2d(2, 3, 3, padding=1)
+    >>> y = layer(torch.randn(1, 2, 4, 4))
+    >>> y.shape, bool((y == y.round()).all()), bool(y.abs().max() <= 18)
+    (torch.Size([1, 3, 4, 4]), True, True)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        padding: int = 0,
+        *,
+        input_step: float | None = None,
+        stochastic: bool = False,
+    ) -> None:
+        super().__init__(stochastic)
+        self.padding = padding
+        self.input_step = input_step
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        nn.init.xavier_normal_(self.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = binarise(x) if self.input_step is None else torch.round(x / self.input_step) * self.input_step
+        return F.conv2d(x, self.binary_weight(), padding=self.padding)
+
+
+class BinaryLinear(BinaryLayer):
+    """Fully connected layer of signs, with a fixed scale and a real bias: what gives the logits.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        As of `torch.nn.Linear`.
+    stochastic : bool
+        See `BinaryLayer`.
+
+    Examples
+    --------
+    >>> BinaryLinear(64, 10)(torch.randn(5, 64)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, stochastic: bool = False) -> None:
+        super().__init__(stochastic)
+        self.scale = in_features**-0.5  # sums of n random signs are of the order of sqrt(n); logits are of the order of 1
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.xavier_normal_(self.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(binarise(x), self.binary_weight()) * self.scale + self.bias
+
+
+def clip_latent_weights(model: nn.Module) -> None:
+    """Clip the latent weights of every binary layer of `model`."""
+    for module in model.modules():
+        if isinstance(module, BinaryLayer):
+            module.clip()
