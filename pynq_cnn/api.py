@@ -178,7 +178,7 @@ class Classifier:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Class indices, int64 [n]; images as for `accumulators`."""
-        return self.logits(images).argmax(1)
+        return self.logits(images).argmax(1).astype(np.int64)  # argmax gives int32 on the board's 32-bit processor
 
     def throughput_test(self, images: int = 1000) -> ThroughputReport:
         """Run `images` noise images, after one batch to warm up, and say how long it took and on what.

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pynq_cnn.errors import ArgumentError
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """float64 probabilities of float32 logits along the last axis (docs/numerics.md, section 5).
@@ -76,9 +78,11 @@ class Classification:
         return float(self.probabilities[self.index])
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The `k` likeliest classes with their probabilities, likeliest first."""
-        order = np.argsort(-self.logits, kind="stable")[: max(int(k), 0)]
-        return [(self.classes[i], float(self.probabilities[i])) for i in order]
+        """The `k` likeliest classes with their probabilities, likeliest first; all if there are fewer. `ArgumentError` if `k` is not from 0."""
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
+            raise ArgumentError(f"k must be an integer from 0, not {k!r}")
+        probabilities = self.probabilities
+        return [(self.classes[i], float(probabilities[i])) for i in np.argsort(-self.logits, kind="stable")[:k]]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -130,7 +130,7 @@ def load_model(model: str | os.PathLike[str] | Network) -> Network:
         raise ArgumentError(f"model must be a name, the folder of a model package, or a Network, not {model!r:.100}")
     if isinstance(model, str) and (MODELS / model / "manifest.json").is_file() and "/" not in model and model not in (".", ".."):
         return load_package(MODELS / model)
-    if not Path(model).is_dir():
+    if not os.fspath(model) or not Path(model).is_dir():  # Path("") would be the working folder
         raise ArgumentError(f"{os.fspath(model)!r} is neither a shipped network ({', '.join(models())}) nor the folder of a model package")
     return load_package(model)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pynq_cnn.api import Classifier
 from pynq_cnn.backends.select import BACKENDS
-from pynq_cnn.errors import ArgumentError, BackendError, CompileError
+from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Network
 
 VIRTUAL = "overlay (virtual board)"
@@ -68,11 +68,14 @@ class Candidate:
         None if it cannot run.
     why_not : str
         Empty if it can.
+    broken : bool
+        It is there and should run, but its device failed.
     """
 
     name: str
     classifier: Classifier | None
     why_not: str = ""
+    broken: bool = False
 
 
 @contextmanager
@@ -85,7 +88,7 @@ def open_all(network: Network, batch: int = 64) -> Iterator[list[Candidate]]:
                 opened = open_classifier(network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch)
                 candidates.append(Candidate(name, stack.enter_context(opened)))
             except (BackendError, CompileError) as error:
-                candidates.append(Candidate(name, None, str(error)))
+                candidates.append(Candidate(name, None, str(error), broken=isinstance(error, DeviceError)))
         yield candidates
 
 

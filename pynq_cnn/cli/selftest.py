@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare int32 accumulators; 1 on any difference."""
+    """Compare int32 accumulators; 1 on any difference, and when a device that is there fails."""
     network = load_model(args.model)
     if network.golden is None:
         raise PynqCnnError(f"{network.name} has no golden vectors; export it again with host_train")
@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     with open_all(network, batch=16) as candidates:  # smaller than the vectors are many: batches are tested too
         for candidate in candidates:
             if candidate.classifier is None:
-                report.append({"backend": candidate.name, "result": "skipped", "why": candidate.why_not})
+                result = "failed" if candidate.broken else "skipped"
+                report.append({"backend": candidate.name, "result": result, "why": candidate.why_not})
                 continue
             try:
                 accumulators = candidate.classifier.accumulators(network.golden.images)

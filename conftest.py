@@ -1,0 +1,25 @@
+"""Where PyTorch or pynq is not installed, pytest leaves out the modules whose doctests would import them."""
+
+from importlib.util import find_spec
+
+NEEDS_TORCH = (
+    "host_train/compression",
+    "host_train/evaluation",
+    "host_train/export",
+    "host_train/from_torch.py",
+    "host_train/networks",
+    "host_train/quantisation",
+    "host_train/run.py",
+    "host_train/training",
+)
+NEEDS_PYNQ = (
+    "pynq_cnn/backends/accelerator.py",
+    "pynq_cnn/backends/driver.py",
+    "pynq_cnn/backends/overlay.py",
+    "pynq_cnn/virtual_board",
+)
+
+collect_ignore = [
+    *([] if find_spec("torch") else NEEDS_TORCH),
+    *([] if find_spec("pynq") else NEEDS_PYNQ),
+]

@@ -1,0 +1,53 @@
+"""Builds pynq_cnn. The metadata is here, and not in pyproject.toml, because the board's setuptools (59.6) does not read it there."""
+
+import os
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+
+ROOT = Path(__file__).parent
+HLS = ROOT / "hls_src"
+
+
+def build_hash() -> str:
+    """What `hls_src/build_hash.py` prints: identifies the kernel's sources in the `build` register."""
+    scope = {"__name__": "build_hash", "__file__": str(HLS / "build_hash.py")}
+    exec((HLS / "build_hash.py").read_text(encoding="utf-8"), scope)
+    return f"0x{scope['build_hash']():08x}u"
+
+
+# The kernel of the FPGA design, compiled for this machine. Optional: without a compiler the package installs all the same and
+# runs on the reference.
+engine = Extension(
+    "pynq_cnn.backends._engine",
+    sources=["hls_src/engine.cpp", "hls_src/host/abi.cpp"],
+    depends=[str(path.relative_to(ROOT)) for path in sorted(HLS.glob("*.hpp"))],
+    define_macros=[("PCNN_BUILD", build_hash())],
+    extra_compile_args=["-std=c++14", "-O3", "-Wno-unknown-pragmas", "-Wno-unused-label"],
+    language="c++",
+    optional=True,
+)
+
+train = ["torch>=2.1", "scikit-learn>=1.2", "matplotlib>=3.5", "tqdm>=4.60"]
+board = ["pynq>=3.0.1,<4", "pycparser<3"]  # 4.0 dropped the PYNQ-Z2; pynq imports a module that pycparser 3 does not have
+test = ["pytest>=7", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6", "ruff>=0.6", "mypy>=1.8"]
+
+setup(
+    name="pynq_cnn",
+    version="0.1.0",
+    description="Convolutional networks on the PYNQ-Z2: one overlay, and the same bits on a laptop",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["pynq_cnn", "pynq_cnn.*", "host_train", "host_train.*"]), "pynq_cnn.overlays", "pynq_cnn.notebooks"],
+    package_dir={"pynq_cnn.overlays": "overlays", "pynq_cnn.notebooks": "notebooks"},
+    package_data={
+        "pynq_cnn": ["models/*/*", "samples/*", "py.typed"],
+        "pynq_cnn.overlays": ["*.bit", "*.hwh", "*.md"],
+        "pynq_cnn.notebooks": ["*.ipynb"],
+    },
+    install_requires=["numpy>=1.21", "Pillow>=9"],
+    extras_require={"train": train, "board": board, "test": [*train, *board, *test]},
+    ext_modules=[] if os.environ.get("PYNQ_CNN_NO_KERNEL") else [engine],
+    entry_points={"console_scripts": ["pynq-cnn = pynq_cnn.cli:main"], "pynq.notebooks": ["pynq_cnn = pynq_cnn.notebooks"]},
+)

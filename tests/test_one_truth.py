@@ -1,0 +1,70 @@
+"""Three executions, one truth: the shipped lenet on real MNIST gives the same int32 accumulators and float32 logits on every backend."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+from host_train.data import load_dataset
+from pynq_cnn.backends.base import Backend
+from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.backends.overlay import OverlayBackend
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import DatasetError
+from pynq_cnn.virtual_board import VirtualBoard
+from pynq_cnn.zoo import load_model, load_sample
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    return load_model("lenet")
+
+
+@pytest.fixture
+def others(lenet):
+    """The backends that are compared with the reference: the kernel, and the overlay on a virtual board where pynq is installed."""
+    with ExitStack() as stack:
+        backends: list[Backend] = [stack.enter_context(KernelBackend(lenet))]
+        try:
+            import pynq  # noqa: F401
+        except ImportError:
+            pass
+        else:
+            board = stack.enter_context(VirtualBoard())
+            backends.append(stack.enter_context(OverlayBackend(lenet, device=board.device, bitfile=board.bitfile)))
+        yield backends
+
+
+def compare(network, images, backends) -> np.ndarray:
+    expected = ReferenceBackend(network, 512).run(images)
+    for backend in backends:
+        accumulators = backend.run(images)
+        assert np.array_equal(accumulators, expected), backend.name
+        assert network.logits(accumulators).tobytes() == network.logits(expected).tobytes()
+    return expected.argmax(1)
+
+
+def test_the_shipped_sample(lenet, others):
+    images, labels = load_sample()
+    answers = compare(lenet, images[..., None], others)
+    assert (answers == labels).mean() >= 0.97
+
+
+def test_golden_vectors(lenet, others):
+    for backend in [ReferenceBackend(lenet), *others]:
+        assert np.array_equal(backend.run(lenet.golden.images), lenet.golden.accumulators), backend.name
+
+
+def test_the_full_test_set(lenet, others):
+    """All 10,000 images, and the accuracy that the package states."""
+    try:
+        test = load_dataset("mnist").test
+    except DatasetError as error:
+        pytest.skip(f"MNIST is not at hand: {error}")
+    answers = compare(lenet, test.images, others)
+    accuracy = float((answers == test.labels).mean())
+    assert accuracy == pytest.approx(lenet.metadata["accuracy"]["int8_top1"], abs=1e-9)
+    assert accuracy >= 0.985
+    assert accuracy >= lenet.metadata["accuracy"]["float32_top1"] - 0.002

@@ -1,0 +1,121 @@
+"""Which backend is chosen."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from virtual import small_images, small_network
+
+from pynq_cnn.api import Classifier
+from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.backends.select import BACKENDS, make_backend
+from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
+from pynq_cnn.model import Conv2d, InputSpec, Network, OutputSpec
+from pynq_cnn.virtual_board import VirtualBoard
+
+NETWORK = small_network()
+
+
+def too_large(kernel: int = 12) -> Network:
+    """A valid network that the engine has no instruction for: its kernels go up to 11 x 11."""
+    weight = np.random.default_rng(0).integers(-127, 128, (2, kernel, kernel, 1), np.int8)
+    output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
+    spec = InputSpec(kernel, kernel, 1, "L", (0.0,), (1.0,))
+    return Network("large", spec, (Conv2d("conv", weight, np.zeros(2, np.int32)),), output, ("a", "b"))
+
+
+@pytest.fixture
+def board() -> Iterator[VirtualBoard]:
+    pytest.importorskip("pynq")
+    with VirtualBoard() as board:
+        yield board
+        assert board.memory.used == 0, "contiguous memory leaks"
+
+
+@pytest.fixture
+def no_bitstream() -> None:
+    from pynq_cnn.backends.bitstream import find_bitfile
+
+    try:
+        find_bitfile()
+    except BackendError:
+        return
+    pytest.skip("there is a bitstream here")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("reference", ReferenceBackend), ("kernel", KernelBackend)])
+def test_by_name(name, kind):
+    with make_backend(NETWORK, name, 3) as backend:
+        assert (type(backend), backend.name, backend.batch, backend.network) == (kind, name, 3, NETWORK)
+
+
+@pytest.mark.parametrize("name", ["fpga", "", "Reference", None, 0, ["kernel"]])
+def test_unknown_name(name):
+    with pytest.raises(ArgumentError, match="backend must be one of auto, overlay, kernel, reference, not") as caught:
+        make_backend(NETWORK, name)
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("batch", [0, -1, 65536, 1.0, "8", None, True])
+def test_unusable_batch(name, batch):
+    """Also under "auto": it is the caller's mistake, and no reason to try another backend."""
+    with pytest.raises(ArgumentError, match="batch must be an integer from 1 to 65535, not") as caught:
+        make_backend(NETWORK, name, batch)
+    assert repr(batch) in str(caught.value)
+
+
+def test_no_network():
+    with pytest.raises(ArgumentError, match="network must be a pynq_cnn.model.Network, not 'lenet'"):
+        make_backend("lenet", "reference")
+
+
+def test_auto_without_a_board(no_bitstream):
+    """The reference, without a word: nothing is wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with make_backend(NETWORK) as backend:
+            assert backend.name == "reference"
+    with make_backend(too_large()) as backend:
+        assert backend.name == "reference"
+
+
+def test_overlay_without_a_bitstream_says_what_to_do(no_bitstream):
+    with pytest.raises(BackendError, match="no bitstream.*hls_src.*backend='kernel'"):
+        make_backend(NETWORK, "overlay")
+
+
+def test_auto_with_a_board(board):
+    with make_backend(NETWORK, "auto", 4, bitfile=board.bitfile, device=board.device) as backend:
+        assert backend.name == "overlay"
+        images = small_images(6)
+        np.testing.assert_array_equal(backend.run(images), ReferenceBackend(NETWORK).run(images))
+
+
+def test_auto_with_a_network_that_does_not_fit(board):
+    network = too_large()
+    with pytest.warns(UserWarning, match=r"large runs on the reference: conv: .*\(12, 12\).*11 x 11") as caught:
+        classifier = Classifier(network, "auto", bitfile=board.bitfile, device=board.device)
+    assert caught[0].filename == __file__  # where the user made it
+    with classifier:
+        assert classifier.backend_name == "reference"
+        images = np.full((1, 12, 12, 1), 255, np.uint8)
+        expected = 255 * network.layers[0].weight.astype(np.int64).sum((1, 2, 3))
+        np.testing.assert_array_equal(classifier.accumulators(images), [expected])
+
+
+def test_asked_for_a_network_that_does_not_fit(board):
+    for backend in ("kernel", "overlay"):
+        with pytest.raises(CompileError, match="conv.*11"):
+            make_backend(too_large(), backend, bitfile=board.bitfile, device=board.device)
+
+
+def test_auto_with_a_broken_board(board):
+    """A board that is there and fails is reported, not passed over."""
+    board.faults.identity = {"magic": 0}
+    with pytest.raises(DeviceError, match="not the engine"):
+        make_backend(NETWORK, "auto", bitfile=board.bitfile, device=board.device)

@@ -1,0 +1,85 @@
+"""The shipped networks and digits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pynq_cnn
+from pynq_cnn.errors import ArgumentError, ModelPackageError
+from pynq_cnn.model import stored_bytes
+from pynq_cnn.zoo import MODELS, ModelInfo, Models, load_model, load_sample
+
+
+def test_models():
+    table = pynq_cnn.models()
+    assert "lenet" in table
+    assert len(table) == len(list(table)) >= 1
+    for name, info in table.items():
+        network = load_model(name)
+        assert (info.name, info.layers, info.path) == (network.name, len(network.layers), MODELS / name)
+        assert info.dataset == network.metadata["dataset"]
+        assert info.recipe == network.metadata["recipe"]
+        assert info.accuracy == network.metadata["accuracy"]["int8_top1"]
+        assert info.bytes == sum(file.stat().st_size for file in info.path.glob("*.npy") if "golden" not in file.name)
+        assert network.golden is not None
+        assert stored_bytes(info.path)
+    with pytest.raises(KeyError):
+        table["nothing"]
+
+
+def test_the_table_as_text():
+    head, *rows = repr(pynq_cnn.models()).splitlines()
+    assert head.split() == ["name", "data", "accuracy", "layers", "bytes", "recipe"]
+    (lenet,) = (row for row in rows if row.startswith("lenet "))
+    assert "MNIST" in lenet and " %" in lenet and "python -m host_train train lenet" in lenet
+
+
+def test_the_table_as_html_escapes():
+    info = ModelInfo("<b>", "a & b", None, 1, 2, '"<script>"', Path("."))
+    text = Models({"<b>": info})._repr_html_()
+    assert "<td>&lt;b&gt;</td><td>a &amp; b</td><td>unknown</td><td>1</td><td>2</td><td>&quot;&lt;script&gt;&quot;</td>" in text
+    assert "<b>" not in text and "<script>" not in text
+
+
+def test_load_model(tmp_path):
+    by_name = load_model("lenet")
+    folder = shutil.copytree(MODELS / "lenet", tmp_path / "mine")
+    for model in (folder, str(folder), os.path.relpath(folder)):
+        assert load_model(model) == by_name
+    assert load_model(by_name) is by_name
+
+
+def test_a_folder_does_not_hide_a_shipped_network(tmp_path, monkeypatch):
+    (tmp_path / "lenet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_model("lenet").name == "lenet"
+    with pytest.raises(ModelPackageError, match="manifest.json"):
+        load_model("./lenet")
+
+
+@pytest.mark.parametrize("model", ["Lenet", "", "nowhere/at/all", "../models/lenet", "\0", Path("nowhere")])
+def test_unknown_model(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArgumentError, match=r"is neither a shipped network \(.*lenet.*\) nor the folder of a model package") as caught:
+        load_model(model)
+    assert repr(os.fspath(model)) in str(caught.value)
+
+
+@pytest.mark.parametrize("model", [None, 3, b"lenet", ["lenet"], np.zeros(3)])
+def test_no_model(model):
+    with pytest.raises(ArgumentError, match="model must be a name, the folder of a model package, or a Network, not"):
+        load_model(model)
+
+
+def test_sample():
+    images, labels = load_sample()
+    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((500, 28, 28), np.uint8, (500,), np.uint8)
+    assert np.bincount(labels).tolist() == [50] * 10
+    assert len(np.unique(images.reshape(500, -1), axis=0)) == 500
+    images[:] = 0
+    assert load_sample()[0].any()  # everybody gets a copy
