@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from host_train.commands import data, evaluate, export, networks, sample, train
+from host_train.commands import data, evaluate, export, networks, sample, spectrum, train
 from pynq_cnn.errors import PynqCnnError
 
-COMMANDS = (data, networks, train, evaluate, export, sample)
+COMMANDS = (data, networks, train, evaluate, export, sample, spectrum)
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 
 

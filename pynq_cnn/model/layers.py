@@ -28,7 +28,7 @@ def _check_name(name: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Requantisation(Description):
-    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3): per output channel, or one for all.
+    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3): per channel, or one for all.
 
     Parameters
     ----------

@@ -1,0 +1,136 @@
+"""Encoder and decoder of a layer's weights at a given rate, in space or in frequency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from host_train.spectrum.allocate import whole_bits
+from host_train.spectrum.basis import RealFourier
+from pynq_cnn.errors import ArgumentError
+
+METHODS = ("space, uniform", "frequency, uniform", "frequency, water-filling")
+HEADER_BITS = 32 + 32 + 4  # of each group of coefficients: mean and step as float32, and how many bits
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Coefficients that are quantised alike: mid-rise, `mean + (code - 2^(bits-1) + 0.5) * step`; with 0 bits, the mean.
+
+    Parameters
+    ----------
+    bits : int
+        Of each code.
+    mean, step : float
+        As stored, in float32.
+    codes : numpy.ndarray
+        uint16 [n], below 2^bits.
+    """
+
+    bits: int
+    mean: float
+    step: float
+    codes: np.ndarray
+
+    @classmethod
+    def encode(cls, values: np.ndarray, bits: int) -> Group:
+        """Quantise [n] real values, with the step of least mean squared error.
+
+        Examples
+        --------
+        >>> group = Group.encode(np.array([-1.0, 1.0, 1.0, -1.0]), 1)
+        >>> group.codes.tolist(), group.decode().round(4).tolist()
+        ([0, 1, 1, 0], [-1.0, 1.0, 1.0, -1.0])
+        """
+        mean = float(np.float32(values.mean()))
+        centred = values - mean
+        largest = float(np.abs(centred).max())
+        if bits == 0 or largest == 0:
+            return cls(0, mean, 0.0, np.zeros(len(values), np.uint16))
+        half = 1 << (bits - 1)
+        best: tuple[float, float] | None = None
+        for part in np.linspace(0.05, 1.0, 96):  # of the range; clipping a few makes the rest finer
+            step = float(np.float32(largest * part / (half - 0.5)))  # at part 1 the outermost level is the largest value
+            error = float((((_levels(centred, step, half) - half + 0.5) * step - centred) ** 2).sum())
+            if best is None or error < best[0]:
+                best = (error, step)
+        assert best is not None
+        return cls(bits, mean, best[1], _levels(centred, best[1], half).astype(np.uint16))
+
+    def decode(self) -> np.ndarray:
+        """float64 [n]."""
+        if self.bits == 0:
+            return np.full(len(self.codes), self.mean)
+        return self.mean + (self.codes.astype(np.float64) - (1 << (self.bits - 1)) + 0.5) * self.step
+
+    @property
+    def stored_bits(self) -> int:
+        """Codes and header."""
+        return self.bits * len(self.codes) + HEADER_BITS
+
+
+def _levels(values: np.ndarray, step: float, half: int) -> np.ndarray:
+    return np.clip(np.floor(values / step) + half, 0, 2 * half - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedWeight:
+    """A layer's weights as groups of codes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        [out, in, height, width] of the weights.
+    groups : tuple of Group
+        One for all weights in space; in frequency one for each of the height * width real coefficients.
+    """
+
+    shape: tuple[int, int, int, int]
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def encode(cls, weight: np.ndarray, method: str, rate: float) -> EncodedWeight:
+        """Encode `weight` at `rate` bits per weight, headers not counted.
+
+        Parameters
+        ----------
+        weight : numpy.ndarray
+            Real [out, in, height, width].
+        method : str
+            One of `METHODS`. Uniform ones need a whole rate.
+        rate : float
+            Mean bits per weight.
+
+        Raises
+        ------
+        ArgumentError
+            For another method, rate or shape.
+        """
+        if method not in METHODS:
+            raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        if weight.ndim != 4 or 0 in weight.shape:
+            raise ArgumentError(f"weight must be [out, in, height, width], not {weight.shape}")
+        if method != METHODS[2] and rate != int(rate):
+            raise ArgumentError(f"uniform quantisation has a whole number of bits, not {rate!r}")
+        out, channels, height, width = weight.shape
+        planes = np.asarray(weight, np.float64).reshape(-1, height, width)
+        shape = (out, channels, height, width)
+        if method == METHODS[0]:
+            return cls(shape, (Group.encode(planes.ravel(), int(rate)),))
+        coefficients = RealFourier(height, width).forward(planes)
+        bits = np.full(height * width, int(rate)) if method == METHODS[1] else whole_bits(coefficients.var(0), rate)
+        return cls(shape, tuple(Group.encode(column, int(b)) for column, b in zip(coefficients.T, bits)))
+
+    def decode(self) -> np.ndarray:
+        """float64 [out, in, height, width]."""
+        _, _, height, width = self.shape
+        if len(self.groups) == 1 and height * width > 1:
+            return self.groups[0].decode().reshape(self.shape)
+        coefficients = np.stack([group.decode() for group in self.groups], 1)
+        return RealFourier(height, width).inverse(coefficients).reshape(self.shape)
+
+    @property
+    def stored_bits(self) -> int:
+        """Of all codes and headers."""
+        return sum(group.stored_bits for group in self.groups)
