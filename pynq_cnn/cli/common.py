@@ -27,7 +27,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """`--backend` and `--virtual`."""
-    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="which execution (auto: the overlay where there is one, else the fastest on the CPU)")
+    auto = "auto: the overlay where there is one, else the fastest on the CPU"
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help=f"which execution ({auto})")
     parser.add_argument("--virtual", action="store_true", help="the overlay on an emulated PYNQ-Z2; needs pip install 'pynq_cnn[board]'")
 
 
