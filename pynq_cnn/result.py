@@ -47,8 +47,8 @@ class Classification:
     Examples
     --------
     >>> answer = Classification(np.array([0, 2], np.float32), ("cat", "dog"), "reference", 0.001, np.zeros((2, 2, 1), np.uint8))
-    >>> answer.label, answer.index, answer.top(1)
-    ('dog', 1, [('dog', 0.8807970779778823)])
+    >>> answer.label, answer.index, round(answer.probability, 6)
+    ('dog', 1, 0.880797)
     """
 
     logits: np.ndarray
@@ -78,7 +78,13 @@ class Classification:
         return float(self.probabilities[self.index])
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The `k` likeliest classes with their probabilities, likeliest first; all if there are fewer. `ArgumentError` if `k` is not from 0."""
+        """The `k` likeliest classes with their probabilities, likeliest first; all if there are fewer.
+
+        Raises
+        ------
+        ArgumentError
+            If `k` is no integer from 0.
+        """
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
             raise ArgumentError(f"k must be an integer from 0, not {k!r}")
         probabilities = self.probabilities
