@@ -1,0 +1,384 @@
+"""The command line: what it prints, for people and for programs, and how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from PIL import Image
+from virtual import ROOT, small_network
+
+from pynq_cnn import __version__
+from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.cli import COMMANDS, main
+from pynq_cnn.cli.common import VIRTUAL
+from pynq_cnn.errors import DeviceError
+from pynq_cnn.model import Golden, save_package
+from pynq_cnn.zoo import load_model, load_sample
+
+IMAGES, LABELS = load_sample()
+LENET = load_model("lenet")
+PYNQ = find_spec("pynq") is not None
+RUN_HERE = ["reference", "kernel"] + [VIRTUAL] * PYNQ
+
+
+@pytest.fixture
+def digit(tmp_path) -> str:
+    Image.fromarray(IMAGES[7]).save(tmp_path / "digit.png")
+    return str(tmp_path / "digit.png")
+
+
+@pytest.fixture
+def small(tmp_path) -> str:
+    """A package of another size than digits have, without golden vectors."""
+    save_package(small_network(), tmp_path / "small")
+    return str(tmp_path / "small")
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line in this process: exit status, stdout, stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def run_json(run):
+    """The JSON that a command prints, and nothing else: it has succeeded."""
+
+    def call(*arguments: str):
+        code, out, err = run(*arguments, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+    return call
+
+
+@pytest.fixture
+def fails(run):
+    """A command ends with a status, nothing on stdout, and one line on stderr."""
+
+    def call(status: int, *arguments: str) -> str:
+        code, out, err = run(*arguments)
+        assert (code, out) == (status, "")
+        assert err.startswith("pynq-cnn: ") and err.count("\n") == 1 and err.endswith("\n")
+        return err
+
+    return call
+
+
+def process(*arguments: str, script: str = "", unbuffered: str = "", **options) -> subprocess.CompletedProcess:
+    """Run the command line in a process of its own; `script` goes before it."""
+    command = ["-c", f"{script}\nimport sys\nfrom pynq_cnn.cli import main\nsys.exit(main())"] if script else ["-m", "pynq_cnn"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    return subprocess.run([sys.executable, *command, *arguments], text=True, env=environment, timeout=120, **options)
+
+
+class TestUsage:
+    def test_help_names_every_command(self, capsys):
+        with pytest.raises(SystemExit) as caught:
+            main(["--help"])
+        assert caught.value.code == 0
+        text = capsys.readouterr().out
+        for command in COMMANDS:
+            assert f"    {command.__name__.rpartition('.')[2]} " in text
+
+    @pytest.mark.parametrize("command", [command.__name__.rpartition(".")[2] for command in COMMANDS])
+    def test_help_of_every_command(self, command, capsys):
+        with pytest.raises(SystemExit) as caught:
+            main([command, "--help"])
+        assert caught.value.code == 0
+        assert "--json" in capsys.readouterr().out
+
+    def test_version(self, capsys):
+        with pytest.raises(SystemExit) as caught:
+            main(["--version"])
+        assert (caught.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [[], ["paint"], ["classify"], ["models", "--colour"], ["classify", "x", "--backend", "gpu"], ["bench", "--images", "x"]],
+    )
+    def test_unusable(self, arguments, capsys):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+        assert "usage: pynq-cnn" in capsys.readouterr().err
+
+    def test_interrupted(self, run, monkeypatch):
+        def run_command(args):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("pynq_cnn.cli.models.run", run_command)
+        assert run("models") == (130, "", "interrupted\n")
+
+
+class TestClassify:
+    def test_text(self, run, digit):
+        code, out, err = run("classify", digit, digit)
+        assert (code, err) == (0, "")
+        first, second = out.splitlines()
+        assert first.startswith(f"{digit}: {LABELS[7]}  ({LABELS[7]} ") and first.count(" %") == 3
+        assert first == second
+
+    def test_json(self, run_json, digit):
+        (answer,) = run_json("classify", digit, "--backend", "kernel")
+        assert (answer["image"], answer["label"], answer["backend"]) == (digit, str(LABELS[7]), "kernel")
+        with KernelBackend(LENET) as backend:
+            expected = LENET.logits(backend.run(IMAGES[7:8, :, :, None]))[0]
+        np.testing.assert_array_equal(np.array(answer["logits"], np.float32), expected)
+        assert sum(answer["probabilities"].values()) == pytest.approx(1)
+
+    @pytest.mark.parametrize("backend", ["auto", "reference", "kernel"])
+    def test_backends(self, run, digit, backend):
+        code, out, _ = run("classify", digit, "--backend", backend)
+        assert code == 0
+        assert ("reference" if backend == "auto" else backend) in out
+
+    def test_top(self, run, fails, digit):
+        for k in (1, 10, 99):
+            assert run("classify", digit, "--top", str(k))[1].count(" %") == min(k, 10)
+        assert "--top must be at least 1, not 0" in fails(2, "classify", digit, "--top", "0")
+
+    def test_a_folder(self, run, digit, tmp_path):
+        save_package(dataclasses.replace(LENET, classes=tuple("abcdefghij")), tmp_path / "mine")
+        assert run("classify", digit, "--model", str(tmp_path / "mine"))[1].startswith(f"{digit}: {'abcdefghij'[LABELS[7]]} ")
+
+    def test_failures(self, fails, digit, tmp_path):
+        assert "nothing.png' does not exist" in fails(1, "classify", digit, str(tmp_path / "nothing.png"))
+        assert "'resnet' is neither a shipped network" in fails(2, "classify", digit, "--model", "resnet")
+        assert "manifest.json" in fails(1, "classify", digit, "--model", str(tmp_path))
+        assert "--virtual" in fails(2, "classify", digit, "--virtual", "--backend", "kernel")
+        assert "no bitstream" in fails(1, "classify", digit, "--backend", "overlay")
+
+    def test_on_a_virtual_board(self, run_json, digit):
+        pytest.importorskip("pynq")
+        for more in ([], ["--backend", "overlay"]):
+            (answer,) = run_json("classify", digit, "--virtual", *more)
+            assert (answer["label"], answer["backend"]) == (str(LABELS[7]), "overlay")
+
+
+class TestModels:
+    def test_text(self, run):
+        code, out, err = run("models")
+        assert (code, err) == (0, "")
+        assert "lenet" in out and "MNIST" in out and "host_train train lenet" in out
+
+    def test_json(self, run_json):
+        rows = {row["name"]: row for row in run_json("models")}
+        assert rows["lenet"]["accuracy"] == LENET.metadata["accuracy"]["int8_top1"]
+        assert rows["lenet"]["layers"] == len(LENET.layers)
+
+
+class TestSelftest:
+    def test_text(self, run):
+        code, out, err = run("selftest")
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0] == f"lenet: {len(LENET.golden.images)} golden images, int32 results compared"
+        assert [line.split("  ")[1] for line in lines[1:] if line.endswith("passed")] == RUN_HERE
+
+    def test_json(self, run_json):
+        report = run_json("selftest")
+        assert report["passed"] is True
+        assert [row["backend"] for row in report["backends"] if row["result"] == "passed"] == RUN_HERE
+        assert all(row["why"] for row in report["backends"] if row["result"] == "skipped")
+
+    @pytest.mark.parametrize("place", [(0, 0), (31, 9), (17, 4)])
+    def test_a_difference(self, run, tmp_path, place):
+        """One accumulator of one image, off by one."""
+        accumulators = LENET.golden.accumulators.copy()
+        accumulators[place] += 1
+        save_package(dataclasses.replace(LENET, golden=Golden(LENET.golden.images, accumulators)), tmp_path)
+        code, out, _ = run("selftest", "--model", str(tmp_path), "--json")
+        report = json.loads(out)
+        assert (code, report["passed"]) == (1, False)
+        assert [row["backend"] for row in report["backends"] if row["result"] == "failed"] == RUN_HERE
+        assert {row["why"] for row in report["backends"] if row["result"] == "failed"} == {"1 images differ"}
+        code, out, _ = run("selftest", "--model", str(tmp_path))
+        assert code == 1
+        assert out.count("failed: 1 images differ") == len(RUN_HERE)
+
+    def test_a_backend_that_computes_wrongly(self, run, monkeypatch):
+        right = KernelBackend._run
+        monkeypatch.setattr(KernelBackend, "_run", lambda self, images: right(self, images) ^ 1)
+        code, out, _ = run("selftest", "--json")
+        results = {row["backend"]: row["result"] for row in json.loads(out)["backends"]}
+        assert (code, results["reference"], results["kernel"]) == (1, "passed", "failed")
+
+    def test_a_device_that_fails(self, run, monkeypatch):
+        """That is no reason to skip it: it is there."""
+
+        def fail(*arguments):
+            raise DeviceError("bus error")
+
+        monkeypatch.setattr(KernelBackend, "__init__", fail)
+        code, out, _ = run("selftest", "--json")
+        assert code == 1
+        assert {"backend": "kernel", "result": "failed", "why": "bus error"} in json.loads(out)["backends"]
+
+    def test_no_vectors(self, fails, small):
+        assert "small has no golden vectors" in fails(1, "selftest", "--model", small)
+
+
+class TestDemo:
+    def test_json(self, run_json):
+        report = run_json("demo")
+        assert (report["model"], report["images"], report["agree"]) == ("lenet", 500, True)
+        assert [row["backend"] for row in report["backends"]] == RUN_HERE
+        with KernelBackend(LENET) as backend:
+            accuracy = float((LENET.logits(backend.run(IMAGES[..., None])).argmax(1) == LABELS).mean())
+        for row in report["backends"]:
+            assert (row["accuracy"], row["agrees"]) == (accuracy, True)
+            assert row["images_per_second"] > 0
+        assert accuracy >= 0.97
+        assert all(row["why"] for row in report["skipped"])
+
+    def test_text(self, run):
+        code, out, err = run("demo")
+        assert (code, err) == (0, "")
+        assert out.count("(is ") == 8
+        assert "lenet on 500 digits of the MNIST test set" in out
+        assert out.count(" yes\n") == len(RUN_HERE)
+        assert "@" in out
+
+    def test_a_disagreement(self, run, monkeypatch):
+        right = KernelBackend._run
+        monkeypatch.setattr(KernelBackend, "_run", lambda self, images: right(self, images) - 1)
+        code, out, _ = run("demo")
+        assert (code, out.count(" NO\n")) == (1, 1)
+        code, out, _ = run("demo", "--json")
+        assert (code, json.loads(out)["agree"]) == (1, False)
+
+    def test_another_network(self, fails, small):
+        assert "28 x 28 digits, small takes (8, 8, 1)" in fails(2, "demo", "--model", small)
+
+
+class TestBench:
+    def test_json(self, run_json):
+        rows = run_json("bench", "--images", "40", "--batch", "16")
+        assert [row["backend"] for row in rows] == RUN_HERE
+        assert rows[0]["ratio_to_reference"] == 1
+        for row in rows:
+            assert row["images"] == 40
+            assert row["images_per_second"] == pytest.approx(40 / row["seconds"])
+            assert row["ratio_to_reference"] == pytest.approx(rows[0]["seconds"] / row["seconds"])
+            assert sum(row["steps"].values()) <= row["seconds"]
+
+    def test_text(self, run, small):
+        code, out, err = run("bench", "--images", "5", "--batch", "2", "--model", small)
+        assert (code, err) == (0, "")
+        head, table, *rows = out.splitlines()
+        assert "5 images in batches of 2" in head
+        assert table.split() == ["backend", "images/s", "to", "reference", "where", "the", "time", "goes"]
+        assert rows[0].split()[2] == "1.00"
+        assert len(rows) == len(RUN_HERE)
+
+    @pytest.mark.parametrize(("option", "value"), [("--images", "0"), ("--images", "-5"), ("--batch", "0"), ("--batch", "65536")])
+    def test_unusable(self, fails, option, value):
+        assert value in fails(2, "bench", option, value)
+
+
+class TestEstimate:
+    def test_lenet_meets_its_budget(self, run_json):
+        """Issue 2: at most 8,000 estimated cycles an image in a batch of 64."""
+        report = run_json("estimate", "--model", "lenet", "--batch", "64")
+        assert report["estimate"] is True
+        assert (report["batch"], report["clock_mhz"]) == (64, 100)
+        assert 0 < report["cycles_per_image"] <= 8000
+
+    def test_it_adds_up(self, run_json):
+        report = run_json("estimate", "--batch", "5", "--clock-mhz", "125.5")
+        total = sum(sum(layer["cycles"].values()) for layer in report["layers"])
+        assert report["cycles_per_image"] == pytest.approx(total / 5)
+        assert report["images_per_second"] == pytest.approx(125.5e6 / report["cycles_per_image"])
+        macs = sum(LENET.macs())
+        assert report["cycles_per_image"] > macs / 256  # no more than 16 x 16 products a cycle
+
+    def test_what_is_on_the_images_does_not_matter(self, run_json):
+        report = run_json("estimate", "--batch", "7")
+        with KernelBackend(LENET, 7) as backend:
+            backend.run(IMAGES[:7, :, :, None])
+        assert [list(layer["cycles"].values()) for layer in report["layers"]] == backend.last_cycles.tolist()
+        assert [layer["name"] for layer in report["layers"]] == list(backend.program.instruction_names)
+
+    def test_text(self, run, small):
+        code, out, err = run("estimate", "--model", small)
+        assert (code, err) == (0, "")
+        assert out.startswith("ESTIMATE for small, a batch of 64") and "not measured on a board" in out
+        assert "images/s at 100 MHz" in out and "(estimate)" in out
+        assert [line.split()[0] for line in out.splitlines()[3:7]] == ["layer", "conv+pool", "fc", "all"]
+
+    @pytest.mark.parametrize(
+        ("option", "value"), [("--clock-mhz", "0"), ("--clock-mhz", "-1"), ("--clock-mhz", "nan"), ("--clock-mhz", "inf"), ("--batch", "0")]
+    )
+    def test_unusable(self, fails, option, value):
+        assert value in fails(2, "estimate", option, value)
+
+
+class TestProcess:
+    """What only a real process shows."""
+
+    def test_success(self, digit):
+        done = process("classify", digit, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)[0]["label"] == str(LABELS[7])
+
+    @pytest.mark.parametrize(
+        ("status", "arguments"),
+        [(1, ["classify", "nothing.png"]), (2, ["classify", "nothing.png", "--model", "resnet"]), (2, ["bench", "--images", "0"])],
+    )
+    def test_failures_are_one_line(self, status, arguments):
+        done = process(*arguments)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert done.stderr.startswith("pynq-cnn: ") and done.stderr.count("\n") == 1
+
+    def test_usage(self):
+        done = process("paint")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_the_reader_of_the_output_has_left(self, unbuffered):
+        """As after `| head -1`: no traceback, whether that shows when printing or at the end."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            done = process("models", stdout=writer, unbuffered=unbuffered)
+        finally:
+            os.close(writer)
+        assert (done.returncode, done.stderr) == (1, "")
+
+    def test_head(self):
+        command = f"set -o pipefail; {sys.executable} -u -m pynq_cnn demo | head -1"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert len(done.stdout.splitlines()) == 1
+        assert done.stderr == ""
+        assert done.returncode in (0, 1)  # whether demo was still writing when head had left
+
+    def test_where_pynq_is_not_installed(self, digit):
+        done = process("classify", digit, "--virtual", script="import sys; sys.modules['pynq'] = None")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "pip install 'pynq_cnn[board]'" in done.stderr and done.stderr.count("\n") == 1
+
+    def test_where_the_kernel_was_not_compiled(self, digit):
+        script = "import pynq_cnn.backends.native as native; native.EXTENSION_SUFFIXES = []"
+        done = process("selftest", script=script)
+        assert done.returncode == 0
+        assert "kernel                   skipped: the kernel was not compiled" in done.stdout
+        for arguments in (["estimate"], ["classify", digit, "--backend", "kernel"]):
+            done = process(*arguments, script=script)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert "apt-get install g++" in done.stderr and done.stderr.count("\n") == 1
