@@ -6,10 +6,10 @@ NEEDS_TORCH = (
     "host_train/compression",
     "host_train/evaluation",
     "host_train/export",
-    "host_train/from_torch.py",
     "host_train/networks",
     "host_train/quantisation",
     "host_train/run.py",
+    "host_train/tracing",
     "host_train/training",
 )
 NEEDS_PYNQ = (

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from host_train.commands import data, evaluate, export, networks, sample, spectrum, train
+from host_train.commands import compress, convert, data, evaluate, export, images, networks, profile, prune, sample, spectrum, sweep, train
 from pynq_cnn.errors import PynqCnnError
 
-COMMANDS = (data, networks, train, evaluate, export, sample, spectrum)
+COMMANDS = (data, networks, profile, train, evaluate, export, convert, prune, sweep, compress, sample, images, spectrum)
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 
 

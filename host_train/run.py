@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from host_train.data import Dataset, Split, load_dataset
-from host_train.networks import Recipe, find_recipe
+from host_train.data.resize import resize_dataset
+from host_train.networks import RECIPES, Recipe, find_recipe
 from host_train.quantisation.bits import binary_to_network, is_binary
 from host_train.quantisation.calibrate import METHODS, calibrate, quantisable
 from host_train.quantisation.choose import Candidate, choose, measure_candidate
@@ -54,6 +55,8 @@ class Settings:
         Of quantisation-aware training; 0 leaves it out.
     threads : int, optional
         torch's; sums in floating point depend on it.
+    stochastic : bool
+        Of a binary network: draw the binary weights at random while training.
     """
 
     recipe: str
@@ -63,6 +66,7 @@ class Settings:
     learning_rate: float | None = None
     qat_epochs: int | None = None
     threads: int | None = None
+    stochastic: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
@@ -71,10 +75,17 @@ class Settings:
             raise ArgumentError(f"qat_epochs must not be negative, not {self.qat_epochs!r}")
         if self.threads is not None and self.threads < 1:
             raise ArgumentError(f"threads must be at least 1, not {self.threads!r}")
+        if not isinstance(self.stochastic, bool):
+            raise ArgumentError(f"stochastic must be True or False, not {self.stochastic!r}")
 
     def resolve(self) -> Recipe:
-        """The recipe with these changes."""
+        """The recipe with these changes; `ArgumentError` if `stochastic` is asked of a network that is not binary."""
         recipe = find_recipe(self.recipe)
+        if self.stochastic:
+            if recipe.build_stochastic is None:
+                binary = ", ".join(one.name for one in RECIPES.values() if one.build_stochastic)
+                raise ArgumentError(f"{self.recipe} has no binary weights to draw at random, only {binary} have; leave --stochastic away")
+            recipe = replace(recipe, build=recipe.build_stochastic)
         changes = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate") if getattr(self, name) is not None}
         qat = recipe.qat
         if self.qat_epochs is not None:
@@ -91,7 +102,9 @@ class Settings:
         >>> Settings("lenet", seed=1, epochs=5).command()
         'python -m host_train train lenet --seed 1 --epochs 5'
         """
-        options = [f"--{name.replace('_', '-')} {value}" for name, value in asdict(self).items() if name != "recipe" and value is not None]
+        given = {name.replace("_", "-"): value for name, value in asdict(self).items() if name != "recipe"}
+        given = {name: value for name, value in given.items() if value is not None and value is not False}
+        options = [f"--{name}" if value is True else f"--{name} {value}" for name, value in given.items()]
         return " ".join([f"python -m host_train train {self.recipe}", *options])
 
 
@@ -143,6 +156,8 @@ class Run:
     def _of(cls, folder: Path, settings: Settings, data_dir: Path | None) -> Run:
         recipe = settings.resolve()
         dataset = load_dataset(recipe.dataset, data_dir)
+        if recipe.size is not None:
+            dataset = resize_dataset(dataset, *recipe.size)
         # A small data set of the user's own gives a tenth at most.
         train, validation = hold_back(dataset.train, min(recipe.validation, len(dataset.train) // 10), settings.seed)
         return cls(folder, settings, recipe, dataset, train, validation)

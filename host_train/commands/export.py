@@ -1,4 +1,4 @@
-"""`export`: quantise a trained run to int8 and write its model package.
+"""`export`: quantise a trained run to int8 and write its model package, or the same as .mat or text; or the float model as TorchScript.
 
 The ways to quantise (calibration without further training, by three methods, and quantisation-aware training) are compared on the
 validation images; the best is exported, and only then measured on the test set.
@@ -12,11 +12,15 @@ from pathlib import Path
 
 from host_train.commands.options import add_data_dir, add_threads, set_threads
 
+DEFAULT_OUT = {"npy": "package", "mat": "network.mat", "txt": "txt", "torchscript": "model.pt"}
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("export", help="quantise a run and write its model package", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of the run, such as runs/lenet")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the package (default: RUN/package)")
+    parser.add_argument("--format", choices=DEFAULT_OUT, default="npy", help="npy: a model package (default); or for other tools")
+    places = ", ".join(DEFAULT_OUT.values())
+    parser.add_argument("--out", type=Path, metavar="PATH", help=f"what to write (default, by format: {places} in RUN)")
     how = "max, percentile, mse or qat (default: auto, the best of them on the validation images)"
     parser.add_argument("--quantise", default="auto", metavar="HOW", help=how)
     add_threads(parser)
@@ -28,6 +32,8 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.export.containers import read_mat, read_txt, write_mat, write_txt
+    from host_train.export.torchscript import write_torchscript
     from host_train.quantisation.choose import choose
     from host_train.quantisation.golden import with_golden
     from host_train.run import Run
@@ -36,6 +42,13 @@ def run(args: argparse.Namespace) -> None:
 
     set_threads(args.threads)
     run = Run.open(args.folder, args.data_dir)
+    out = args.out or args.folder / DEFAULT_OUT[args.format]
+    if args.format == "torchscript":
+        if args.quantise != "auto":
+            raise ArgumentError(f"TorchScript is of the model in floating point; leave --quantise {args.quantise} away")
+        write_torchscript(run.float_model(), run.input, run.dataset.spec.classes, out)
+        print(f"written: {out}, in floating point, for images normalised with mean {run.mean} and std {run.std}")
+        return
     candidates = run.candidates()
     labels = [one.label for one in candidates]
     if args.quantise not in ("auto", *labels):
@@ -58,9 +71,9 @@ def run(args: argparse.Namespace) -> None:
         "accuracy": {"int8_top1": integer.top1, "float32_top1": real.top1, "images": len(test)},
     }
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
-    out = args.out or args.folder / "package"
-    save_package(network, out)
-    if load_package(out) != network:
+    write, read = {"npy": (save_package, load_package), "mat": (write_mat, read_mat), "txt": (write_txt, read_txt)}[args.format]
+    write(network, out)
+    if read(out) != network:
         raise ArgumentError(f"{out} does not read back as it was written; is the disk full?")
     print(
         f"on the {len(test)} test images of {spec.title}: int8 {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} % "

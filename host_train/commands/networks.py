@@ -15,4 +15,4 @@ def run(args: argparse.Namespace) -> None:
 
     for recipe in RECIPES.values():
         parameters = sum(p.numel() for p in recipe.build().parameters())
-        print(f"{recipe.name:10} {recipe.about}; {parameters:,} parameters, {recipe.schedule.epochs} epochs")
+        print(f"{recipe.name:12} {recipe.about}; {parameters:,} parameters, {recipe.schedule.epochs} epochs")

@@ -23,6 +23,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="instead of the recipe's")
     parser.add_argument("--qat-epochs", type=int, metavar="N", help="of quantisation-aware training, instead of the recipe's; 0 for none")
+    parser.add_argument("--stochastic", action="store_true", help="of a binary network: draw the binary weights at random while training")
     parser.add_argument("--device", default="cpu", help="of PyTorch, for example cuda (default: cpu)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
@@ -44,7 +45,9 @@ def run(args: argparse.Namespace) -> None:
         torch.zeros(1, device=args.device)
     except (RuntimeError, AssertionError) as error:
         raise ArgumentError(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}") from error
-    settings = Settings(args.network, args.seed, args.epochs, args.batch, args.learning_rate, args.qat_epochs, args.threads)
+    settings = Settings(
+        args.network, args.seed, args.epochs, args.batch, args.learning_rate, args.qat_epochs, args.threads, args.stochastic
+    )
     run = Run.create(args.out or Path("runs") / args.network, settings, args.data_dir)
     print(settings.command())
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {len(run.train)} images to train on, {len(run.validation)} held back")

@@ -142,4 +142,4 @@ def predict_torch(model: nn.Module, mean: tuple[float, ...], std: tuple[float, .
 
 def predict_integers(network: Network) -> Predict:
     """Logits of a Network through the integer arithmetic of the reference backend, for `evaluate`."""
-    return lambda images: network.logits(ReferenceBackend(network, batch=500).run(images))
+    return lambda images: network.logits(ReferenceBackend(network, batch=100).run(images))

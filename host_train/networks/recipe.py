@@ -32,6 +32,10 @@ class Recipe:
         Training images held back to choose the best epoch by (of a small data set, a tenth).
     mean, std : tuple of float, optional
         What the input is normalised with, per channel of images in 0..1; the data set's own if not given.
+    size : tuple of int, optional
+        (height, width) of the input; the data set's images are resized to it. The data set's own if not given.
+    build_stochastic : callable, optional
+        Of a binary network, the same as `build` but with binary weights drawn at random while training.
     fit, invert : str
         How a picture is made into the network's input (docs/model-package.md).
     """
@@ -45,5 +49,7 @@ class Recipe:
     validation: int = 5000
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    size: tuple[int, int] | None = None
+    build_stochastic: Callable[[], nn.Module] | None = None
     fit: str = "crop"
     invert: str = "never"

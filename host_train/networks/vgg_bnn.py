@@ -56,6 +56,7 @@ def _recipe(name: str, width: int, epochs: int) -> Recipe:
         about=f"binary VGG, conv {widths} 3x3, fc {width * 64}-10, on CIFAR-10",
         dataset="cifar10",
         build=partial(build_vgg_bnn, width),
+        build_stochastic=partial(build_vgg_bnn, width, stochastic=True),
         schedule=Schedule(
             epochs=epochs,
             batch=100,

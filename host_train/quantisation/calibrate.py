@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedConv2d, QuantisedLinear, QuantisedReLU
+from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU
+from host_train.quantisation.fold import AVERAGING
 from pynq_cnn.errors import ArgumentError, NetworkError
 
 BINS = 8192
@@ -37,12 +38,18 @@ def step_mse(counts: np.ndarray, width: float) -> float:
 METHODS: dict[str, Callable[[np.ndarray, float], float]] = {"max": step_max, "percentile": step_percentile, "mse": step_mse}
 
 
+def _byte_layers(folded: nn.Sequential) -> list[str]:
+    """Names of the layers whose outputs become bytes by a step of their own: ReLUs, and averages before the last layer."""
+    computing = [(name, layer) for name, layer in folded.named_children() if not isinstance(layer, nn.Flatten)]
+    return [name for name, layer in computing[:-1] if isinstance(layer, (nn.ReLU, *AVERAGING))]
+
+
 def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> dict[str, tuple[np.ndarray, float]]:
-    """Counts [BINS] of every ReLU's output values, and the width of a bin."""
+    """Counts [BINS] of the output values of every layer that gives bytes, and the width of a bin."""
     images = list(batches)
     if not sum(len(batch) for batch in images):
         raise ArgumentError("there are no images to calibrate with")
-    names = [name for name, layer in folded.named_children() if isinstance(layer, nn.ReLU)]
+    names = _byte_layers(folded)
     outputs: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
@@ -83,12 +90,13 @@ def calibrate(folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple
     std : tuple of float
         What the images were divided by, per channel.
     method : {"max", "percentile", "mse"}
-        How the step of a ReLU's output follows from its values.
+        How the step of a layer's output follows from its values.
 
     Returns
     -------
     torch.nn.Sequential
-        Of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, MaxPool2d and Flatten, of the same names; it can be trained further.
+        Of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, `QuantisedAvgPool2d`, MaxPool2d and Flatten (and AvgPool2d or
+        AdaptiveAvgPool2d as the last layer), of the same names; it can be trained further.
 
     Raises
     ------
@@ -104,7 +112,8 @@ def calibrate(folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple
 
 
 def quantisable(folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, float] | None = None) -> nn.Sequential:
-    """`folded` in quantised layers, with the steps of its ReLUs by name (1 where none is given: to load a trained state into)."""
+    """`folded` in quantised layers, with the steps of its bytes by layer (1 where none is given: to load a trained state into)."""
+    in_bytes = _byte_layers(folded)
     layers: list[tuple[str, nn.Module]] = []
     first = True
     for name, layer in folded.named_children():
@@ -118,5 +127,7 @@ def quantisable(folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, 
             layer = QuantisedConv2d.of(layer, gain) if isinstance(layer, nn.Conv2d) else QuantisedLinear.of(layer, gain)
         elif isinstance(layer, nn.ReLU):
             layer = QuantisedReLU((steps or {}).get(name, 1.0))
+        elif isinstance(layer, AVERAGING) and name in in_bytes:
+            layer = QuantisedAvgPool2d(layer, (steps or {}).get(name, 1.0))
         layers.append((name, layer))
     return nn.Sequential(OrderedDict(layers)).eval()

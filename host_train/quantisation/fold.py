@@ -12,7 +12,8 @@ from torch import nn
 from pynq_cnn.errors import NetworkError
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
-SUPPORTED = "Conv2d, Linear, BatchNorm1d/2d, ReLU, MaxPool2d, Flatten, Dropout, Identity and Sequential"
+AVERAGING = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+SUPPORTED = "Conv2d, Linear, BatchNorm1d/2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout, Identity and Sequential"
 
 
 def _flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -40,7 +41,7 @@ def _fold_batch_norm(layer: nn.Module, norm: nn.Module, name: str) -> None:
     layer.bias = nn.Parameter((shift + (bias - mean) * scale).float())
 
 
-def _check_options(name: str, layer: nn.Module) -> None:
+def check_options(name: str, layer: nn.Module) -> None:
     """Refuse options that the accelerator does not have."""
     if isinstance(layer, nn.Conv2d):
         if layer.groups != 1:
@@ -60,12 +61,18 @@ def _check_options(name: str, layer: nn.Module) -> None:
                 raise NetworkError(f"{name} has {field}={value}; max pooling must be square, without padding and dilation")
         if layer.ceil_mode:
             raise NetworkError(f"{name} has ceil_mode=True; rows that fill no window are dropped, so use ceil_mode=False")
+    if isinstance(layer, nn.AvgPool2d):
+        padded = any(layer.padding) if isinstance(layer.padding, tuple) else layer.padding
+        if padded or layer.ceil_mode or layer.divisor_override is not None:
+            raise NetworkError(f"{name} is {layer}; average pooling must be without padding, ceil_mode and divisor_override")
+    if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size not in (1, (1, 1)):
+        raise NetworkError(f"{name} averages to {layer.output_size}; only to 1 can be mapped, or use AvgPool2d")
     if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
         raise NetworkError(f"{name} flattens dimensions {layer.start_dim} to {layer.end_dim}; only 1 to -1 can be mapped")
 
 
 def fold(model: nn.Module) -> nn.Sequential:
-    """The same function in Conv2d and Linear (with bias), ReLU, MaxPool2d and Flatten.
+    """The same function in Conv2d and Linear (with bias), ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d and Flatten.
 
     Batch norm goes into the layer before it, dropout goes away, and a ReLU behind max pooling goes before it (both orders give the same).
 
@@ -99,7 +106,7 @@ def fold(model: nn.Module) -> nn.Sequential:
         raise NetworkError(f"a model must be a torch.nn.Sequential, not {type(model).__name__}")
     layers: list[tuple[str, nn.Module]] = []
     for name, original in _flat(model):
-        _check_options(name, original)
+        check_options(name, original)
         name, layer = name.replace(".", "_"), copy.deepcopy(original)
         before = layers[-1][1] if layers else None
         if isinstance(layer, WEIGHTED):
@@ -122,12 +129,17 @@ def fold(model: nn.Module) -> nn.Sequential:
                 raise NetworkError(f"{name} does not follow a Conv2d or Linear; remove it")
             layers.insert(place, (name, nn.ReLU()))
             continue
+        elif isinstance(layer, AVERAGING):
+            if not any(isinstance(one, nn.ReLU) for _, one in layers):
+                raise NetworkError(f"{name} averages what no layer has made bytes of; put it behind a Conv2d and its ReLU")
         elif not isinstance(layer, (nn.MaxPool2d, nn.Flatten)):
             raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {SUPPORTED}")
         layers.append((name, layer))
-    for (name, layer), (_, after) in zip(layers, layers[1:]):
+    computing = [(name, layer) for name, layer in layers if not isinstance(layer, nn.Flatten)]
+    for (name, layer), (_, after) in zip(computing, computing[1:]):
         if isinstance(layer, WEIGHTED) and not isinstance(after, nn.ReLU):
             raise NetworkError(f"{name} has no ReLU behind it; activations are bytes, so every layer but the last needs one")
-    if not layers or not isinstance(layers[-1][1], WEIGHTED):
-        raise NetworkError(f"the network must end with a Conv2d or Linear, not with {layers[-1][0] if layers else 'nothing'}")
+    if not computing or not isinstance(computing[-1][1], (*WEIGHTED, *AVERAGING)):
+        ends = layers[-1][0] if layers else "nothing"
+        raise NetworkError(f"the network must end with a Conv2d, a Linear or average pooling, not with {ends}")
     return nn.Sequential(OrderedDict(layers)).eval()

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.quantisation.fake import WEIGHT_MAX, QuantisedConv2d, QuantisedLinear, QuantisedReLU, weight_steps
+from host_train.quantisation.fake import WEIGHT_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, weight_steps
 from host_train.quantisation.fixed_point import fixed_point
+from host_train.quantisation.fold import AVERAGING
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model import Conv2d, Dense, InputSpec, Layer, MaxPool2d, Network, OutputSpec, Requantisation
+from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, Layer, MaxPool2d, Network, OutputSpec, Requantisation
 
 BIAS_BITS = 30  # a bias below 2^30 leaves room in int32 for the sum over any fan-in up to 33,000
 
@@ -22,13 +23,24 @@ def _array(tensor: torch.Tensor | None) -> np.ndarray:
     return tensor.detach().cpu().double().numpy()
 
 
-def _integers(weight: np.ndarray, bias: np.ndarray, steps: np.ndarray, in_step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _integers(
+    weight: np.ndarray, bias: np.ndarray, steps: np.ndarray, in_step: float, per_layer: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """int8 weight [out, ...], int32 bias [out] and the real value [out] of one unit of the accumulator."""
     # A channel of small weights and a large bias gets a coarser step, so that its bias fits.
-    steps = np.maximum(steps, np.abs(bias) / (in_step * 2.0**BIAS_BITS))
+    coarse = np.abs(bias) / (in_step * 2.0**BIAS_BITS)
+    steps = np.maximum(steps, coarse.max() if per_layer else coarse)
     shaped = steps.reshape(-1, *[1] * (weight.ndim - 1))
     weight_q = np.clip(np.rint(weight / shaped), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
     return weight_q, np.rint(bias / (steps * in_step)).astype(np.int32), steps * in_step
+
+
+def _window(pool: nn.Module, image: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Size and stride (vertical, horizontal) of an average pooling over an image [..., height, width]."""
+    if isinstance(pool, nn.AvgPool2d):
+        size, stride = (v if isinstance(v, tuple) else (v, v) for v in (pool.kernel_size, pool.stride))
+        return (int(size[0]), int(size[1])), (int(stride[0]), int(stride[1]))
+    return (int(image[-2]), int(image[-1])), (1, 1)
 
 
 def to_network(quantised: nn.Module, name: str, spec: InputSpec, classes: Sequence[str], metadata: dict[str, Any] | None = None) -> Network:
@@ -78,19 +90,19 @@ def to_network(quantised: nn.Module, name: str, spec: InputSpec, classes: Sequen
                 raise NetworkError(f"{layer_name} is a Linear over an input of shape {before}; put a Flatten before it")
             weight, bias = _array(module.weight), _array(module.bias)
             # The steps of the grid that the fake layer rounds to, in its own float32.
-            steps = _array(weight_steps(module.weight * module.gain))
+            steps = _array(weight_steps(module.weight * module.gain, module.per_layer))
             if first:
                 # [out, in, h, w] whichever the layer: a Linear here sees the flattened image.
                 as_image = weight.reshape(len(weight), *spatial) if isinstance(module, QuantisedLinear) else weight
                 as_image = as_image / std.reshape(1, -1, 1, 1)
                 bias = bias - (as_image.sum((2, 3)) * mean).sum(1)
                 weight, in_step = as_image.reshape(weight.shape), 1 / 255
-            weight_q, bias_q, unit = _integers(weight, bias, steps, in_step)
+            weight_q, bias_q, unit = _integers(weight, bias, steps, in_step, module.per_layer)
             activation = modules[i + 1][1] if i + 1 < len(modules) else None
             requantisation = None
             if isinstance(activation, QuantisedReLU):
                 out_step = float(activation.step)
-                requantisation = Requantisation(*fixed_point(unit / out_step))
+                requantisation = Requantisation(*fixed_point((unit[:1] if module.per_layer else unit) / out_step))
                 in_step = out_step
             else:
                 out_scale = unit
@@ -107,6 +119,17 @@ def to_network(quantised: nn.Module, name: str, spec: InputSpec, classes: Sequen
         elif isinstance(module, nn.MaxPool2d):
             size, step = (v[0] if isinstance(v, tuple) else v for v in (module.kernel_size, module.stride))
             layers.append(MaxPool2d(layer_name, int(size), int(step)))
+        elif isinstance(module, (QuantisedAvgPool2d, *AVERAGING)):
+            # The layer is the sum over the window; the division is in what follows the sum.
+            window, stride = _window(module.pool if isinstance(module, QuantisedAvgPool2d) else module, before)
+            unit = np.full(before[0], in_step / (window[0] * window[1]))
+            requantisation = None
+            if isinstance(module, QuantisedAvgPool2d):
+                in_step = float(module.step)
+                requantisation = Requantisation(*fixed_point(unit[:1] / in_step))  # one pair for all channels
+            else:
+                out_scale = unit
+            layers.append(AvgPool2d(layer_name, window, stride, requantisation))
         elif not isinstance(module, (QuantisedReLU, nn.Flatten)):
             raise NetworkError(f"{layer_name} is a {type(module).__name__}, which has no integer counterpart; fold and calibrate first")
         if values.ndim == 4:

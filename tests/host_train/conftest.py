@@ -24,6 +24,15 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
+def same_start() -> None:
+    """Every test draws the same initial weights, whichever ran before it."""
+    if find_spec("torch"):
+        import torch
+
+        torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or writes the user's cache."""
     folder = tmp_path / "cache"

@@ -128,7 +128,6 @@ UNMAPPABLE = {
     "no layer with weights": (nn.Sequential(nn.Flatten()), "not with 0"),
     "ends with a ReLU": (nn.Sequential(L(2, 2), R()), "not with 1"),
     "unknown layer": (nn.Sequential(C(1, 1, 1), nn.Sigmoid(), L(2, 2)), "1 is a Sigmoid"),
-    "average pooling": (nn.Sequential(C(1, 1, 1), R(), nn.AvgPool2d(2), L(2, 2)), "2 is a AvgPool2d"),
     "no ReLU": (nn.Sequential(C(1, 1, 1), C(1, 1, 1)), "0 has no ReLU"),
     "no ReLU, nested": (nn.Sequential(nn.Sequential(C(1, 1, 1), nn.MaxPool2d(2)), nn.Flatten(), L(2, 2)), "0_0 has no ReLU"),
     "ReLU first": (nn.Sequential(R(), L(2, 2)), "0 does not follow"),
@@ -279,7 +278,7 @@ def test_integers_are_close_to_floating_point_and_closer_to_the_fake(spec, seed)
     with torch.no_grad():
         real, fake = net(x).numpy(), quantised(net, spec)(x).numpy()
     spread = real.std()
-    assert np.abs(logits - fake).mean() < 0.005 * spread
+    assert np.abs(logits - fake).mean() < 0.01 * spread
     assert np.abs(logits - real).mean() < 0.05 * spread
 
 

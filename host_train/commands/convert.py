@@ -1,0 +1,84 @@
+"""`convert`: a model of your own, from a Python file, to a model package; calibrated and measured on a data set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from host_train.commands.options import add_data_dir, add_threads, set_threads
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("convert", help="write the model package of a PyTorch model of your own", description=__doc__)
+    parser.add_argument("model", metavar="FILE:NAME", help="a Python file and the function or class in it that makes the model")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="its state_dict, as torch.save wrote it")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="what it was trained on: mnist, fashion_mnist, cifar10")
+    parser.add_argument("--mean", type=float, nargs="+", metavar="M", help="of the normalisation, per channel (default: the data set's)")
+    parser.add_argument("--std", type=float, nargs="+", metavar="S", help="of the normalisation, per channel (default: the data set's)")
+    parser.add_argument("--method", default="auto", help="how activations are scaled: auto (default), max, percentile or mse")
+    parser.add_argument("--shared", action="store_true", help="for pruned and weight-shared models: one scale a layer, encoded weights")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the package; its name is the network's")
+    add_threads(parser)
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from host_train import from_torch
+    from host_train.data import load_dataset
+    from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.training.checkpoint import load_weights
+    from pynq_cnn.model import InputSpec, save_package
+
+    set_threads(args.threads)
+    model = load_model(args.model)
+    if args.weights is not None:
+        load_weights(model, args.weights)
+    dataset = load_dataset(args.dataset, args.data_dir)
+    about, test = dataset.spec, dataset.test
+    channels = about.shape[2]
+    mean, std = (tuple(given or own) for given, own in ((args.mean, about.mean), (args.std, about.std)))
+    fit, invert = ("digit", "auto") if args.dataset == "mnist" else ("crop", "never")
+    spec = InputSpec(*about.shape, {1: "L", 3: "RGB"}[channels], mean, std, fit, invert)
+    metadata = {"dataset": about.title, "dataset_original": dataset.original}
+    options = {"spec": spec, "classes": about.classes, "method": args.method, "shared": args.shared}
+    network = from_torch(model, dataset.train.images, name=args.out.name, metadata=metadata, **options)
+    conversion = network.metadata["conversion"]
+    print(
+        f"on {conversion['images']} training images: the integers choose the model's class for {100 * conversion['agreement']:.2f} %, mean "
+        f"error of the logits {100 * conversion['mean_error']:.2f} % of their deviation ({conversion['method']})"
+    )
+    real = evaluate(predict_torch(model, spec.mean, spec.std), test, about.classes)
+    integer = evaluate(predict_integers(network), test, about.classes)
+    accuracy = {"int8_top1": integer.top1, "float32_top1": real.top1, "images": len(test)}
+    save_package(replace(network, metadata={**network.metadata, "accuracy": accuracy}), args.out)
+    print(
+        f"on the {len(test)} test images of {about.title}: integers {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} %\n"
+        f"written: {args.out}"
+    )
+
+
+def load_model(place: str) -> nn.Module:
+    """The model that the function or class `FILE:NAME` makes; `ArgumentError` if there is none. It runs the file, as `import` does."""
+    import runpy
+
+    from torch import nn
+
+    from pynq_cnn.errors import ArgumentError
+
+    file, colon, name = place.rpartition(":")
+    if not colon or not Path(file).is_file():
+        raise ArgumentError(f"{place!r} must be a Python file and a name in it, such as mine.py:build; {file or place} is no file")
+    found = runpy.run_path(file, run_name="host_train_convert").get(name)
+    if not callable(found):
+        raise ArgumentError(f"{file} has no function or class {name}")
+    model = found()
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"{name}() of {file} gives {model!r:.60}, not a torch.nn.Module")
+    return model

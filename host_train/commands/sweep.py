@@ -1,0 +1,45 @@
+"""`sweep`: prune a trained run by many thresholds and plot threshold, sparsity and accuracy on the validation images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from host_train.commands.options import add_data_dir, add_threads, set_threads
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("sweep", help="plot accuracy against pruning thresholds", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="RUN", help="folder of the run, such as runs/lenet")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where JSON and plots go (default: RUN/sweep)")
+    thresholds = "in standard deviations of each layer's weights (default: twelve from 0 to 3.5)"
+    parser.add_argument("--thresholds", type=float, nargs="+", metavar="X", help=thresholds)
+    parser.add_argument("--epochs", type=int, default=0, metavar="N", help="of fine-tuning at each threshold (default: 0, none)")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="RATE", help="highest of fine-tuning (default: 0.001)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_threads(parser)
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    from host_train.compression.sweep import THRESHOLDS, SweepPoint, sweep
+    from host_train.run import Run
+
+    def report(point: SweepPoint) -> None:
+        tuned = "" if point.tuned is None else f", fine-tuned {100 * point.tuned:6.2f} %"
+        accuracy = f"accuracy {100 * point.accuracy:6.2f} %{tuned}"
+        print(f"threshold {point.threshold:5.2f}  zeros {100 * point.sparsity:6.2f} %  {accuracy}", flush=True)
+
+    set_threads(args.threads)
+    out = args.out or args.folder / "sweep"
+    sweep(
+        Run.open(args.folder, args.data_dir),
+        out,
+        args.thresholds or THRESHOLDS,
+        epochs=args.epochs,
+        learning_rate=args.learning_rate,
+        progress=not args.quiet,
+        report=report,
+    )
+    print(f"written: {out}: sweep.json, threshold-accuracy.png, threshold-sparsity.png, sparsity-accuracy.png")

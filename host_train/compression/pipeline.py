@@ -1,0 +1,185 @@
+"""The compression of a run, in stages that are kept in a folder and resumed.
+
+prune/stage.json     what was asked for
+prune/round-NN/      a round of fine-tuning each: history.json; weights.pt of the latest
+prune/tune/          fine-tuning after the last: weights.pt, history.json, curves.png
+share/stage.json
+share/tune/          fine-tuning of the shared weights: the same files
+table.json, table.md sizes and accuracy
+package/             the model package
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from host_train.compression.integers import encode_layers, quantised_forms
+from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, round_keep, weighted_layers
+from host_train.compression.recipe import CompressionRecipe
+from host_train.compression.share import share
+from host_train.networks.binary import BinaryLayer
+from host_train.quantisation.choose import Candidate, choose, measure_candidate
+from host_train.quantisation.fold import fold
+from host_train.run import CALIBRATION_IMAGES, Run
+from host_train.training.checkpoint import load_weights, write_text
+from host_train.training.curves import plot_history
+from host_train.training.fit import CHECKPOINT, WEIGHTS, EpochRecord, fit
+from host_train.training.schedule import Schedule
+from pynq_cnn.errors import ArgumentError
+
+STAGE = "stage.json"
+SEEDS = 16  # of the stages; those below are of the run's own trainings
+
+Report = Callable[[str, int, EpochRecord], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """A run's compression.
+
+    Parameters
+    ----------
+    run : Run
+        Trained.
+    folder : pathlib.Path
+        Of the compression's files.
+    recipe : CompressionRecipe
+        For every layer (`CompressionRecipe.layers`).
+    device : str
+        torch's.
+    progress : bool
+        Show a bar where there is a terminal.
+    report : callable, optional
+        Called after every epoch with the training's name, its number of epochs and the epoch's record.
+    say : callable, optional
+        Called with lines about what was done.
+    """
+
+    run: Run
+    folder: Path
+    recipe: CompressionRecipe
+    device: str = "cpu"
+    progress: bool = True
+    report: Report | None = None
+    say: Callable[[str], None] = lambda line: None
+
+    def prune(self, resume: bool = False) -> nn.Sequential:
+        """Prune in rounds and fine-tune; or, with `resume`, go on with that.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Folded, with masks, of the best epoch of the last fine-tuning, in evaluation mode.
+
+        Raises
+        ------
+        ArgumentError
+            If there is such a stage and not `resume`, or it is of another recipe.
+        """
+        recipe, stage = self.recipe, self.folder / "prune"
+        schedules = [self._schedule(recipe.round_epochs, recipe.learning_rate)] * recipe.rounds
+        schedules.append(self._schedule(recipe.tune_epochs, recipe.learning_rate))
+        about = {"keep": recipe.keep, "rounds": recipe.rounds, "round_epochs": recipe.round_epochs, "of": self.run.settings.command()}
+        self._claim(stage, resume, about, schedules[-1])
+        folders = [stage / f"round-{number + 1:02}" for number in range(recipe.rounds)] + [stage / "tune"]
+        done = max((number for number, folder in enumerate(folders) if (folder / WEIGHTS).exists()), default=-1)
+        model = masked(dense_model(self.run))
+        if done >= 0:
+            load_weights(model, folders[done] / WEIGHTS)
+        for number in range(done + 1, len(folders)):
+            prune_to(model, round_keep(recipe.keep, min(number + 1, recipe.rounds), recipe.rounds))
+            name = f"prune {number + 1}/{recipe.rounds}" if number < recipe.rounds else "tune"
+            self._fit(model, folders[number], schedules[number], SEEDS + number, resume, name)
+            if number:
+                (folders[number - 1] / WEIGHTS).unlink(missing_ok=True)  # tens of megabytes, and nothing reads them again
+            self.say(f"{name}:\n{describe_kept(model)}" if number + 1 == len(folders) else _line(name, model))
+        return model.eval()
+
+    def share(self, resume: bool = False) -> nn.Sequential:
+        """Share the weights of the pruned network and fine-tune the shared values; or, with `resume`, go on with that.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Folded, its weights parametrised by codebooks, of the best epoch, in evaluation mode.
+        """
+        recipe, stage = self.recipe, self.folder / "share"
+        pruned = load_weights(masked(dense_model(self.run)), self.folder / "prune" / "tune" / WEIGHTS)
+        assert isinstance(pruned, nn.Sequential)
+        model = share(plain(pruned), recipe.bits, self.run.std)
+        schedule = self._schedule(recipe.share_epochs, recipe.share_learning_rate)
+        self._claim(stage, resume, {"bits": recipe.bits}, schedule)
+        if (stage / "tune" / WEIGHTS).exists():
+            load_weights(model, stage / "tune" / WEIGHTS)
+        else:
+            self._fit(model, stage / "tune", schedule, SEEDS + recipe.rounds + 1, resume, "share")
+        return model.eval()
+
+    def quantise(self, shared: nn.Sequential) -> Candidate:
+        """The shared network in integers, calibrated as does best on the validation images, its layers encoded."""
+        data = self.run.tensors(self.run.train[:CALIBRATION_IMAGES])
+        forms = quantised_forms(shared, [images for images, _ in data.batches()], self.run.std)
+        best = choose([measure_candidate(how, self.run.integers(form), self.run.validation) for how, form in forms.items()])
+        return replace(best, network=encode_layers(best.network))
+
+    def _schedule(self, epochs: int, learning_rate: float) -> Schedule:
+        # Masks and codebooks are computed in every step by Python that torch.compile would have to trace.
+        return replace(self.run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
+
+    def _claim(self, stage: Path, resume: bool, settings: dict[str, Any], schedule: Schedule) -> None:
+        """Write down what a stage is of, or check that what is there is of the same."""
+        path = stage / STAGE
+        settings = json.loads(json.dumps({**settings, "schedule": repr(schedule), "seed": self.run.settings.seed}))
+        if not path.exists():
+            write_text(path, json.dumps(settings, indent=1))
+            return
+        if not resume:
+            raise ArgumentError(f"{stage} is of an earlier compression; go on with it (--resume), or choose another folder (--out)")
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArgumentError(f"{path} cannot be read: {error}; remove {stage} and compress again") from error
+        if found != settings:
+            names = [name for name in settings if not isinstance(found, dict) or found.get(name) != settings[name]]
+            raise ArgumentError(f"{stage} has another {' and '.join(names) or 'stage'}; give the same options, or another folder (--out)")
+
+    def _fit(self, model: nn.Sequential, folder: Path, schedule: Schedule, number: int, resume: bool, name: str) -> None:
+        run = self.run
+        history = fit(
+            model.to(self.device),
+            run.tensors(run.train, self.device),
+            run.tensors(run.validation, self.device),
+            schedule,
+            folder,
+            seed=run.settings.seed + number * 2**32,
+            resume=resume,
+            progress=self.progress,
+            report=None if self.report is None else partial(self.report, name, schedule.epochs),
+        )
+        plot_history(history, folder / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {name}")
+        (folder / CHECKPOINT).unlink()  # the weights of the best epoch are there: it is done
+        model.cpu()
+
+
+def dense_model(run: Run) -> nn.Sequential:
+    """The run's network in floating point, folded; `ArgumentError` for one of binary layers."""
+    model = run.float_model()
+    if any(isinstance(module, BinaryLayer) for module in model.modules()):
+        raise ArgumentError(f"{run.recipe.name} has binary weights, of one bit each already; compress a network of real weights")
+    return fold(model)
+
+
+def layer_sizes(model: nn.Sequential) -> dict[str, tuple[int, int]]:
+    """(weights, biases) of every layer."""
+    return {name: (layer.weight.numel(), len(layer.weight)) for name, layer in weighted_layers(model).items()}
+
+
+def _line(name: str, model: nn.Sequential) -> str:
+    return f"{name}: {sum(left for left, _ in kept(model).values()):,} weights kept"

@@ -1,0 +1,127 @@
+"""How a network is compressed: how much is kept, with how many bits, and how long is fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pynq_cnn.errors import ArgumentError
+
+OTHERS = "*"  # stands for all layers that are not named
+
+
+@dataclass(frozen=True)
+class CompressionRecipe:
+    """Everything that a compression depends on but the trained network, the data and the seed.
+
+    Batch, weight decay and augmentation are those of the network's training.
+
+    Parameters
+    ----------
+    keep : mapping of str to float
+        Part of a layer's weights to keep, above 0 to 1, by the layer's name; `"*"` is for all others. Biases are always kept.
+    bits : mapping of str to int
+        Width of a layer's codebook index, 2 to 8: up to 2^bits - 1 different weights, and zero.
+    rounds : int
+        Of pruning a part of it and fine-tuning, on the way to what is to be kept.
+    round_epochs, tune_epochs : int
+        Of fine-tuning in each round, and after the last one.
+    learning_rate : float
+        Highest learning rate of both.
+    share_epochs : int
+        Of fine-tuning the shared weights.
+    share_learning_rate : float
+        Their highest learning rate.
+
+    Raises
+    ------
+    ArgumentError
+        For a number outside its range.
+
+    Examples
+    --------
+    >>> recipe = CompressionRecipe(keep={"fc1": 0.01, "*": 0.5})
+    >>> recipe.layers(["conv1", "fc1"]).keep
+    {'conv1': 0.5, 'fc1': 0.01}
+    """
+
+    keep: Mapping[str, float] = field(default_factory=lambda: {OTHERS: 0.2})
+    bits: Mapping[str, int] = field(default_factory=lambda: {OTHERS: 4})
+    rounds: int = 5
+    round_epochs: int = 2
+    tune_epochs: int = 10
+    learning_rate: float = 1e-3
+    share_epochs: int = 5
+    share_learning_rate: float = 3e-4
+
+    def __post_init__(self) -> None:
+        for name, part in self.keep.items():
+            if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 < part <= 1:
+                raise ArgumentError(f"the part of {name} to keep must be above 0 and at most 1, not {part!r}")
+        for name, bits in self.bits.items():
+            if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
+                raise ArgumentError(f"the bits of {name} must be from 2 to 8, not {bits!r}")
+        for name in ("rounds", "round_epochs", "tune_epochs", "share_epochs"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ArgumentError(f"{name} must be an integer of at least 1, not {value!r}")
+        for name in ("learning_rate", "share_learning_rate"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ArgumentError(f"{name} must be positive, not {getattr(self, name)!r}")
+
+    def layers(self, names: Iterable[str]) -> CompressionRecipe:
+        """The recipe with `keep` and `bits` of every layer in `names`; `ArgumentError` if another layer is named, or one is left out."""
+        names = list(names)
+        resolved: dict[str, Any] = {}
+        for what in ("keep", "bits"):
+            values = getattr(self, what)
+            unknown = [name for name in values if name not in (*names, OTHERS)]
+            if unknown:
+                raise ArgumentError(f"{what} names the layer {unknown[0]!r}; the layers with weights are {', '.join(names)}")
+            missing = [name for name in names if name not in values and OTHERS not in values]
+            if missing:
+                raise ArgumentError(f"{what} says nothing of the layer {missing[0]!r}; name it, or give a value for all others")
+            resolved[what] = {name: values[name] if name in values else values[OTHERS] for name in names}
+        return replace(self, **resolved)
+
+
+# The small one, as a demonstration: 13,242 parameters have little to spare.
+LENET = CompressionRecipe(
+    keep={"conv1": 0.9, "conv2": 0.5, "fc1": 0.12, "fc2": 0.5}, bits={OTHERS: 4}, rounds=6, round_epochs=5, tune_epochs=30, share_epochs=10
+)
+
+# Caffe's LeNet-5, of Deep Compression's own table (39x). About 1.5 % of the weights: 1.72 MB to about 13 KB (131x).
+LENET5 = CompressionRecipe(
+    keep={"conv1": 0.5, "conv2": 0.08, "fc1": 0.008, "fc2": 0.12},
+    bits={"conv1": 4, "conv2": 4, "fc1": 3, "fc2": 3},
+    rounds=10,
+    round_epochs=3,
+    tune_epochs=30,
+    learning_rate=4e-3,  # few weights learn at a rate that would be too high for all
+    share_epochs=10,
+)
+
+# 6,575,680 weights, nearly all in fc1. About 0.14 % of them: 26.3 MB to about 26 KB.
+DEEPNET = CompressionRecipe(
+    keep={"conv1": 0.4, "conv2": 0.018, "fc1": 0.0009, "fc2": 0.1},
+    bits={"conv1": 4, "conv2": 3, "fc1": 3, "fc2": 3},
+    rounds=14,
+    round_epochs=1,
+    tune_epochs=20,
+    learning_rate=2e-3,
+    share_epochs=5,
+)
+
+COMPRESSIONS = {"lenet": LENET, "lenet5": LENET5, "deepnet": DEEPNET}
+
+
+def find_compression(network: str) -> CompressionRecipe:
+    """The recipe for a network, or the general one, which keeps a fifth of every layer in 4 bits.
+
+    Examples
+    --------
+    >>> find_compression("lenet").rounds, find_compression("a network of my own").bits["*"]
+    (6, 4)
+    """
+    return COMPRESSIONS.get(network, CompressionRecipe())

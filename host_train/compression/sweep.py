@@ -1,0 +1,152 @@
+"""Accuracy against threshold and sparsity, with and without a little fine-tuning."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from host_train.compression.pipeline import dense_model
+from host_train.compression.prune import kept, masked, prune_to, threshold_keep
+from host_train.run import Run
+from host_train.training.checkpoint import write_text
+from host_train.training.fit import CHECKPOINT, WEIGHTS, fit, measure
+from pynq_cnn.errors import ArgumentError
+
+THRESHOLDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5)
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One threshold.
+
+    Parameters
+    ----------
+    threshold : float
+        In standard deviations of each layer's weights.
+    sparsity : float
+        Part of all weights that is 0, 0 to 1.
+    layers : dict
+        The same of each layer.
+    accuracy : float
+        On the validation images, 0 to 1, as pruned.
+    tuned : float, optional
+        After fine-tuning.
+    """
+
+    threshold: float
+    sparsity: float
+    layers: dict[str, float]
+    accuracy: float
+    tuned: float | None = None
+
+
+def sweep(
+    run: Run,
+    folder: Path,
+    thresholds: Sequence[float] = THRESHOLDS,
+    *,
+    epochs: int = 0,
+    learning_rate: float = 1e-3,
+    progress: bool = True,
+    report: Callable[[SweepPoint], None] | None = None,
+) -> list[SweepPoint]:
+    """Prune the trained network by each threshold, from the same weights, and measure it on the validation images.
+
+    Points that are in the folder from an interrupted sweep are not measured again.
+
+    Parameters
+    ----------
+    run : Run
+        Trained.
+    folder : pathlib.Path
+        Gets `sweep.json` and the three plots.
+    thresholds : sequence of float
+        In standard deviations of each layer's weights.
+    epochs : int
+        Of fine-tuning at each; 0 for none.
+    learning_rate : float
+        Its highest.
+    progress : bool
+        Show a bar where there is a terminal.
+    report : callable, optional
+        Called with every point.
+
+    Raises
+    ------
+    ArgumentError
+        Without thresholds, for a negative one, or if the folder's sweep had other settings.
+    """
+    if not thresholds:
+        raise ArgumentError("there are no thresholds to sweep over")
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise ArgumentError(f"epochs must be an integer of at least 0, not {epochs!r}")
+    path = folder / "sweep.json"
+    about = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
+    points = {point.threshold: point for point in _earlier(path, about)}
+    dense, validation = dense_model(run), run.tensors(run.validation)
+    for threshold in tqdm(sorted(set(thresholds) - set(points)), desc="sweep", leave=False, disable=None if progress else True):
+        model = masked(copy.deepcopy(dense))
+        prune_to(model, threshold_keep(dense, threshold))
+        accuracy, tuned = measure(model, validation)[1], None
+        counts = kept(model)
+        if epochs:
+            place = folder / f"threshold-{threshold:g}"
+            schedule = replace(run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
+            fit(model, run.tensors(run.train), validation, schedule, place, seed=run.settings.seed, resume=True, progress=progress)
+            tuned = measure(model, validation)[1]
+            for name in (CHECKPOINT, WEIGHTS):
+                (place / name).unlink()  # the point is all that is wanted of it
+        layers = {name: 1 - left / size for name, (left, size) in counts.items()}
+        sparsity = 1 - sum(left for left, _ in counts.values()) / sum(size for _, size in counts.values())
+        points[threshold] = SweepPoint(threshold, sparsity, layers, accuracy, tuned)
+        ordered = [points[one] for one in sorted(points)]
+        write_text(path, json.dumps({**about, "points": [asdict(one) for one in ordered]}, indent=1))
+        if report is not None:
+            report(points[threshold])
+    chosen = [points[one] for one in sorted(set(thresholds))]
+    plot_sweep(chosen, folder, f"{run.recipe.name} on {run.dataset.spec.title}")
+    return chosen
+
+
+def _earlier(path: Path, about: dict[str, object]) -> list[SweepPoint]:
+    if not path.exists():
+        return []
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        points = [SweepPoint(**point) for point in stored.pop("points")]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArgumentError(f"{path} cannot be read: {error}; remove it and sweep again") from error
+    if stored != about:
+        raise ArgumentError(f"{path} is of another sweep, {stored}; choose another folder (--out)")
+    return points
+
+
+def plot_sweep(points: Sequence[SweepPoint], folder: Path, title: str) -> None:
+    """Write threshold-accuracy.png, threshold-sparsity.png and sparsity-accuracy.png."""
+    thresholds = [point.threshold for point in points]
+    sparsities = [100 * point.sparsity for point in points]
+    accuracies = {"as pruned": [100 * point.accuracy for point in points]}
+    if all(point.tuned is not None for point in points):
+        accuracies["fine-tuned"] = [100 * (point.tuned or 0.0) for point in points]
+    by_layer = {name: [100 * point.layers[name] for point in points] for name in points[0].layers}
+    standard, accuracy, sparsity = "threshold, standard deviations of a layer", "validation accuracy, %", "weights that are 0, %"
+    _plot(folder / "threshold-accuracy.png", title, standard, accuracy, thresholds, accuracies)
+    _plot(folder / "threshold-sparsity.png", title, standard, sparsity, thresholds, {"all weights": sparsities, **by_layer})
+    _plot(folder / "sparsity-accuracy.png", title, sparsity, accuracy, sparsities, accuracies)
+
+
+def _plot(path: Path, title: str, across: str, up: str, x: list[float], lines: dict[str, list[float]]) -> None:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for label, y in lines.items():
+        axes.plot(x, y, marker="o", markersize=3, label=label)
+    axes.set(xlabel=across, ylabel=up, title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,156 @@
+"""The table of Deep Compression: bytes of each layer after pruning, after sharing and after Huffman coding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from host_train.compression.integers import encoded_bytes, stream_bits
+from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
+from pynq_cnn.model.shared import SharedWeight
+
+
+@dataclass(frozen=True)
+class LayerBytes:
+    """One layer, or the total. Bytes include those of the biases, 4 each, at every step.
+
+    Parameters
+    ----------
+    name : str
+        The layer.
+    weights, biases : int
+        How many it has.
+    kept : int
+        Weights that are not 0.
+    entries : int
+        Entries of the stream with `index_bits`: the kept weights, and zeros that bridge longer gaps.
+    weight_bits, index_bits : float
+        Of an entry in fixed widths: a code of the codebook, zero among them, and the gap before it. The width of the gap is the one of
+        fewest bytes. In the total, means over entries.
+    pruned : int
+        Bytes with a float32 weight and a gap for each entry.
+    shared : int
+        Bytes with a code and a gap for each entry, and the int8 codebook.
+    huffman_weight_bits, huffman_index_bits : float
+        Mean Huffman-coded bits of an entry of the package; its gaps have a width of their own.
+    huffman : int
+        Bytes of codebook, code lengths and stream in the package.
+    stored : int
+        Bytes of the package's files of this layer: with headers and requantisation.
+    """
+
+    name: str
+    weights: int
+    biases: int
+    kept: int
+    entries: int
+    weight_bits: float
+    index_bits: float
+    pruned: int
+    shared: int
+    huffman_weight_bits: float
+    huffman_index_bits: float
+    huffman: int
+    stored: int
+
+    @property
+    def dense(self) -> int:
+        """Bytes of float32 weights and biases."""
+        return 4 * (self.weights + self.biases)
+
+
+def fixed_width(weight: SharedWeight) -> tuple[int, int, int]:
+    """Entries, weight bits and index bits of an encoding in fixed widths, with the index bits of fewest bytes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dense = np.zeros(40, np.int8)
+    >>> dense[[3, 9, 39]] = 5, -7, 5
+    >>> fixed_width(SharedWeight.of(dense, 8))  # with gaps of 4 bits, the 29 zeros would take another entry
+    (3, 2, 5)
+    """
+    dense = weight.dense()
+    weight_bits = max(1, (len(weight.codebook) - 1).bit_length())
+    counts = {bits: len(SharedWeight.of(dense, bits).codes) for bits in range(8, 0, -1)}
+    index_bits = min(counts, key=lambda bits: counts[bits] * (weight_bits + bits))
+    return counts[index_bits], weight_bits, index_bits
+
+
+def layer_bytes(layer: Conv2d | Dense, stored: int) -> LayerBytes:
+    """The row of an encoded layer; `stored` are the bytes of its files."""
+    coded = layer.shared
+    assert coded is not None
+    entries, weight_bits, index_bits = fixed_width(coded)
+    biases, own = 4 * layer.outputs, max(len(coded.codes), 1)
+    return LayerBytes(
+        layer.name,
+        int(layer.weight.size),
+        layer.outputs,
+        int((layer.weight != 0).sum()),
+        entries,
+        weight_bits,
+        index_bits,
+        -(-entries * (32 + index_bits) // 8) + biases,
+        -(-entries * (weight_bits + index_bits) // 8) + len(coded.codebook) + biases,
+        stream_bits(coded.codes, len(coded.codebook)) / own,
+        stream_bits(coded.gaps, 256) / own,
+        encoded_bytes(coded) + biases,
+        stored,
+    )
+
+
+def total(rows: Sequence[LayerBytes]) -> LayerBytes:
+    """The last row: sums, and means over entries."""
+    sums: dict[str, Any] = {field: sum(getattr(row, field) for row in rows) for field in LayerBytes.__dataclass_fields__ if field != "name"}
+    entries = max(sums["entries"], 1)
+    for field in ("weight_bits", "index_bits", "huffman_weight_bits", "huffman_index_bits"):
+        sums[field] = sum(getattr(row, field) * row.entries for row in rows) / entries
+    return LayerBytes("total", **sums)
+
+
+def compression_table(network: Network, package: Path) -> list[LayerBytes]:
+    """Rows of the layers of an encoded network, as written to `package`, and of the total."""
+    stored = {one.name: one.stored for one in stored_bytes(package)}
+    rows = [layer_bytes(layer, stored[layer.name]) for layer in network.layers if isinstance(layer, (Conv2d, Dense))]
+    return [*rows, total(rows)]
+
+
+def to_json(rows: Sequence[LayerBytes]) -> list[dict[str, Any]]:
+    """As values for JSON, with the ratio to dense float32 after each step."""
+    return [
+        {**asdict(row), "dense": row.dense}
+        | {f"{step}_ratio": row.dense / getattr(row, step) for step in ("pruned", "shared", "huffman", "stored")}
+        for row in rows
+    ]
+
+
+_COLUMNS: tuple[tuple[str, Callable[[LayerBytes], str]], ...] = (
+    ("layer", lambda row: row.name),
+    ("weights", lambda row: f"{row.weights:,}"),
+    ("kept", lambda row: f"{row.kept:,}"),
+    ("kept %", lambda row: f"{100 * row.kept / row.weights:.3f}"),
+    ("weight bits", lambda row: f"{row.weight_bits:.3g}"),
+    ("index bits", lambda row: f"{row.index_bits:.3g}"),
+    ("dense bytes", lambda row: f"{row.dense:,}"),
+    ("pruned", lambda row: f"{row.pruned:,}"),
+    ("shared", lambda row: f"{row.shared:,}"),
+    ("weight bits, Huffman", lambda row: f"{row.huffman_weight_bits:.2f}"),
+    ("index bits, Huffman", lambda row: f"{row.huffman_index_bits:.2f}"),
+    ("Huffman", lambda row: f"{row.huffman:,}"),
+    ("ratio", lambda row: f"{row.dense / row.huffman:.1f}x"),
+    ("package files", lambda row: f"{row.stored:,}"),
+    ("ratio of files", lambda row: f"{row.dense / row.stored:.1f}x"),
+)
+
+
+def to_markdown(rows: Sequence[LayerBytes]) -> str:
+    """As a Markdown table, aligned to be read as it is."""
+    lines = [[name for name, _ in _COLUMNS], *([write(row) for _, write in _COLUMNS] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    # Names to the left, numbers to the right.
+    text = [[line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))] for line in lines]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (text[0], rule, *text[1:]))

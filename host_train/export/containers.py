@@ -1,0 +1,209 @@
+"""A Network in one `.mat` file or in a folder of text files: the model package's manifest and arrays, in another container.
+
+What is read back is checked as a package is (docs/model-package.md): shapes, types and SHA-256 of every array.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pynq_cnn.errors import ModelPackageError
+from pynq_cnn.model import Network, load_package, save_package
+
+MANIFEST = "manifest.json"
+LONGEST_NAME = 63  # of a MATLAB variable
+
+
+def _entries(manifest: Any) -> Iterator[dict[str, Any]]:
+    """The descriptions of all arrays: every object that names a file."""
+    if isinstance(manifest, dict):
+        if "file" in manifest:
+            yield manifest
+        for value in manifest.values():
+            yield from _entries(value)
+    elif isinstance(manifest, list):
+        for value in manifest:
+            yield from _entries(value)
+
+
+def unpack(network: Network) -> tuple[str, dict[str, np.ndarray]]:
+    """The manifest of the network's package, and its arrays by the name of their file without `.npy`."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "package"
+        save_package(network, package)
+        files = sorted(package.glob("*.npy"))
+        return (package / MANIFEST).read_text(encoding="utf-8"), {file.stem: np.load(file, allow_pickle=False) for file in files}
+
+
+def pack(manifest: str, arrays: dict[str, np.ndarray], where: str) -> Network:
+    """The network of a manifest and its arrays, in any shape; `ModelPackageError` if they do not belong together."""
+    try:
+        entries = [entry for key, part in json.loads(manifest).items() if key != "metadata" for entry in _entries(part)]
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / MANIFEST).write_text(manifest, encoding="utf-8")
+            for entry in entries:
+                name = str(entry["file"]).removesuffix(".npy")
+                if name not in arrays:
+                    raise ModelPackageError(f"{where} has no array {name}; export it again")
+                array = np.ascontiguousarray(arrays[name].reshape(entry["shape"]).astype(entry["dtype"], copy=False))
+                np.save(Path(folder) / Path(entry["file"]).name, array, allow_pickle=False)
+            try:
+                return load_package(folder)
+            except ModelPackageError as error:
+                raise ModelPackageError(str(error).replace(folder, where)) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelPackageError(f"{where} is damaged: {error}; export it again") from error
+
+
+# --------------------------------------------------------------------------------------------------------- .mat
+
+
+def _variable(name: str) -> str:
+    """A MATLAB variable's name."""
+    return re.sub(r"\W", "_", name)
+
+
+def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write `network` as a MATLAB file (version 5).
+
+    Parameters
+    ----------
+    network : Network
+        What to write.
+    path : path
+        Of the file. It has one variable for each array of the model package, `layer_conv1_weight` for `layer.conv1.weight`, in the
+        package's shapes (one-dimensional arrays as rows) and types; and `manifest`, a text.
+
+    Raises
+    ------
+    ModelPackageError
+        If names are too long for MATLAB, or differ in nothing that it tells apart.
+    """
+    from scipy.io import savemat
+
+    manifest, arrays = unpack(network)
+    variables = {_variable(name): array for name, array in arrays.items()}
+    longest = max(variables, key=len)
+    if len(variables) != len(arrays) or len(longest) > LONGEST_NAME:
+        raise ModelPackageError(f"layer names make MATLAB variables that are equal, or too long as {longest}; give the layers other names")
+    with _whole(Path(path)) as temporary:
+        savemat(temporary, {"manifest": manifest, **variables}, oned_as="row", appendmat=False)
+
+
+def read_mat(path: str | os.PathLike[str]) -> Network:
+    """The network that `write_mat` wrote; `ModelPackageError` if the file is not such."""
+    from scipy.io import loadmat
+
+    if not Path(path).is_file():
+        raise ModelPackageError(f"{path} is not there; write it with host_train export --format mat")
+    try:
+        variables = loadmat(path, appendmat=False)
+    except Exception as error:  # a damaged file makes scipy raise nearly anything
+        raise ModelPackageError(f"{path} is no MATLAB file that can be read: {error}") from error
+    if "manifest" not in variables:
+        raise ModelPackageError(f"{path} has no variable 'manifest'; write it with host_train export --format mat")
+    manifest = "".join(variables["manifest"].ravel().tolist())
+    names = [str(entry["file"]).removesuffix(".npy") for entry in _entries(_json(manifest, path))]
+    return pack(manifest, {name: variables[_variable(name)] for name in names if _variable(name) in variables}, str(path))
+
+
+# --------------------------------------------------------------------------------------------------------- text
+
+
+def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
+    """Write `network` as text files.
+
+    Parameters
+    ----------
+    network : Network
+        What to write.
+    folder : path
+        Made if missing; one that is not empty must be of an earlier such export, and is replaced. It gets `manifest.json` as in the model
+        package, and for each array a file such as `layer.conv1.weight.txt`: a line `# int8 4 3 3 1` with type and shape, then the numbers,
+        the last dimension along a line, as `numpy.savetxt` writes them. Float32 has nine digits, from which it is exactly restored.
+
+    Raises
+    ------
+    ModelPackageError
+        If the folder holds something else.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file())):
+        raise ModelPackageError(f"{target} exists and is no earlier export; choose another folder")
+    manifest, arrays = unpack(network)
+    with _whole(target) as temporary:
+        temporary.mkdir()
+        (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+        for name, array in arrays.items():
+            kind = "%.9g" if array.dtype == np.float32 else "%d"
+            lines = array.reshape(-1, array.shape[-1]) if array.size else array.reshape(0, 1)
+            header = " ".join([array.dtype.name, *map(str, array.shape)])
+            np.savetxt(temporary / f"{name}.txt", lines, fmt=kind, header=header)
+
+
+def read_array(path: str | os.PathLike[str]) -> np.ndarray:
+    """One array of `write_txt`, with the type and shape of its first line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.txt").write_text("# int8 2 1 2\\n1 2\\n3 -4\\n")
+    ...     read_array(Path(folder, "a.txt")).tolist()
+    [[[1, 2]], [[3, -4]]]
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            dtype, *shape = file.readline().removeprefix("#").split()
+            values = [np.array(line.split(), dtype) for line in file]
+        sides = [int(side) for side in shape]
+        return np.concatenate([*values, np.zeros(0, dtype)]).reshape(sides)
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        raise ModelPackageError(f"{path} cannot be read: {error}; export it again") from error
+
+
+def read_txt(folder: str | os.PathLike[str]) -> Network:
+    """The network that `write_txt` wrote; `ModelPackageError` if the folder is not such."""
+    source = Path(folder)
+    try:
+        manifest = (source / MANIFEST).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ModelPackageError(f"{source / MANIFEST} cannot be read: {error}") from error
+    return pack(manifest, {file.stem: read_array(file) for file in sorted(source.glob("*.txt"))}, str(source))
+
+
+# ------------------------------------------------------------------------------------------------------- helpers
+
+
+def _json(text: str, where: object) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ModelPackageError(f"{where} has a damaged manifest: {error}; export it again") from error
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A path beside `target`, moved there when all is written: a failure leaves what was."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,7 @@
+"""A network of the user's own, written as any `nn.Module`, as a Network in integers: `from_torch`.
+
+calibration  what the user gives to calibrate with, as bytes and as the model's inputs
+trace        the model, walked in order, as the flat nn.Sequential that host_train.quantisation takes; refuses with source lines
+operations   what each module, function and method becomes
+convert      from_torch: trace, fold, calibrate, integers; then how far those are from the model
+"""

@@ -1,0 +1,221 @@
+"""`from_torch`: a model of the user's own, in integers."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from host_train.compression.integers import encode_layers
+from host_train.quantisation.bits import binary_to_network, is_binary
+from host_train.quantisation.calibrate import METHODS, calibrate
+from host_train.quantisation.fake import QuantisedConv2d, QuantisedLinear
+from host_train.quantisation.fold import fold
+from host_train.quantisation.golden import with_golden
+from host_train.quantisation.integers import to_network
+from host_train.tracing.calibration import read_calibration
+from host_train.tracing.trace import Traced, evaluating, trace
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model import InputSpec, Network, save_package
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How far the integers are from the model, on the calibration images.
+
+    Parameters
+    ----------
+    images : int
+        How many were compared.
+    agreement : float
+        Part of them, 0 to 1, with the same best class.
+    mean_error, max_error : float
+        Of the logits, in units of the standard deviation of the model's logits.
+    """
+
+    images: int
+    agreement: float
+    mean_error: float
+    max_error: float
+
+    @classmethod
+    def of(cls, integer: np.ndarray, real: np.ndarray) -> Fidelity:
+        """Compare logits [n, classes].
+
+        Examples
+        --------
+        >>> Fidelity.of(np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[1.0, 3.0], [1.0, 3.0]]))
+        Fidelity(images=2, agreement=0.5, mean_error=1.0, max_error=2.0)
+        """
+        error = np.abs(integer - real) / (real.std() or 1.0)
+        same = integer.argmax(1) == real.argmax(1)
+        return cls(len(real), float(same.mean()), float(error.mean()), float(error.max()))
+
+
+def from_torch(
+    model: nn.Module,
+    calibration_data: Any,
+    *,
+    name: str,
+    spec: InputSpec | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    classes: Sequence[str] | None = None,
+    method: str = "auto",
+    shared: bool = False,
+    images: int = 1024,
+    metadata: dict[str, Any] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> Network:
+    """A trained model in integers, for any backend.
+
+    The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers (docs/numerics.md, section 8); binary layers
+    (`host_train.networks.binary`) become bits.
+
+    Weights that are 0, by pruning or otherwise, stay exactly 0. Each output channel has a scale of its own, so weights that are equal stay
+    equal within their output channel; with `shared`, within their layer. (Two things multiply weights before that: batch norm, which
+    differs by output channel, and in the first layer `1 / std`, which may differ by input channel.)
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Trained, float32; it is converted as it behaves in evaluation mode, and not changed.
+    calibration_data : torch.Tensor, numpy.ndarray or iterable of batches
+        Training images: normalised float [n, channels, height, width] as the model takes them, or uint8 (NumPy [n, height, width,
+        channels], tensors [n, channels, height, width]), or an iterable of batches, with or without labels, such as a DataLoader.
+    name : str
+        The network's.
+    spec : InputSpec, optional
+        Its input: size, colour, mean and std of the normalisation, how pictures are fitted. Without it, the size is that of the images.
+    mean, std : float or sequence of float, optional
+        The normalisation `(image - mean) / std` of images in 0..1, per channel, where no `spec` is given; 0 and 1 if not given.
+    classes : sequence of str, optional
+        Names of the outputs; numbers if not given.
+    method : {"auto", "max", "percentile", "mse"}
+        How activations are scaled; "auto" takes the one whose logits are closest to the model's. Of no concern to a binary network.
+    shared : bool
+        For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and stream in the package
+        (docs/model-package.md, "Shared weights"). Of no concern to a binary network.
+    images : int
+        How many calibration images to use at most.
+    metadata : dict, optional
+        For the package.
+    folder : path, optional
+        Where to write the model package.
+
+    Returns
+    -------
+    Network
+        With golden vectors; `metadata["conversion"]` says how close its logits are to the model's (`Fidelity`).
+
+    Raises
+    ------
+    NetworkError
+        If the model cannot be mapped: names the first operation that cannot, with its source line, and what to use instead.
+    ArgumentError
+        If another argument is unusable.
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 3))
+    >>> network = from_torch(model, torch.rand(50, 1, 8, 8), name="mine", classes=["a", "b", "c"])
+    >>> [layer.name for layer in network.layers], network.metadata["conversion"]["agreement"] > 0.9
+    (['0', '2', '4'], True)
+    """
+    _check(model, method, images)
+    spec, octets, inputs = read_calibration(calibration_data, spec, mean, std, images)
+    device = _device(model)
+    traced = trace(model, inputs[:1].repeat(2, 1, 1, 1).to(device))
+    with evaluating(model):
+        theirs = _run(model, inputs, device)
+    logits = _run(traced.layers, inputs, torch.device("cpu"))
+    _check_trace(model, traced, logits, theirs)
+    _warn_unused(model, traced)
+    names = [str(i) for i in range(logits.shape[1])] if classes is None else [str(one) for one in classes]
+    try:
+        candidates = _candidates(traced.layers, inputs, method, shared, name, spec, names)
+    except NetworkError as error:
+        raise traced.located(error) from error
+    measured = [(label, one, Fidelity.of(one.logits(ReferenceBackend(one).run(octets)), logits.numpy())) for label, one in candidates]
+    label, network, fidelity = min(measured, key=lambda entry: (-entry[2].agreement, entry[2].mean_error))
+    conversion = {"source": type(model).__name__, "torch": str(torch.__version__), "method": label, **asdict(fidelity)}
+    network = with_golden(replace(network, metadata={**(metadata or {}), "conversion": conversion}), octets)
+    if folder is not None:
+        save_package(network, folder)
+    return network
+
+
+def _check(model: Any, method: str, images: int) -> None:
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"model must be a torch.nn.Module, not {model!r:.60}; for a class, give an object of it")
+    if method not in ("auto", *METHODS):
+        raise ArgumentError(f"method must be one of auto, {', '.join(METHODS)}, not {method!r}")
+    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
+        raise ArgumentError(f"images must be an integer from 1, not {images!r}")
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype != torch.float32):
+            raise NetworkError(f"{name} is {tensor.dtype}; convert the model first: model.float()")
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """What `model` gives, [n, classes] on the CPU."""
+    with torch.no_grad():
+        try:
+            return torch.cat([model(batch.to(device)).cpu().reshape(len(batch), -1) for batch in inputs.split(BATCH)])
+        except RuntimeError as error:  # it took the two images that it was traced with
+            reason = str(error).splitlines()[0]
+            raise NetworkError(
+                f"{type(model).__name__} does not take a batch of any size: {reason}; use x.flatten(1), not a size"
+            ) from error
+
+
+def _check_trace(model: nn.Module, traced: Traced, logits: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Compare what was traced with the model itself."""
+    with torch.no_grad():
+        ours = traced.ending(logits)
+    name = type(model).__name__
+    if not torch.isfinite(theirs).all():
+        raise NetworkError(f"{name} gives NaN or infinity on the calibration images; it has not been trained to finite weights")
+    if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max())):
+        raise NetworkError(
+            f"{name} gives something else than the layers that were found in it; it has a hook that changes values, or draws random "
+            "numbers in evaluation mode"
+        )
+
+
+def _warn_unused(model: nn.Module, traced: Traced) -> None:
+    """Say which layers with weights the model never calls."""
+    if traced.unused:
+        warnings.warn(f"{type(model).__name__} does not use {', '.join(traced.unused)}; not converted", stacklevel=3)
+
+
+def _candidates(
+    layers: nn.Sequential, inputs: torch.Tensor, method: str, shared: bool, name: str, spec: InputSpec, classes: list[str]
+) -> list[tuple[str, Network]]:
+    """The network in integers, by each method."""
+    if is_binary(layers):
+        return [("binary", binary_to_network(layers, name, spec, classes))]
+    folded = fold(layers)
+    made = []
+    for label in list(METHODS) if method == "auto" else [method]:
+        quantised = calibrate(folded, inputs.split(BATCH), spec.std, label)
+        for layer in quantised:
+            if isinstance(layer, (QuantisedConv2d, QuantisedLinear)):
+                layer.per_layer = shared
+        network = to_network(quantised, name, spec, classes)
+        made.append((label, encode_layers(network) if shared else network))
+    return made

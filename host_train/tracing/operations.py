@@ -1,0 +1,220 @@
+"""What each module, function and method of a traced model becomes, and what to use in the place of those that become nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from host_train.networks.binary import BinaryConv2d, BinaryLinear
+from pynq_cnn.errors import NetworkError
+
+Shape = tuple[int, ...]
+Handler = Callable[..., list[nn.Module]]
+SUPPORTED = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and Dropout, one behind the other"
+
+WEIGHTED: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, BinaryConv2d, BinaryLinear)
+DROPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
+COPIED = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
+LEAVES = (*WEIGHTED, *DROPPED, *COPIED, nn.Hardtanh, nn.AdaptiveAvgPool2d, nn.Flatten)
+
+# ---------------------------------------------------------------------------------------------------- functions
+
+# A handler takes the shapes of the tensor before and after, then the call's own arguments.
+
+
+def _nothing(before: Shape, after: Shape, *args: Any, **options: Any) -> list[nn.Module]:
+    return []
+
+
+def _relu(before: Shape, after: Shape, inplace: bool = False) -> list[nn.Module]:
+    return [nn.ReLU()]
+
+
+def _hardtanh(before: Shape, after: Shape, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> list[nn.Module]:
+    if not min_val < 0 < max_val:
+        raise NetworkError(f"a Hardtanh from {min_val} to {max_val} cannot be mapped; {_ACTIVATION}")
+    return [nn.Hardtanh(min_val, max_val)]
+
+
+def _max_pool(
+    before: Shape,
+    after: Shape,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> list[nn.Module]:
+    return [nn.MaxPool2d(_plain(kernel_size), _plain(stride), _plain(padding), _plain(dilation), ceil_mode=ceil_mode)]
+
+
+def _avg_pool(
+    before: Shape,
+    after: Shape,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> list[nn.Module]:
+    return [nn.AvgPool2d(_plain(kernel_size), _plain(stride) or None, _plain(padding), ceil_mode, count_include_pad, divisor_override)]
+
+
+def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn.Module]:
+    """Average pooling of the size that this input needs."""
+    if len(before) != 4:
+        raise NetworkError(f"average pooling takes [n, channels, height, width], not {before}")
+    given, wanted = before[2:], after[2:]
+    if any(side % parts for side, parts in zip(given, wanted)):
+        raise NetworkError(f"adaptive pooling of {given} to {wanted} has windows of different sizes; choose an output size that divides it")
+    window = (given[0] // wanted[0], given[1] // wanted[1])
+    return [] if window == (1, 1) else [nn.AvgPool2d(window)]
+
+
+def _mean(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False) -> list[nn.Module]:
+    """The mean over height and width is global average pooling."""
+    dims = sorted(d % len(before) for d in ([dim] if isinstance(dim, int) else dim or []))
+    if len(before) != 4 or dims != [2, 3]:
+        raise NetworkError(f"a mean over dimensions {dim} of {before} cannot be mapped; over height and width, dim=(2, 3), it can")
+    pooled = _adaptive_avg_pool(before, (*before[:2], 1, 1), 1)
+    return pooled if keepdim else [*pooled, nn.Flatten()]
+
+
+def _reshape(before: Shape, after: Shape, *args: Any, **options: Any) -> list[nn.Module]:
+    """Flattening, however it is written: the shapes tell."""
+    if after == before:
+        return []
+    size = 1
+    for side in before[1:]:
+        size *= side
+    if after != (before[0], size):
+        raise NetworkError(f"making {after} of {before} cannot be mapped; only flattening each image can: torch.flatten(x, 1)")
+    return [nn.Flatten()]
+
+
+def _dropout(before: Shape, after: Shape, p: float = 0.5, training: bool = True, inplace: bool = False) -> list[nn.Module]:
+    if training and p:
+        raise NetworkError("this dropout is always on; give it training=self.training, or use nn.Dropout")
+    return []
+
+
+def _softmax(kind: type[nn.Module]) -> Handler:
+    def handler(before: Shape, after: Shape, dim: int | None = None, *args: Any, **options: Any) -> list[nn.Module]:
+        if len(before) != 2 or dim not in (None, 1, -1):
+            raise NetworkError(f"a softmax over dimension {dim} of {before} cannot be mapped; over dimension 1 of [n, classes] it can")
+        return [kind(1)]
+
+    return handler
+
+
+def _plain(value: Any) -> Any:
+    """Sizes as integers and tuples of them, as modules keep them."""
+    return value if value is None or isinstance(value, int) else tuple(int(side) for side in value)
+
+
+FUNCTIONS: dict[Any, Handler] = {
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, F.relu_), _relu),
+    **dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh),
+    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
+    F.avg_pool2d: _avg_pool,
+    F.adaptive_avg_pool2d: _adaptive_avg_pool,
+    torch.mean: _mean,
+    **dict.fromkeys((torch.flatten, torch.reshape, torch.squeeze), _reshape),
+    **dict.fromkeys((F.dropout, F.dropout2d, F.alpha_dropout), _dropout),
+    **dict.fromkeys((F.softmax, torch.softmax), _softmax(nn.Softmax)),
+    **dict.fromkeys((F.log_softmax, torch.log_softmax), _softmax(nn.LogSoftmax)),
+}
+METHODS: dict[str, Handler] = {
+    **dict.fromkeys(("relu", "relu_"), _relu),
+    "mean": _mean,
+    **dict.fromkeys(("flatten", "view", "reshape", "squeeze"), _reshape),
+    **dict.fromkeys(("contiguous", "clone", "detach", "float"), _nothing),
+    "softmax": _softmax(nn.Softmax),
+    "log_softmax": _softmax(nn.LogSoftmax),
+}
+
+# ------------------------------------------------------------------------------------------------------ modules
+
+
+def _plain_copy(layer: nn.Module) -> nn.Module:
+    """`layer` with its weights as they act, masks of pruning applied: a tensor of its own on the CPU, without hooks."""
+    if isinstance(layer, (BinaryConv2d, BinaryLinear)):
+        return copy.deepcopy(layer).cpu().eval()
+    made: nn.Module
+    if isinstance(layer, nn.Conv2d):
+        made = nn.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,  # type: ignore[arg-type]
+            layer.stride,  # type: ignore[arg-type]
+            layer.padding,  # type: ignore[arg-type]
+            layer.dilation,  # type: ignore[arg-type]
+            layer.groups,
+            layer.bias is not None,
+            layer.padding_mode,
+        )
+    elif isinstance(layer, nn.Linear):
+        made = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+    else:
+        assert isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d))
+        made = type(layer)(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+    with torch.no_grad():
+        for name in [*dict(made.named_parameters()), *dict(made.named_buffers())]:
+            getattr(made, name).copy_(getattr(layer, name))
+    return made.eval()
+
+
+def module_layers(module: nn.Module, before: Shape, after: Shape) -> list[nn.Module]:
+    """What a leaf module becomes; `NetworkError` if nothing."""
+    if isinstance(module, WEIGHTED):
+        return [_plain_copy(module)]
+    if isinstance(module, DROPPED):
+        return []
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return _adaptive_avg_pool(before, after, module.output_size)
+    if isinstance(module, nn.Flatten):
+        return _reshape(before, after)
+    if isinstance(module, (nn.Softmax, nn.LogSoftmax)):
+        return _softmax(type(module))(before, after, module.dim)
+    if isinstance(module, nn.Hardtanh):
+        return _hardtanh(before, after, module.min_val, module.max_val)  # ReLU6 is one too
+    if isinstance(module, COPIED):
+        return [copy.deepcopy(module)]
+    raise NetworkError(f"a {type(module).__name__} cannot be mapped; {advice(type(module).__name__)}")
+
+
+# ------------------------------------------------------------------------------------------------------- advice
+
+_JOIN = "the engine has no branches: leave the skip connection away and use one straight line of layers"
+_ACTIVATION = "use ReLU and train it again"
+_NORM = "use BatchNorm2d, which folds into the layer before it"
+
+ADVICE = {
+    **dict.fromkeys(
+        ("add", "add_", "iadd", "radd", "sub", "sub_", "isub", "mul", "mul_", "imul", "div", "truediv", "matmul", "bmm"), _JOIN
+    ),
+    **dict.fromkeys(("cat", "concat", "stack", "hstack", "vstack"), "the engine has no branches: use one wider Conv2d in their place"),
+    **dict.fromkeys(("chunk", "split", "unbind"), "the engine has no branches: use one straight line of layers"),
+    **dict.fromkeys(("sigmoid", "tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), _ACTIVATION),
+    **dict.fromkeys(("Sigmoid", "Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "ReLU6", "Hardswish", "PReLU", "SELU", "Mish"), _ACTIVATION),
+    **dict.fromkeys(("LayerNorm", "GroupNorm", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm"), _NORM),
+    "conv2d": "use the module nn.Conv2d",
+    "linear": "use the module nn.Linear",
+    "batch_norm": "use the module nn.BatchNorm2d",
+    "sign": "use the binary layers of host_train.networks.binary",
+    **dict.fromkeys(("permute", "transpose"), "keep the order [n, channels, height, width]; flattening is torch.flatten(x, 1)"),
+    "clamp": "use ReLU",
+    "max_pool2d_with_indices": "use max pooling without return_indices",
+}
+
+
+def advice(operation: str) -> str:
+    """What to use in the place of `operation`."""
+    return ADVICE.get(operation, f"use {SUPPORTED}")

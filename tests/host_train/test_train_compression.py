@@ -1,0 +1,628 @@
+"""Deep Compression: masks, shared values, the table, and the pipeline from a run to its package."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+
+from host_train.cli import main  # noqa: E402
+from host_train.compression.integers import encode_layers, encoded_bytes, quantised_forms, smallest, snap  # noqa: E402
+from host_train.compression.pipeline import dense_model, layer_sizes  # noqa: E402
+from host_train.compression.prune import kept, masked, plain, prune_to, round_keep, threshold_keep, weighted_layers  # noqa: E402
+from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe, find_compression  # noqa: E402
+from host_train.compression.share import cluster, codebook, share, unshared  # noqa: E402
+from host_train.compression.sweep import sweep  # noqa: E402
+from host_train.compression.table import compression_table, layer_bytes, to_json, to_markdown, total  # noqa: E402
+from host_train.compression.target import expected_bytes, for_target  # noqa: E402
+from host_train.data import Split  # noqa: E402
+from host_train.networks import RECIPES  # noqa: E402
+from host_train.networks.lenet import build_lenet  # noqa: E402
+from host_train.quantisation.fold import fold  # noqa: E402
+from host_train.quantisation.integers import to_network  # noqa: E402
+from host_train.run import Run  # noqa: E402
+from host_train.training.fit import TensorData, fit  # noqa: E402
+from host_train.training.schedule import Schedule  # noqa: E402
+from pynq_cnn.backends.kernel import KernelBackend  # noqa: E402
+from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
+from pynq_cnn.errors import ArgumentError, BackendError, NetworkError  # noqa: E402
+from pynq_cnn.model import Conv2d, Dense, InputSpec, load_package, save_package  # noqa: E402
+from pynq_cnn.model.shared import SharedWeight  # noqa: E402
+
+COLOUR = InputSpec(9, 8, 3, "RGB", (0.5, 0.45, 0.4), (0.25, 0.2, 0.5))
+
+
+def net(spec: InputSpec = COLOUR, seed: int = 0) -> nn.Sequential:
+    """Two convolutions, pooling, two fully connected layers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return fold(
+            nn.Sequential(
+                nn.Conv2d(spec.channels, 6, 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Conv2d(6, 8, (2, 3), stride=(1, 2), padding=(0, 1)),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Linear(8 * (spec.height // 2 - 1) * ((spec.width // 2 - 1) // 2 + 1), 20),
+                nn.ReLU(),
+                nn.Linear(20, 10),
+            )
+        )
+
+
+KEEP = {"0": 0.7, "3": 0.4, "6": 0.1, "8": 0.5}
+BITS = {"0": 4, "3": 3, "6": 2, "8": 3}
+
+
+def sparse(spec: InputSpec = COLOUR, seed: int = 0) -> nn.Sequential:
+    model = net(spec, seed)
+    prune_to(model, KEEP)
+    return plain(model)
+
+
+def digits_data(digits: dict[str, np.ndarray], count: int = 300) -> TensorData:
+    split = Split(digits["train_images"][:count, ..., None], digits["train_labels"][:count].astype(np.int64))
+    return TensorData.of(split, (0.3,), (0.4,))
+
+
+# ------------------------------------------------------------------------------------------------- pruning
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.001, 1), st.integers(0, 5))
+def test_the_largest_weights_are_kept(part, seed):
+    model = net(seed=seed)
+    before = {name: layer.weight.detach().clone() for name, layer in weighted_layers(model).items()}
+    prune_to(model, dict.fromkeys(before, part))
+    for name, layer in weighted_layers(model).items():
+        mask = layer.weight_mask.bool()
+        assert mask.sum() == max(1, round(part * mask.numel())) == kept(model)[name][0]
+        assert torch.equal(layer.weight.detach(), before[name] * mask)
+        if not mask.all():
+            assert before[name][mask].abs().min() >= before[name][~mask].abs().max()
+
+
+def test_pruning_goes_on_from_what_is_left_and_never_back():
+    model = net()
+    prune_to(model, dict.fromkeys(KEEP, 0.5))
+    first = {name: layer.weight_mask.clone() for name, layer in weighted_layers(model).items()}
+    with torch.no_grad():
+        for layer in weighted_layers(model).values():
+            layer.weight_orig += (1 - layer.weight_mask) * 100  # what is masked may not return, however large
+    prune_to(model, KEEP)
+    for name, layer in weighted_layers(model).items():
+        assert (layer.weight_mask <= first[name]).all()
+        assert layer.weight_mask.sum() == min(first[name].sum(), max(1, round(KEEP[name] * first[name].numel())))
+        assert layer.weight.abs().max() < 100
+
+
+def test_pruning_and_counting_see_what_was_loaded():
+    model, other = masked(net()), masked(net(seed=1))
+    prune_to(other, KEEP)
+    model.load_state_dict(other.state_dict())  # with no forward pass since
+    assert kept(model) == kept(other) != kept(masked(net()))
+    less = {name: part / 2 for name, part in KEEP.items()}
+    prune_to(model, less)
+    prune_to(other, less)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values()))
+
+
+def test_masked_weights_stay_zero_through_fine_tuning(tmp_path, digits):
+    model = masked(fold(build_lenet()))
+    keep = {"conv1": 0.5, "conv2": 0.3, "fc1": 0.02, "fc2": 0.2}
+    prune_to(model, keep)
+    masks = {name: layer.weight_mask.clone() for name, layer in weighted_layers(model).items()}
+    start = {name: layer.weight.detach().clone() for name, layer in weighted_layers(model).items()}
+    data = digits_data(digits)
+    fit(model, data, data, Schedule(epochs=2, batch=32, weight_decay=0.1), tmp_path)
+    counts = kept(model)
+    for name, layer in weighted_layers(plain(model)).items():
+        assert not layer.weight[masks[name] == 0].any() and not torch.equal(layer.weight, start[name])
+        assert counts[name][0] <= masks[name].sum() == max(1, round(keep[name] * layer.weight.numel()))
+
+
+def test_threshold_counts_standard_deviations():
+    model = nn.Sequential(nn.Linear(4, 1))
+    model[0].weight.data = torch.tensor([[1.0, -1.0, 3.0, -3.0]])  # of standard deviation sqrt(5)
+    assert threshold_keep(model, 1.3) == {"0": 0.5}  # 2.9
+    assert threshold_keep(model, 1.4) == {"0": 0.25}  # 3.1: nothing reaches it, and one weight is always kept
+    assert threshold_keep(model, 0) == {"0": 1.0}
+    for bad in (-0.1, float("nan")):
+        with pytest.raises(ArgumentError, match="threshold"):
+            threshold_keep(model, bad)
+
+
+def test_rounds_end_at_what_is_to_be_kept():
+    steps = [round_keep({"a": 0.01, "b": 1.0}, number, 8) for number in range(9)]
+    assert steps[-1] == {"a": 0.01, "b": 1.0} and all(step["b"] == 1 for step in steps)
+    drops = -np.diff([step["a"] for step in steps])
+    assert (np.diff(drops) < 0).all() and (drops > 0).all()
+
+
+# ------------------------------------------------------------------------------------------------- sharing
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-3, 3, width=32), min_size=1, max_size=200), st.integers(1, 15))
+def test_clusters_are_few_and_nearest(values, count):
+    values = np.array(values)
+    centres, codes = cluster(values, count)
+    assert 1 <= len(centres) <= count and (np.diff(centres) > 0).all()
+    assert set(codes) == set(range(len(centres)))
+    distance = np.abs(values[:, None] - centres)
+    assert np.allclose(distance[np.arange(len(values)), codes], distance.min(1))
+
+
+def test_clusters_of_many_values_cost_bins_and_are_as_good():
+    generator = np.random.default_rng(0)
+    values = np.concatenate([generator.normal(centre, 0.01, 20000) for centre in (-2, -0.5, 1, 3)])
+    centres, codes = cluster(values, 4)
+    assert np.allclose(centres, [-2, -0.5, 1, 3], atol=1e-3)
+    assert np.array_equal(codes, np.repeat(np.arange(4), 20000))
+
+
+def test_clusters_start_from_an_even_spread():
+    """By Lloyd's iterations written out, from that start."""
+    values = np.random.default_rng(1).laplace(size=500)
+    centres, _ = cluster(values, 5)
+    mine = np.linspace(values.min(), values.max(), 5)
+    for _ in range(300):
+        nearest = np.abs(values[:, None] - mine).argmin(1)
+        mine = np.array([values[nearest == i].mean() for i in range(5)])
+    assert np.allclose(centres, mine, atol=0.02)
+
+
+@pytest.mark.parametrize("bad", [[], [1.0, np.nan]])
+def test_nothing_to_cluster_is_refused(bad):
+    with pytest.raises(ArgumentError, match="cannot be clustered"):
+        cluster(np.array(bad), 3)
+
+
+def test_a_layer_has_at_most_its_values_and_its_zeros_stay():
+    model = sparse()
+    zeros = {name: layer.weight == 0 for name, layer in weighted_layers(model).items()}
+    gain = 1 / torch.tensor(COLOUR.std).reshape(1, 3, 1, 1)
+    share(model, BITS, COLOUR.std)
+    for name, layer in weighted_layers(model).items():
+        assert len(codebook(layer)) == 2 ** BITS[name] - 1
+        assert torch.equal(layer.weight == 0, zeros[name])
+        values = layer.weight * gain if name == "0" else layer.weight
+        assert set(values[~zeros[name]].round(decimals=4).tolist()) == set(codebook(layer).detach().round(decimals=4).tolist())
+    dense = {name: layer.weight.detach().clone() for name, layer in weighted_layers(model).items()}
+    for name, layer in weighted_layers(unshared(model)).items():
+        assert layer is not model[int(name)]
+        assert type(layer) in (nn.Conv2d, nn.Linear) and torch.equal(layer.weight, dense[name])
+
+
+def test_the_gradient_of_a_value_is_the_sum_over_its_members():
+    x, labels = torch.randn(16, 3, 9, 8, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 10
+    model = share(sparse(), BITS, COLOUR.std)
+    free = unshared(model)
+    for one in (model, free):
+        F.cross_entropy(one(x), labels).backward()
+    for name, layer in weighted_layers(model).items():
+        values = layer.parametrizations.weight[0]
+        own = weighted_layers(free)[name].weight.grad.flatten()[values.places] / values.gain
+        for code in range(len(codebook(layer))):
+            assert torch.isclose(codebook(layer).grad[code], own[values.codes == code].sum(), rtol=1e-4, atol=1e-6)
+
+
+def test_fine_tuning_moves_values_and_keeps_them_shared(tmp_path, digits):
+    model = fold(build_lenet())
+    prune_to(model, {"conv1": 0.9, "conv2": 0.5, "fc1": 0.1, "fc2": 0.5})
+    share(plain(model), dict.fromkeys(("conv1", "conv2", "fc1", "fc2"), 3), (0.4,))
+    before = {name: layer.weight.detach().clone() for name, layer in weighted_layers(model).items()}
+    data = digits_data(digits)
+    history = fit(model, data, data, Schedule(epochs=3, batch=32, learning_rate=3e-3, weight_decay=0.1), tmp_path)
+    assert history[-1].train_loss < history[0].train_loss
+    for name, layer in weighted_layers(model).items():
+        assert torch.equal(layer.weight == 0, before[name] == 0) and not torch.equal(layer.weight, before[name])
+        assert len(layer.weight.unique()) <= 8
+
+
+def test_a_layer_without_weights_is_refused():
+    model = net()
+    model[3].weight.data.zero_()
+    with pytest.raises(ArgumentError, match="3 has no weights left"):
+        share(model, BITS, COLOUR.std)
+
+
+# ------------------------------------------------------------------------------------------------ integers
+
+
+def forms(spec: InputSpec = COLOUR, seed: int = 0) -> tuple[nn.Sequential, dict[str, nn.Sequential], np.ndarray]:
+    images = np.random.default_rng(seed).integers(0, 256, (64, *spec.shape), np.uint8)
+    x = torch.from_numpy(((images / 255 - spec.mean) / spec.std).transpose(0, 3, 1, 2)).float()
+    shared = share(sparse(spec, seed), BITS, spec.std)
+    return shared, quantised_forms(shared, [x], spec.std), images
+
+
+def simulate(network, images: np.ndarray) -> np.ndarray:
+    """docs/numerics.md in torch's int64."""
+    values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
+    for layer in network.layers:
+        if isinstance(layer, Conv2d):
+            weight = torch.from_numpy(layer.weight.transpose(0, 3, 1, 2).astype(np.int64))
+            pad = torch.zeros(weight.shape[1]) if layer.pad_value is None else torch.from_numpy(layer.pad_value.astype(np.int64))
+            (down, right), height, width = layer.padding, *values.shape[2:]
+            padded = pad.long().reshape(1, -1, 1, 1).repeat(len(values), 1, height + 2 * down, width + 2 * right)
+            padded[:, :, down : down + height, right : right + width] = values
+            acc = F.conv2d(padded, weight, torch.from_numpy(layer.bias.astype(np.int64)), layer.stride)
+        elif isinstance(layer, Dense):
+            flat = values.permute(0, 2, 3, 1).reshape(len(values), -1) if values.ndim == 4 else values
+            acc = flat @ torch.from_numpy(layer.weight.astype(np.int64)).T + torch.from_numpy(layer.bias.astype(np.int64))
+        else:
+            values = F.max_pool2d(values.float(), layer.size, layer.stride).long()
+            continue
+        values = acc
+        if layer.requantisation is not None:
+            assert len(layer.requantisation.multiplier) == 1
+            m, s = int(layer.requantisation.multiplier[0]), int(layer.requantisation.shift[0])
+            values = ((acc * m + (1 << (s - 1))) >> s).clamp(0, 255)
+    return values.numpy().astype(np.int32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_integers_are_the_shared_values_on_one_grid(seed, tmp_path):
+    shared, quantised, images = forms(seed=seed)
+    for form in quantised.values():
+        network = encode_layers(to_network(form, "test", COLOUR, [str(i) for i in range(10)]))
+        save_package(network, tmp_path / "p")
+        assert load_package(tmp_path / "p") == network
+        layers = {layer.name: layer for layer in network.layers if isinstance(layer, (Conv2d, Dense))}
+        for name, layer in layers.items():
+            values = snap(codebook(shared[int(name)]).detach()).double()
+            whole = set((values / values.abs().max() * 127).round().int().tolist())
+            assert set(layer.shared.codebook.tolist()) == whole | {0}
+            assert len(layer.shared.codebook) <= 2 ** BITS[name] and np.array_equal(layer.shared.dense(), layer.weight)
+        assert np.array_equal(ReferenceBackend(network).run(images), simulate(network, images))
+
+
+@pytest.mark.parametrize("spec", [COLOUR, replace(COLOUR, channels=1, color="L", mean=(0.13,), std=(0.31,))])
+def test_integers_answer_as_the_shared_network_does(spec):
+    shared, quantised, images = forms(spec)
+    network = to_network(quantised["max"], "test", spec, [str(i) for i in range(10)])
+    logits = network.logits(ReferenceBackend(network).run(images))
+    x = torch.from_numpy(((images / 255 - spec.mean) / spec.std).transpose(0, 3, 1, 2)).float()
+    with torch.no_grad():
+        real, fake = shared(x).numpy(), quantised["max"](x).numpy()
+    assert np.abs(logits - fake).mean() < 0.02 * real.std()
+    assert np.abs(logits - real).mean() < 0.05 * real.std()
+
+
+def test_the_accelerators_kernel_gives_the_same():
+    _, quantised, images = forms()
+    network = encode_layers(to_network(quantised["max"], "test", COLOUR, [str(i) for i in range(10)]))
+    try:
+        backend = KernelBackend(network)
+    except BackendError as error:
+        pytest.skip(str(error))
+    with backend:
+        assert np.array_equal(backend.run(images), ReferenceBackend(network).run(images))
+
+
+def test_a_large_bias_coarsens_the_grid_of_the_whole_layer():
+    _, quantised, _ = forms()
+    with torch.no_grad():
+        quantised["max"][8].bias[3] = 1e9
+    network = to_network(quantised["max"], "test", COLOUR, [str(i) for i in range(10)])
+    last = network.layers[-1]
+    assert last.bias[3] == 2**30 and len(np.unique(network.output.scale)) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.integers(1, 2000))
+def test_encoded_bytes_are_those_of_the_package(seed, part, size):
+    from pynq_cnn.model.package import _pack_shared
+
+    generator = np.random.default_rng(seed)
+    dense = (generator.integers(-3, 4, size) * 11 * (generator.random(size) < part)).astype(np.int8).reshape(1, -1)
+    best = smallest(dense)
+    sizes = []
+    for bits in range(1, 9):
+        arrays = _pack_shared(SharedWeight.of(dense, bits))
+        assert encoded_bytes(SharedWeight.of(dense, bits)) == sum(array.nbytes for array in arrays.values())
+        sizes.append(sum(array.nbytes for array in arrays.values()))
+    assert np.array_equal(best.dense(), dense) and encoded_bytes(best) == min(sizes)
+
+
+# --------------------------------------------------------------------------------------------------- table
+
+
+def test_a_row_counted_by_hand():
+    """Forty weights, three kept, at 3, 9 and 39; the last two outputs have one bias each."""
+    weight = np.zeros((2, 20), np.int8)
+    weight.reshape(-1)[[3, 9, 39]] = 5, -7, 5
+    layer = Dense("fc", weight, np.zeros(2, np.int32), shared=SharedWeight.of(weight, 5))
+    row = layer_bytes(layer, stored=500)
+    assert (row.weights, row.biases, row.kept, row.dense) == (40, 2, 3, 168)
+    assert (row.entries, row.weight_bits, row.index_bits) == (3, 2, 5)  # gaps 3, 5, 29; codes of -7, 0, 5
+    assert row.pruned == 14 + 8  # 3 * 37 bits are 13.9 bytes; two biases
+    assert row.shared == 3 + 3 + 8  # 3 * 7 bits; the codebook; two biases
+    # Codes 2, 1, 2: one bit each. Gaps 3, 5, 29: 1, 2 and 2 bits. Eight bits; 3 values, 3 + 30 code lengths.
+    assert row.huffman == 1 + 3 + 33 + 8
+    assert (row.huffman_weight_bits, row.huffman_index_bits) == (1, 5 / 3)
+    everything = total([row, row])
+    assert (everything.weights, everything.pruned, everything.stored, everything.dense) == (80, 44, 1000, 336)
+    assert (everything.weight_bits, everything.index_bits) == (2, 5)
+    (line,) = to_json([row])
+    assert line["dense"] == 168 and line["stored_ratio"] == 168 / 500 and line["pruned_ratio"] == 168 / 22
+    text = to_markdown([row, total([row])]).splitlines()
+    assert len(text) == 4 and len({len(one) for one in text}) == 1 and "7.500" in text[2] and text[3].startswith("| total")
+
+
+def test_gaps_too_long_for_their_width_are_bridged_in_the_count():
+    weight = np.zeros((1, 4096), np.int8)
+    weight[0, [0, 4095]] = 9, 9
+    row = layer_bytes(Dense("fc", weight, np.zeros(1, np.int32), shared=smallest(weight)), 0)
+    # 4,094 zeros between: with 8 bits 15 bridges of 256 and one gap of 254; 17 entries of 9 bits are fewer than 33 of 8, and so on.
+    assert (row.entries, row.index_bits) == (17, 8) and row.pruned == 85 + 4 and row.shared == 20 + 2 + 4
+
+
+# -------------------------------------------------------------------------------------------------- recipes
+
+
+def test_recipes_name_the_layers_of_their_networks():
+    for name, recipe in COMPRESSIONS.items():
+        assert name in RECIPES
+        sizes = layer_sizes(fold(RECIPES[name].build()))
+        resolved = recipe.layers(sizes)
+        assert set(resolved.keep) == set(resolved.bits) == set(sizes)
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("lenet5", 100), ("deepnet", 1000)])
+def test_recipes_keep_little_enough_for_their_aim(name, ratio):
+    sizes = layer_sizes(fold(RECIPES[name].build()))
+    recipe = COMPRESSIONS[name].layers(sizes)
+    size = sum(expected_bytes(*sizes[layer], recipe.keep[layer], recipe.bits[layer]) for layer in sizes)
+    assert 4 * sum(sum(one) for one in sizes.values()) / size > ratio
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"keep": {"a": 0}}, "part of a to keep"),
+        ({"keep": {"a": 1.5}}, "part of a to keep"),
+        ({"bits": {"a": 1}}, "bits of a must be from 2 to 8"),
+        ({"bits": {"a": 9}}, "bits of a must be from 2 to 8"),
+        ({"rounds": 0}, "rounds must be"),
+        ({"tune_epochs": 1.5}, "tune_epochs must be"),
+        ({"learning_rate": 0}, "learning_rate must be"),
+    ],
+)
+def test_bad_recipes_are_refused(bad, message):
+    with pytest.raises(ArgumentError, match=message):
+        CompressionRecipe(**bad)
+
+
+def test_layers_must_be_named_rightly():
+    with pytest.raises(ArgumentError, match="'fc9'; the layers with weights are conv1, fc1"):
+        CompressionRecipe(keep={"fc9": 0.1, "*": 0.5}).layers(["conv1", "fc1"])
+    with pytest.raises(ArgumentError, match="bits says nothing of the layer 'fc1'"):
+        CompressionRecipe(bits={"conv1": 3}).layers(["conv1", "fc1"])
+
+
+@pytest.mark.parametrize("part", [0.002, 0.02, 0.3])
+def test_expected_bytes_are_those_of_weights_kept_at_random(part, tmp_path):
+    generator = np.random.default_rng(0)
+    weight = np.where(generator.random((100, 2000)) < part, generator.choice([-120, -80, -40, 40, 80, 120, 127], (100, 2000)), 0)
+    weight = weight.astype(np.int8)
+    measured = encoded_bytes(smallest(weight)) + 4 * 100
+    assert abs(expected_bytes(weight.size, 100, part, 3) - 6 * 128 - 3 - measured) < 20 + 0.03 * measured
+
+
+def test_a_target_scales_what_is_kept():
+    sizes = {"a": (10000, 10), "b": (200000, 20)}
+    recipe = CompressionRecipe(keep={"a": 0.5, "b": 0.05}, bits={"a": 4, "b": 3})
+    for ratio in (20, 60, 110):
+        scaled = for_target(recipe, sizes, ratio)
+        size = sum(expected_bytes(*sizes[name], scaled.keep[name], scaled.bits[name]) for name in sizes)
+        assert np.isclose(4 * 210030 / size, ratio, rtol=1e-3) and scaled.bits == recipe.bits
+    assert for_target(recipe, sizes, 60).keep["a"] / for_target(recipe, sizes, 60).keep["b"] == pytest.approx(10)
+    with pytest.raises(ArgumentError, match="at most .* can be asked for"):
+        for_target(recipe, sizes, 1000)
+    with pytest.raises(ArgumentError, match="ratio above 1"):
+        for_target(recipe, sizes, 1)
+
+
+# ------------------------------------------------------------------------------------------------- pipeline
+
+QUICK = ["--keep", "conv1=0.9", "conv2=0.6", "fc1=0.05", "fc2=0.5", "--bits", "fc1=3", "--rounds", "2", "--round-epochs", "1"]
+QUICK += ["--tune-epochs", "2", "--share-epochs", "2", "--learning-rate", "0.003"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, digits_folder) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "lenet"
+    arguments = ["--epochs", "4", "--batch", "32", "--qat-epochs", "0", "--quiet"]
+    assert main(["train", "lenet", "--data-dir", str(digits_folder), "--out", str(out), *arguments]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def compressed(trained, digits_folder) -> Path:
+    """Interrupted after every epoch of every stage, and resumed; begun by `prune`."""
+    arguments = [str(trained), "--data-dir", str(digits_folder), "--resume", *QUICK]
+    stops = [("prune 1/2", 1), ("prune 2/2", 1), ("tune", 1), ("share", 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        for stage, epoch in stops:
+
+            def interrupt(name, epochs, record, stage=stage, epoch=epoch):
+                if (name, record.epoch) == (stage, epoch):
+                    raise KeyboardInterrupt
+
+            patch.setattr("host_train.commands.prune._report", interrupt)
+            assert main(["compress", *arguments]) == 130
+            if stage == "tune":  # the rest of pruning by the command of that name, which has no share_epochs
+                words = [word for word in arguments if word not in ("--bits", "fc1=3")]
+                at = words.index("--share-epochs")
+                patch.setattr("host_train.commands.prune._report", lambda *_: None)
+                assert main(["prune", *words[:at], *words[at + 2 :]]) == 0
+    assert main(["compress", *arguments]) == 0
+    return trained / "compressed"
+
+
+def test_compression_leaves_everything_in_its_folder(compressed):
+    files = {path.relative_to(compressed).as_posix() for path in compressed.rglob("*") if path.is_file()}
+    tuned = {f"{stage}/tune/{name}" for stage in ("prune", "share") for name in ("weights.pt", "history.json", "curves.png")}
+    rounds = {f"prune/round-0{number}/history.json" for number in (1, 2)}
+    assert files >= {"prune/stage.json", "share/stage.json", "table.json", "table.md", "package/manifest.json"} | tuned | rounds
+    assert not any(name.endswith("checkpoint.pt") or name.split("/")[-1].startswith(".") for name in files)
+    assert not any(name.startswith("prune/round") and name.endswith("weights.pt") for name in files)
+
+
+def test_an_interrupted_compression_gives_what_an_uninterrupted_one_does(compressed, trained, digits_folder, tmp_path, capsys):
+    arguments = [str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), *QUICK]
+    assert main(["compress", *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "prune 1/2" in text and "| total" in text and "in integers" in text and "fc1" in text
+    assert load_package(tmp_path / "c" / "package") == load_package(compressed / "package")
+    assert (tmp_path / "c" / "table.md").read_text() == (compressed / "table.md").read_text()
+    assert main(["compress", *arguments]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert main(["compress", *arguments, "--resume", "--tune-epochs", "3"]) == 1
+    assert "has another schedule" in capsys.readouterr().err
+    assert main(["compress", *arguments, "--resume", "--rounds", "3", "--round-epochs", "2"]) == 1
+    assert "has another rounds and round_epochs" in capsys.readouterr().err
+    assert main(["compress", *arguments, "--resume", "--bits", "5"]) == 1
+    assert "share has another bits" in capsys.readouterr().err
+
+
+def test_the_package_is_pruned_shared_and_as_good_as_it_says(compressed, digits_folder, capsys):
+    network = load_package(compressed / "package")
+    layers = {layer.name: layer for layer in network.layers if isinstance(layer, (Conv2d, Dense))}
+    for name, part in {"conv1": 0.9, "conv2": 0.6, "fc1": 0.05, "fc2": 0.5}.items():
+        layer = layers[name]
+        assert 0 < (layer.weight != 0).sum() <= round(part * layer.weight.size)
+        assert len(layer.shared.codebook) <= (8 if name == "fc1" else 16)
+    stated = network.metadata["accuracy"]
+    assert stated["int8_top1"] > 0.5 and abs(stated["int8_top1"] - stated["shared_top1"]) < 0.05
+    assert len(network.golden.images) == 32 and "&& python -m host_train compress runs/lenet --keep conv1=0.9" in network.metadata["recipe"]
+    assert main(["evaluate", str(compressed / "package"), "--data-dir", str(digits_folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top1"] == stated["int8_top1"]
+
+
+def test_the_table_is_that_of_the_package(compressed):
+    stored = json.loads((compressed / "table.json").read_text())
+    network = load_package(compressed / "package")
+    rows = compression_table(network, compressed / "package")
+    assert stored["layers"] == to_json(rows) and stored["accuracy"] == network.metadata["accuracy"]
+    last = rows[-1]
+    assert last.name == "total" and last.weights + last.biases == 13242 and last.dense == 4 * 13242
+    files = sum(path.stat().st_size for path in (compressed / "package").glob("layer.*.npy"))
+    assert last.stored == files and last.shared < last.pruned < last.dense
+    assert last.stored - last.huffman == sum(
+        path.stat().st_size - (0 if path.stem.split(".")[-1] in ("multiplier", "shift", "pad_value") else np.load(path).nbytes)
+        for path in (compressed / "package").glob("layer.*.npy")
+    )
+
+
+def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_path, capsys):
+    arguments = ["sweep", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "s"), "--epochs", "1"]
+    assert main([*arguments, "--thresholds", "0", "1.5"]) == 0
+    before = json.loads((tmp_path / "s" / "sweep.json").read_text())["points"]
+    assert main([*arguments, "--thresholds", "0", "1", "1.5"]) == 0
+    assert capsys.readouterr().out.count("threshold  1.50") == 1
+    points = json.loads((tmp_path / "s" / "sweep.json").read_text())["points"]
+    assert [points[0], points[2]] == before and [point["threshold"] for point in points] == [0, 1, 1.5]
+    assert points[0]["sparsity"] == 0 and points[0]["sparsity"] < points[1]["sparsity"] < points[2]["sparsity"]
+    run = Run.open(trained, digits_folder)
+    model = dense_model(run)
+    prune_to(model, threshold_keep(model, 1.0))
+    left = sum(count for count, _ in kept(model).values())
+    assert points[1]["sparsity"] == 1 - left / sum(size for _, size in kept(model).values())
+    data = run.tensors(run.validation)
+    with torch.no_grad():
+        right = sum((model(images).argmax(1) == labels).sum().item() for images, labels in data.batches())
+    assert points[1]["accuracy"] == right / len(data)
+    names = ("threshold-accuracy", "threshold-sparsity", "sparsity-accuracy")
+    assert all((tmp_path / "s" / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in names)
+    assert main([*arguments[:-1], "2", "--thresholds", "0"]) == 1
+    assert "of another sweep" in capsys.readouterr().err
+    with pytest.raises(ArgumentError, match="no thresholds"):
+        sweep(run, tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compress", "RUN", "--keep", "fc1=x"], "--keep fc1=x: 'x' is not a number"),
+        (["compress", "RUN", "--keep", "fc9=0.1"], "keep names the layer 'fc9'; the layers with weights are conv1, conv2, fc1, fc2"),
+        (["compress", "RUN", "--bits", "2.5"], "--bits 2.5: '2.5' is not a number"),
+        (["compress", "RUN", "--bits", "fc1=12"], "from 2 to 8, not 12"),
+        (["compress", "RUN", "--target", "1000"], "can be asked for"),
+        (["prune", "RUN", "--keep", "0.1", "--threshold", "1"], "give one of them"),
+        (["prune", "RUN", "--threshold", "-1"], "must not be negative"),
+        (["prune", "RUN", "--rounds", "0"], "rounds must be"),
+        (["prune", "RUN", "--device", "abacus"], "--device abacus cannot be used"),
+        (["prune", "OTHER"], "is no run"),
+        (["sweep", "RUN", "--thresholds", "-1"], "must not be negative"),
+        (["sweep", "RUN", "--epochs", "-1"], "epochs must be"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, arguments, message):
+    places = {"RUN": str(trained), "OTHER": str(tmp_path / "OTHER")}
+    words = [places.get(word, word) for word in arguments]
+    assert main([*words, "--data-dir", str(digits_folder), "--out", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("host_train: ") and message in err
+
+
+def test_a_plain_part_is_for_the_layers_not_named(trained, digits_folder, tmp_path, capsys):
+    """Over the recipe, which names them all."""
+    words = ["--keep", "fc1=0.1", "--threads", "1", "--rounds", "1", "--round-epochs", "1", "--tune-epochs", "1", "--quiet"]
+    assert main(["prune", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), *words]) == 0
+    keep = json.loads((tmp_path / "c" / "prune" / "stage.json").read_text())["keep"]
+    assert keep == {**find_compression("lenet").keep, "fc1": 0.1}
+    words[:2] = ["--keep", "fc1=0.1", "0.7"]
+    assert main(["prune", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "d"), *words]) == 0
+    keep = json.loads((tmp_path / "d" / "prune" / "stage.json").read_text())["keep"]
+    assert keep == {"conv1": 0.7, "conv2": 0.7, "fc1": 0.1, "fc2": 0.7}
+
+
+def test_a_damaged_stage_is_named(trained, digits_folder, tmp_path, capsys):
+    (tmp_path / "c" / "prune").mkdir(parents=True)
+    (tmp_path / "c" / "prune" / "stage.json").write_text("{")
+    assert main(["prune", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume"]) == 1
+    assert "stage.json cannot be read" in capsys.readouterr().err
+
+
+def test_binary_networks_are_refused(trained, digits_folder):
+    from host_train.networks.vgg_bnn import VGG_BNN_HALF
+
+    run = Run.open(trained, digits_folder)
+
+    class Binary(Run):
+        def float_model(self):
+            return VGG_BNN_HALF.build()
+
+    with pytest.raises(ArgumentError, match="has binary weights"):
+        dense_model(Binary(run.folder, run.settings, run.recipe, run.dataset, run.train, run.validation))
+
+
+def test_networks_that_cannot_be_folded_are_refused():
+    with pytest.raises(NetworkError, match="Sigmoid"):
+        fold(nn.Sequential(nn.Linear(2, 2), nn.Sigmoid()))
+
+
+@pytest.mark.slow
+def test_a_short_compression_on_real_digits(tmp_path, monkeypatch):
+    """Ten epochs in all: a fifth of the weights in 4 bits costs less than two points."""
+    monkeypatch.delenv("PYNQ_CNN_DATA")
+    assert main(["train", "lenet", "--out", str(tmp_path), "--epochs", "4", "--qat-epochs", "0", "--quiet"]) == 0
+    words = ["--keep", "fc1=0.2", "--rounds", "3", "--round-epochs", "1", "--tune-epochs", "2", "--share-epochs", "1", "--quiet"]
+    assert main(["compress", str(tmp_path), *words]) == 0
+    accuracy = load_package(tmp_path / "compressed" / "package").metadata["accuracy"]
+    assert accuracy["int8_top1"] > accuracy["float32_top1"] - 0.02 and accuracy["images"] == 10000
+    assert abs(accuracy["int8_top1"] - accuracy["shared_top1"]) < 0.003

@@ -1,0 +1,727 @@
+"""Models of the user's own, in every style of writing, to integers."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from test_train_quantisation import simulate  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn.utils import parametrizations, prune  # noqa: E402
+
+import host_train  # noqa: E402
+from host_train import from_torch  # noqa: E402
+from host_train.networks.binary import BinaryConv2d, BinaryLinear  # noqa: E402
+from host_train.networks.vgg_bnn import CENTRE  # noqa: E402
+from host_train.tracing.trace import trace  # noqa: E402
+from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
+from pynq_cnn.errors import ArgumentError, ModelPackageError, NetworkError  # noqa: E402
+from pynq_cnn.model import AvgPool2d, InputSpec, Network, load_package  # noqa: E402
+
+SIDE = 12
+
+
+def images(count: int = 64, channels: int = 1, side: int = SIDE, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, channels), np.uint8)
+
+
+def tensor(pictures: np.ndarray) -> torch.Tensor:
+    """float32 [n, channels, height, width] in 0..1."""
+    return torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy()).float() / 255
+
+
+def logits(network: Network, pictures: np.ndarray) -> np.ndarray:
+    return network.logits(ReferenceBackend(network).run(pictures))
+
+
+def line_of(model: nn.Module, code: str) -> str:
+    """`file:line` of the first line of the model's forward that holds `code`."""
+    lines, first = inspect.getsourcelines(type(model).forward)
+    return f"test_train_from_torch.py:{first + next(i for i, line in enumerate(lines) if code in line)}"
+
+
+# ---------------------------------------------------------------------------------------- random architectures
+
+
+class Styled(nn.Module):
+    """A random network, every operation written in one of the ways that people write it."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        super().__init__()
+        self.steps: list[tuple[str, object]] = []
+        self.pool, self.averaging, self.flattening = nn.MaxPool2d(2), nn.AvgPool2d(2), nn.Flatten()  # used wherever they are drawn
+        channels, side = draw(st.sampled_from([1, 3])), SIDE
+        self.channels = channels
+        for i in range(draw(st.integers(1, 3))):
+            outputs, kernel = draw(st.integers(1, 6)), draw(st.integers(1, min(4, side)))
+            padding = draw(st.integers(0, kernel // 2))
+            block: list[nn.Module] = [nn.Conv2d(channels, outputs, kernel, padding=padding, bias=draw(st.booleans()))]
+            if draw(st.booleans()):
+                block.append(nn.BatchNorm2d(outputs))
+            if draw(st.booleans()):
+                block.append(nn.ReLU())
+            has_relu = isinstance(block[-1], nn.ReLU)
+            self.add_module(f"block{i}", nn.Sequential(*block))
+            self.steps.append(("module", f"block{i}"))
+            if not has_relu:
+                self.steps.append(("relu", draw(st.integers(0, 3))))
+            channels, side = outputs, side + 2 * padding - kernel + 1
+            pool = draw(st.sampled_from(["none", "max", "max", "average"])) if side >= 4 else "none"
+            if pool != "none":
+                self.steps.append((pool, draw(st.integers(0, 2))))
+                side //= 2
+            if draw(st.booleans()):
+                self.steps.append(("dropout", 0))
+        if draw(st.booleans()):
+            self.steps.append(("global", draw(st.integers(0, 3))))
+            side = 1
+        self.steps.append(("flatten", draw(st.integers(0, 5))))
+        self.hidden, self.last = nn.Linear(channels * side * side, 7), nn.Linear(7, 4)
+        self.steps += [("module", "hidden"), ("relu", draw(st.integers(0, 3))), ("module", "last")]
+        if draw(st.booleans()):
+            self.steps.append(("log_softmax", 0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for kind, way in self.steps:
+            if kind == "module":
+                x = getattr(self, str(way))(x)
+            elif kind == "relu":
+                x = (F.relu, torch.relu, lambda v: v.relu(), lambda v: F.relu(v, inplace=True))[way](x)
+            elif kind == "max":
+                x = (self.pool, lambda v: F.max_pool2d(v, 2), lambda v: F.max_pool2d(v, kernel_size=(2, 2), stride=2))[way](x)
+            elif kind == "average":
+                x = (self.averaging, lambda v: F.avg_pool2d(v, 2), lambda v: F.avg_pool2d(input=v, kernel_size=(2, 2)))[way](x)
+            elif kind == "global":
+                x = (
+                    lambda v: F.adaptive_avg_pool2d(v, 1),
+                    lambda v: F.avg_pool2d(v, v.size()[2:]),
+                    lambda v: v.mean((2, 3)),
+                    lambda v: torch.mean(v, dim=[-1, -2], keepdim=True),
+                )[way](x)
+            elif kind == "dropout":
+                x = F.dropout(x, 0.5, training=self.training)
+            elif kind == "flatten":
+                x = (
+                    lambda v: torch.flatten(v, 1),
+                    lambda v: v.flatten(1),
+                    lambda v: v.view(v.size(0), -1),
+                    lambda v: v.reshape(v.shape[0], -1),
+                    lambda v: v.contiguous().view(v.shape[0], -1),
+                    self.flattening,
+                )[way](x)
+            else:
+                x = F.log_softmax(x, dim=1)
+        return x
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Styled:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(draw(st.integers(0, 2**31)))
+        model = Styled(draw)
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.normal_(0, 0.3)
+                layer.running_var.uniform_(0.3, 2)
+                nn.init.uniform_(layer.weight, 0.5, 1.5)
+                nn.init.normal_(layer.bias, 0.2, 0.2)
+    return model
+
+
+@settings(max_examples=40, deadline=None)
+@given(models(), st.sampled_from(["uint8", "float", "batches"]), st.booleans())
+def test_integers_are_close_to_any_supported_model(model, form, training):
+    mean, std = (0.4, 0.5, 0.3)[: model.channels], (0.3, 0.25, 0.2)[: model.channels]
+    pictures = images(64, model.channels)
+    inputs = (tensor(pictures) - torch.tensor(mean).reshape(-1, 1, 1)) / torch.tensor(std).reshape(-1, 1, 1)
+    data = {"uint8": pictures, "float": inputs, "batches": [(batch, torch.zeros(len(batch))) for batch in inputs.split(10)]}[form]
+    model.train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    network = from_torch(model, data, name="mine", mean=mean, std=std)
+
+    assert all(module.training == training for module in model.modules())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    model.eval()
+    with torch.no_grad():
+        real = model(inputs).softmax(1).log().numpy()
+    ours = torch.from_numpy(logits(network, pictures)).log_softmax(1).numpy()
+    conversion = network.metadata["conversion"]
+    assert conversion["images"] == 64 and conversion["source"] == "Styled" and conversion["method"] in ("max", "percentile", "mse")
+    # Random networks of few channels tell images apart by little, so the error is taken against the whole range of what they say.
+    assert np.abs(ours - real).mean() < 0.05 * np.ptp(real) and conversion["mean_error"] < 0.25
+    if not any(isinstance(layer, AvgPool2d) for layer in network.layers):
+        assert np.array_equal(ReferenceBackend(network).run(pictures), simulate(network, pictures))
+    assert np.array_equal(network.golden.accumulators, ReferenceBackend(network).run(network.golden.images))
+
+
+# ----------------------------------------------------------------------------------------------- real models
+
+
+class Digits(nn.Module):
+    """As tutorials write it: everything in functions, modules used twice, an argument that nobody gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.drop, self.pool = nn.Dropout(), nn.MaxPool2d(2)
+        self.fc1, self.fc2 = nn.Linear(36, 8), nn.Linear(8, 3)
+
+    def forward(self, x, scale=None):
+        x = self.pool(F.relu(self.conv1(x)))
+        x = self.pool(F.relu(self.conv2(x))) if scale is None else scale * x
+        x = x.view(-1, 36)
+        x = F.relu(self.fc1(self.drop(x)))
+        return F.softmax(self.fc2(x), dim=1)
+
+
+def digits(seed: int = 0) -> Digits:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Digits()
+
+
+def test_layers_have_the_modules_names_and_the_softmax_is_left_to_the_host(tmp_path):
+    model = digits()
+    network = from_torch(
+        model, images(), name="digits", classes=["a", "b", "c"], metadata={"dataset": "noise"}, folder=tmp_path / "package"
+    )
+    assert [layer.name for layer in network.layers] == ["conv1", "pool", "conv2", "pool_2", "fc1", "fc2"]
+    assert network.classes == ("a", "b", "c") and network.metadata["dataset"] == "noise"
+    assert load_package(tmp_path / "package") == network
+    ours = torch.from_numpy(logits(network, images())).softmax(1)
+    with torch.no_grad():
+        theirs = model.eval()(tensor(images()))
+    assert torch.allclose(ours, theirs, atol=0.02) and network.metadata["conversion"]["mean_error"] < 0.1
+
+
+def test_methods_and_the_number_of_images_are_obeyed():
+    network = from_torch(digits(), images(50), name="n", method="percentile", images=20)
+    assert network.metadata["conversion"]["method"] == "percentile" and network.metadata["conversion"]["images"] == 20
+    errors = {m: from_torch(digits(), images(), name="n", method=m).metadata["conversion"] for m in ("max", "percentile", "mse", "auto")}
+    best = min(("max", "percentile", "mse"), key=lambda m: (-errors[m]["agreement"], errors[m]["mean_error"]))
+    assert errors["auto"] == errors[best]
+
+
+def test_the_spec_says_how_pictures_are_fitted():
+    spec = InputSpec(SIDE, SIDE, 1, "L", (0.5,), (0.25,), "digit", "auto")
+    assert from_torch(digits(), images(), name="n", spec=spec).input == spec
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 1, 3, padding=1), nn.Linear(SIDE * SIDE, 2)
+        self.auxiliary = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.fc(self.conv(self.conv(x).relu()).relu().flatten(1))
+
+
+def test_a_layer_used_twice_is_two_layers_and_an_unused_one_is_named():
+    with pytest.warns(UserWarning, match="Twice does not use auxiliary"):
+        network = from_torch(Twice(), images(), name="n")
+    first, second, _ = network.layers
+    assert (first.name, second.name) == ("conv", "conv_2") and np.array_equal(first.weight, second.weight)
+
+
+class Own(nn.Conv2d):
+    """A layer derived from one that is known."""
+
+
+def test_derived_layers_and_single_layers_are_taken():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network = from_torch(nn.Sequential(Own(1, 2, SIDE), nn.Flatten()), images(), name="n")
+    assert network.shapes() == [(1, 1, 2)]
+    assert from_torch(nn.Conv2d(1, 2, SIDE), images(), name="n").shapes() == [(1, 1, 2)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_binary_blocks_become_bits_and_agree_on_every_image(seed):
+    class Bits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.conv2 = BinaryConv2d(3, 8, 3, padding=1, input_step=1 / 128), BinaryConv2d(8, 8, 3, padding=1)
+            self.norm1, self.norm2 = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+            self.fc = BinaryLinear(8 * 36, 5)
+
+        def forward(self, x):
+            x = F.hardtanh(self.norm1(self.conv1(x)))
+            x = F.max_pool2d(F.hardtanh(self.norm2(self.conv2(x))), 2)
+            return self.fc(x.flatten(1))
+
+    torch.manual_seed(seed)
+    model = Bits()
+    for norm in (model.norm1, model.norm2):
+        norm.running_mean.normal_(0, 5)
+        norm.running_var.uniform_(1, 100)
+    pictures = images(40, 3)
+    network = from_torch(model, pictures, name="bits", mean=CENTRE, std=CENTRE)
+    assert [type(layer).__name__ for layer in network.layers] == ["Conv2d", "BinaryConv2d", "MaxPool2d", "BinaryConv2d"]
+    assert network.metadata["conversion"]["agreement"] == 1 and network.metadata["conversion"]["max_error"] < 1e-4
+    assert network.metadata["conversion"]["method"] == "binary"
+
+
+# --------------------------------------------------------------------------------------- pruned and shared weights
+
+
+def test_pruned_weights_stay_zero_with_their_masks_attached(tmp_path):
+    model = digits()
+    for layer in (model.conv1, model.conv2, model.fc1):
+        prune.l1_unstructured(layer, "weight", amount=0.7)
+    masks = {name: getattr(model, name).weight_mask.clone() for name in ("conv1", "conv2", "fc1")}
+    with torch.no_grad():  # as an optimiser's step: `weight` is stale until the next forward
+        for name in masks:
+            getattr(model, name).weight_orig += 0.05
+    network = from_torch(model, images(), name="n", shared=True, folder=tmp_path / "package")
+    layers = {layer.name: layer for layer in network.layers}
+    for name, mask in masks.items():
+        weight = layers[name].weight
+        shape = mask.shape if mask.ndim == 4 else (8, 4, 3, 3)
+        zeros = (mask.numpy() == 0).reshape(shape).transpose(0, 2, 3, 1).reshape(weight.shape)
+        assert (weight[zeros] == 0).all() and (weight != 0).mean() > 0.2
+        assert layers[name].shared is not None
+        assert prune.is_pruned(getattr(model, name))
+    assert network.metadata["conversion"]["mean_error"] < 0.1
+    assert load_package(tmp_path / "package") == network
+    with torch.no_grad():
+        expected = model.conv1.weight_orig * model.conv1.weight_mask
+    step = expected.abs().max() / 127
+    assert np.array_equal(layers["conv1"].weight.transpose(0, 3, 1, 2), torch.round(expected / step).int().numpy())
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_shared_weights_stay_shared(shared):
+    model = digits()
+    values = torch.tensor([0.0, 0.11, -0.07, 0.3, -0.21])
+    with torch.no_grad():
+        for layer in (model.conv1, model.conv2, model.fc1, model.fc2):
+            layer.weight.copy_(values[torch.randint(5, layer.weight.shape, generator=torch.Generator().manual_seed(1))])
+    network = from_torch(model, images(), name="n", shared=shared)
+    for layer in network.layers:
+        if not hasattr(layer, "weight"):
+            continue
+        rows = [layer.weight] if shared else list(layer.weight)
+        assert all(len(np.unique(row)) <= 5 for row in rows)
+        assert (layer.shared is not None) == shared
+    assert network.metadata["conversion"]["mean_error"] < 0.1
+
+
+def test_parametrised_weights_are_taken_as_they_act():
+    model = digits()
+    parametrizations.weight_norm(model.fc1)
+    with torch.no_grad():
+        model.fc1.parametrizations.weight.original0.mul_(2)
+    network = from_torch(model, images(), name="n")
+    assert network.metadata["conversion"]["mean_error"] < 0.1
+
+
+# ------------------------------------------------------------------------------------------------- refusals
+
+
+class Base(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4 * SIDE * SIDE, 2)
+        self.more, self.pool = nn.Conv2d(4, 4, 3, padding=1), nn.MaxPool2d(3, stride=1, padding=1)
+        self.grouped, self.dilated = nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.Conv2d(4, 4, 3, padding=2, dilation=2)
+        self.norm, self.lrn = nn.BatchNorm2d(4), nn.LocalResponseNorm(2)
+
+
+class Residual(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        y = F.relu(self.more(x))
+        return self.fc((x + y).flatten(1))  # here
+
+
+class InPlaceResidual(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        y = F.relu(self.more(x))
+        y += x  # here
+        return self.fc(y.flatten(1))
+
+
+class Join(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = torch.cat([x, F.relu(self.more(x))], 1)  # here
+        return self.fc(x[:, :4].flatten(1))
+
+
+class Branch(Base):
+    def forward(self, x):
+        a = F.relu(self.conv(x))
+        b = F.relu(self.more(a))
+        a = self.grouped(a)  # here
+        return self.fc((a * b).flatten(1))
+
+
+class Condition(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        if x.sum() > 0:  # here
+            x = self.more(x)
+        return self.fc(x.flatten(1))
+
+
+class Length(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(x.view(len(x), -1))  # here
+
+
+class Inline(Base):
+    def forward(self, x):
+        x = nn.ReLU()(self.conv(x))  # here
+        return self.fc(x.flatten(1))
+
+
+class Sigmoid(Base):
+    def forward(self, x):
+        x = torch.sigmoid(self.conv(x))  # here
+        return self.fc(x.flatten(1))
+
+
+class Groups(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.relu(self.grouped(x))  # here
+        return self.fc(torch.tanh(x).flatten(1))
+
+
+class Dilation(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.relu(self.dilated(x))  # here
+        return self.fc(x.flatten(1))
+
+
+class PaddedPooling(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = self.pool(x)  # here
+        return self.fc(x.flatten(1))
+
+
+class Ceiling(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.max_pool2d(x, 1, ceil_mode=True)  # here
+        return self.fc(x.flatten(1))
+
+
+class Indices(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x, where = F.max_pool2d(x, 1, return_indices=True)  # here
+        return self.fc(x.flatten(1))
+
+
+class Uneven(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.adaptive_avg_pool2d(x, 5)  # here
+        return self.fc(F.interpolate(x, SIDE).flatten(1))
+
+
+class WrongMean(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = x.mean(1, keepdim=True)  # here
+        return self.fc(x.repeat(1, 4, 1, 1).flatten(1))
+
+
+class WrongView(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = x.view(x.size(0), 2, -1)  # here
+        return self.fc(x.flatten(1))
+
+
+class AlwaysDropout(Base):
+    def forward(self, x):
+        x = F.dropout(F.relu(self.conv(x)), 0.3)  # here
+        return self.fc(x.flatten(1))
+
+
+class NoActivation(Base):
+    def forward(self, x):
+        x = self.conv(x)  # here
+        return self.fc(x.flatten(1))
+
+
+class LateNorm(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = self.norm(x)  # here
+        return self.fc(x.flatten(1))
+
+
+class OtherNorm(Base):
+    def forward(self, x):
+        x = F.relu(self.lrn(self.conv(x)))  # here
+        return self.fc(x.flatten(1))
+
+
+class Softmax(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x)).flatten(1)
+        x = F.softmax(x, dim=1)  # here
+        return self.fc(x)
+
+
+class Functional(Base):
+    def forward(self, x):
+        x = F.relu(F.conv2d(x, self.conv.weight, padding=1))  # here
+        return self.fc(x.flatten(1))
+
+
+class Unused(Base):
+    def forward(self, x):
+        x = self.conv(x)
+        F.relu(x, inplace=True)  # here
+        return self.fc(x.flatten(1))
+
+
+class Several(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        a, b = x.chunk(2, 1)  # here
+        return self.fc(torch.cat([a, b], 1).flatten(1))
+
+
+class Misfit(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(F.max_pool2d(x, 2).flatten(1))  # here
+
+
+class MisfitLater(Base):
+    def forward(self, x):
+        x = torch.tanh(self.conv(x))  # here
+        return self.fc(F.max_pool2d(x, 2).flatten(1))
+
+
+class Tuple(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(x.flatten(1)), 1
+
+
+class NotLast(Base):
+    def forward(self, x):
+        y = F.relu(self.conv(x))
+        self.more(y)  # here
+        return self.fc(y.flatten(1))
+
+
+class EndsWithReLU(Base):
+    def forward(self, x):
+        return F.relu(self.fc(F.relu(self.conv(x)).flatten(1)))  # here
+
+
+REFUSALS = {
+    Residual: "2 tensors go into one operation.*no branches: leave the skip connection away",
+    InPlaceResidual: "2 tensors go into one.*skip connection",
+    Join: "2 tensors go into one.*use one wider Conv2d",
+    Branch: "does not take the result of the operation before it",
+    Condition: "cannot be traced.*control flow.*leave away conditions",
+    Length: r"cannot be traced.*len.*torch.flatten\(x, 1\)",
+    Inline: "cannot be traced.*make every module in __init__",
+    Sigmoid: "sigmoid: it cannot be mapped; use ReLU",
+    Groups: "grouped has groups=2",
+    Dilation: r"dilated has dilation=\(2, 2\)",
+    PaddedPooling: "pool has padding=1",
+    Ceiling: "ceil_mode=True",
+    Indices: "several tensors.*without return_indices",
+    Uneven: r"of \(12, 12\) to \(5, 5\) has windows of different sizes",
+    WrongMean: r"a mean over dimensions 1 of \(2, 4, 12, 12\)",
+    WrongView: r"making \(2, 2, 288\) of \(2, 4, 12, 12\) cannot be mapped",
+    AlwaysDropout: "training=self.training",
+    NoActivation: "conv has no ReLU behind it",
+    LateNorm: "norm does not follow a Conv2d or Linear",
+    OtherNorm: "LocalResponseNorm cannot be mapped; use BatchNorm2d",
+    Softmax: "a softmax can only be the last",
+    Functional: "use the module nn.Conv2d",
+    Unused: "its result is not used",
+    Several: "several tensors",
+    Misfit: "fc fails on the calibration images: mat1 and mat2 shapes cannot be multiplied",
+    MisfitLater: "tanh: it cannot be mapped",
+    NotLast: "its result is not used",
+    EndsWithReLU: "must end with",
+}
+
+
+@pytest.mark.filterwarnings("ignore:.* does not use")
+@pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.__name__)
+def test_the_first_operation_that_cannot_be_mapped_is_named_with_its_line(kind):
+    model = kind()
+    with pytest.raises(NetworkError, match=f"(?s){REFUSALS[kind]}") as raised:
+        from_torch(model, images(8), name="n")
+    if kind is not EndsWithReLU:
+        assert line_of(model, "# here") in str(raised.value), str(raised.value)
+    assert model.training
+
+
+def test_forward_must_return_the_logits_alone():
+    with pytest.raises(NetworkError, match="Tuple.forward must return one tensor, the logits, not a tuple"):
+        from_torch(Tuple(), images(8), name="n")
+
+
+def test_modules_without_source_lines_are_named_by_their_path():
+    model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU()), nn.Flatten(), nn.Linear(200, 2))
+    with pytest.raises(NetworkError, match=r"^0\.1: a GELU cannot be mapped; use ReLU"):
+        from_torch(model, images(8), name="n")
+
+
+def test_what_the_trace_does_not_see_is_found_by_comparing():
+    model = digits()
+    model.conv1.register_forward_hook(lambda module, inputs, output: output * 3)
+    with pytest.raises(NetworkError, match="gives something else than the layers that were found in it; it has a hook"):
+        from_torch(model, images(8), name="n")
+
+
+def test_a_binary_net_with_a_real_layer_is_refused_at_its_line():
+    class Mixed(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = BinaryConv2d(1, 4, 3, input_step=1 / 128), BinaryLinear(400, 2)
+
+        def forward(self, x):
+            x = F.hardtanh(self.norm(self.first(x)))
+            x = F.relu(x)  # here
+            return self.last(x.flatten(1))
+
+    model = Mixed()
+    with pytest.warns(UserWarning), pytest.raises(NetworkError, match="relu is a ReLU, which has no place") as raised:
+        from_torch(model, images(8), name="n", mean=CENTRE, std=CENTRE)
+    assert line_of(model, "# here") in str(raised.value)
+
+
+PICTURES = tensor(images(8))
+UNUSABLE = {
+    "no model": (lambda: from_torch(Digits, images(8), name="n"), ArgumentError, "give an object of it"),
+    "method": (lambda: from_torch(digits(), images(8), name="n", method="median"), ArgumentError, "auto, max, percentile, mse"),
+    "count": (lambda: from_torch(digits(), images(8), name="n", images=0), ArgumentError, "images must be an integer from 1, not 0"),
+    "double model": (
+        lambda: from_torch(digits().double(), images(8), name="n"),
+        NetworkError,
+        "conv1.weight is torch.float64.*float",
+    ),
+    "half model": (lambda: from_torch(digits().bfloat16(), images(8), name="n"), NetworkError, "torch.bfloat16"),
+    "NaN in the model": (lambda: from_torch(broken(), images(8), name="n"), NetworkError, "NaN or infinity on the calibration images"),
+    "both": (
+        lambda: from_torch(digits(), images(8), name="n", spec=InputSpec(SIDE, SIDE, 1, "L", (0.0,), (1.0,)), mean=0.5),
+        ArgumentError,
+        "in the InputSpec, not beside it",
+    ),
+    "empty": (lambda: from_torch(digits(), [], name="n"), ArgumentError, "no images"),
+    "empty array": (lambda: from_torch(digits(), images(0), name="n"), ArgumentError, "no images"),
+    "a path": (lambda: from_torch(digits(), "photos", name="n"), ArgumentError, "not 'photos'"),
+    "a number": (lambda: from_torch(digits(), 3, name="n"), ArgumentError, "such as a DataLoader; not 3"),
+    "batches of names": (lambda: from_torch(digits(), [["a.png"]], name="n"), ArgumentError, "it holds a str"),
+    "single images": (lambda: from_torch(digits(), list(PICTURES), name="n"), ArgumentError, "make batches with a DataLoader"),
+    "labels": (lambda: from_torch(digits(), torch.zeros(8, dtype=torch.int64), name="n"), ArgumentError, "not torch.int64"),
+    "objects": (lambda: from_torch(digits(), np.array([None]), name="n"), ArgumentError, "not object"),
+    "a numpy number": (lambda: from_torch(digits(), np.array(3.0), name="n"), ArgumentError, "a single number"),
+    "channels": (lambda: from_torch(digits(), torch.zeros(8, 2, 5, 5), name="n"), ArgumentError, "1 or 3 channels"),
+    "other sizes": (
+        lambda: from_torch(digits(), [torch.zeros(1, 1, 12, 12), torch.zeros(1, 1, 9, 12)], name="n"),
+        ArgumentError,
+        r"must be \(1, 12, 12\).*not \(1, 9, 12\)",
+    ),
+    "NaN": (lambda: from_torch(digits(), torch.full((2, 1, 12, 12), float("nan")), name="n"), ArgumentError, "NaN or infinity"),
+    "not normalised so": (
+        lambda: from_torch(digits(), PICTURES * 255, name="n"),
+        ArgumentError,
+        "not from 0 to 1; give the mean",
+    ),
+    "mean": (lambda: from_torch(digits(), images(8), name="n", mean=(0.1, 0.2)), ArgumentError, "mean must be one number or 1"),
+    "std": (lambda: from_torch(digits(), images(8), name="n", std=0), NetworkError, "positive"),
+    "classes": (lambda: from_torch(digits(), images(8), name="n", classes=["a"]), NetworkError, "classes must be 3 strings"),
+    "name": (lambda: from_torch(digits(), images(8), name=""), NetworkError, "name must be a string"),
+    "folder": (lambda: from_torch(digits(), images(8), name="n", folder="."), ModelPackageError, "not a model package"),
+}
+
+
+def broken() -> Digits:
+    model = digits()
+    with torch.no_grad():
+        model.fc1.bias[0] = float("nan")
+    return model
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_arguments_are_told(case):
+    call, kind, message = UNUSABLE[case]
+    with pytest.raises(kind, match=message):
+        call()
+
+
+# ------------------------------------------------------------------------------------------------- odds and ends
+
+
+def test_uint8_images_of_either_library_are_the_same_images():
+    pictures = images(8, 3)
+    model = nn.Sequential(nn.Conv2d(3, 2, SIDE), nn.Flatten())
+    ours = from_torch(model, pictures, name="n")
+    assert from_torch(model, torch.from_numpy(pictures).permute(0, 3, 1, 2), name="n") == ours
+    assert from_torch(model, torch.from_numpy(pictures), name="n") == ours
+    assert from_torch(model, torch.from_numpy(pictures).permute(0, 3, 1, 2).double() / 255, name="n").layers == ours.layers
+    grey = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 2))
+    assert from_torch(grey, images(8)[..., 0], name="n") == from_torch(grey, images(8), name="n")
+
+
+def test_an_endless_stream_of_batches_is_read_no_further_than_needed():
+    def stream():
+        for _ in range(3):
+            yield PICTURES
+        raise AssertionError("read too far")
+
+    assert from_torch(digits(), stream(), name="n", images=20).metadata["conversion"]["images"] == 20
+
+
+def test_names_that_a_package_cannot_hold_are_changed():
+    model = nn.Sequential()
+    model.add_module("großes conv", nn.Conv2d(1, 1, SIDE))
+    model.add_module("x" * 100, nn.Flatten())
+    layers = trace(nn.Sequential(model), torch.zeros(2, 1, SIDE, SIDE)).layers
+    assert [name for name, _ in layers.named_children()] == ["0_gro_es_conv"]
+    assert from_torch(model, images(8), name="n").layers[0].name == "gro_es_conv"
+
+
+class Squeezed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, SIDE)
+
+    def forward(self, x):
+        return self.conv(x).squeeze()
+
+
+def test_one_image_is_enough_even_where_its_dimension_is_squeezed_away():
+    assert from_torch(Squeezed(), images(1), name="n").metadata["conversion"]["images"] == 1
+
+
+def test_a_batch_size_in_the_model_is_refused():
+    class Fixed(Squeezed):
+        def forward(self, x):
+            return self.conv(x).view(2, 3)
+
+    with pytest.raises(NetworkError, match="Fixed does not take a batch of any size"):
+        from_torch(Fixed(), images(5), name="n")
+
+
+def test_it_is_loaded_on_first_use():
+    with pytest.raises(AttributeError, match="no attribute 'to_torch'"):
+        host_train.to_torch  # noqa: B018
