@@ -35,7 +35,7 @@ def to_network_input(image: ImageLike, spec: InputSpec) -> np.ndarray:
         A file's path or content in any format Pillow reads, a Pillow image of any mode, or an array [H, W], [H, W, 1] (grey),
         [H, W, 3] (RGB) or [H, W, 4] (RGBA): uint8, bool, other integers in 0..255, uint16 as 16 bits, or floats in 0..1.
         EXIF orientation is applied. Transparent pixels are laid over white or black, whichever contrasts with the visible ones.
-        At most `MAX_PIXELS` pixels.
+        At most `MAX_PIXELS` pixels (of a JPEG, whose decoder can leave out detail: as many as Pillow opens).
     spec : InputSpec
         What the network takes.
 

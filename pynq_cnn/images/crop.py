@@ -40,7 +40,7 @@ def fit_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     if (have_height, have_width) == (height, width):
         return pixels.copy()
     scale = min(have_height / height, have_width / width)
-    top, left = (have_height - scale * height) / 2, (have_width - scale * width) / 2
+    top, left = max(0.0, have_height - scale * height) / 2, max(0.0, have_width - scale * width) / 2  # rounding may leave -1e-16
     picture = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-    box = (left, top, left + scale * width, top + scale * height)
+    box = (left, top, have_width - left, have_height - top)
     return np.array(picture.resize((width, height), RESAMPLING.BICUBIC, box=box)).reshape(height, width, channels)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 # A closing fills what is narrower than this part of the shorter side. Strokes are; shadows are not.
-WIDEST_STROKE = 1 / 5
+WIDEST_STROKE = 0.3
 
 
 def otsu(values: np.ndarray) -> tuple[float, float, float]:

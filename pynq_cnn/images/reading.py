@@ -14,11 +14,13 @@ from pynq_cnn.errors import ImageError
 
 ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, np.ndarray]
 
-# Larger pictures are refused before a pixel of them is decoded: 64 million are 192 MB as RGB, which a board with 512 MB bears.
-MAX_PIXELS = 64_000_000
+# Larger pictures are refused before a pixel of them is decoded. This many take 160 MB as RGB, what a board with 512 MB can spare.
+MAX_PIXELS = 40_000_000
 
 # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time and memory; no side becomes shorter than this.
 ENOUGH = 1024
+
+ORIENTATION = 0x0112  # EXIF tag
 
 
 def read_pixels(image: Any, channels: int, enough: int = ENOUGH) -> np.ndarray:
@@ -55,8 +57,9 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH) -> np.ndarray:
         kind = f"{type(image).__module__}.{type(image).__name__}"
         raise ImageError(f"an image must be a path, the bytes of a file, a PIL image or a NumPy array, not {kind}")
     picture = _over_background(_to_8_bits(picture))
+    mode = "L" if channels == 1 else "RGB"
     try:
-        picture = picture.convert("L" if channels == 1 else "RGB")
+        picture = picture if picture.mode == mode else picture.convert(mode)
     except ValueError as error:
         raise ImageError(f"the image has mode {picture.mode}, which cannot be converted ({error}); save it as RGB or grey") from error
     return np.array(picture).reshape(picture.height, picture.width, channels)
@@ -86,7 +89,6 @@ def _decode(file: Any, name: str, enough: int) -> Image.Image:
         raise ImageError(f"{name} is too large ({error}); the limit is {MAX_PIXELS:,} pixels, scale it down") from error
     except Exception as error:  # Pillow's readers meet damaged files with a dozen types of exception
         raise ImageError(f"{name} is not an image that Pillow can read, or is damaged ({error}); convert it to PNG or JPEG") from error
-    _check_size(picture.width, picture.height, name)
     picture.draft(None, (enough, enough))
     return _load(picture, name)
 
@@ -106,7 +108,8 @@ def _load(picture: Image.Image, name: str) -> Image.Image:
     except Exception as error:  # see _decode
         raise ImageError(f"{name} is truncated or damaged ({str(error) or type(error).__name__}); copy or save it again") from error
     try:
-        return ImageOps.exif_transpose(picture) or picture
+        upright = picture.getexif().get(ORIENTATION, 1) == 1  # the usual case: spare a copy
+        return picture if upright else ImageOps.exif_transpose(picture)
     except Exception:  # damaged EXIF data beside sound pixels: take them as they lie
         return picture
 
@@ -193,7 +196,10 @@ def _over_background(picture: Image.Image) -> Image.Image:
         return picture
     picture = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
     alpha = picture.getchannel("A")
-    if alpha.getextrema()[1] == 0:
+    least, most = alpha.getextrema()
+    if least == 255:
+        return picture
+    if most == 0:
         raise ImageError("every pixel of the image is transparent; save it with a background")
     visible = ImageStat.Stat(picture.convert("L"), mask=alpha).mean[0]
     background = Image.new("RGBA", picture.size, "white" if visible < 128 else "black")
