@@ -139,13 +139,48 @@ def _check_window(layer: Any, kernel: tuple[int, int]) -> None:
         raise NetworkError(f"{layer.name}.padding {layer.padding} must be smaller than the kernel {kernel}")
 
 
-def _check_channels(name: str, shape: Shape, channels: int) -> None:
-    if shape[2] != channels:
-        raise NetworkError(f"{name} takes {channels} channels, but its input {shape} has {shape[2]}")
+class _Weighted(Description):
+    """What layers with weights [out, ...] share."""
+
+    name: str
+    weight: np.ndarray
+
+    @property
+    def outputs(self) -> int:
+        """Output channels."""
+        return len(self.weight)
+
+
+class _Convolution(_Weighted):
+    """What layers share whose weights [out, kernel_h, kernel_w, ...] slide over an image."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """(kernel_h, kernel_w)."""
+        return int(self.weight.shape[1]), int(self.weight.shape[2])
+
+    @property
+    def inputs(self) -> int:
+        """Input channels."""
+        return int(self.weight.shape[3])
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Output (height, width, channels) for an input of `shape`; `NetworkError` if it does not fit this layer."""
+        if shape[2] != self.inputs:
+            raise NetworkError(f"{self.name} takes {self.inputs} channels, but its input {shape} has {shape[2]}")
+        return (*window_shape(self.name, shape, self.kernel, self.stride, self.padding), self.outputs)
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates for one image of `shape`; of bits, for a layer of bits."""
+        height, width, outputs = self.output_shape(shape)
+        return height * width * outputs * self.kernel[0] * self.kernel[1] * self.inputs
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2d(Description):
+class Conv2d(_Convolution):
     """Integer convolution on bytes, then ReLU and requantisation, or a threshold to bits (docs/numerics.md, sections 2, 3 and 6).
 
     Parameters
@@ -200,34 +235,14 @@ class Conv2d(Description):
         _check_shared(self.name, self.shared, weight)
         check_accumulator(self.name, weight, self.bias)
 
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """(kernel_h, kernel_w)."""
-        return int(self.weight.shape[1]), int(self.weight.shape[2])
-
-    @property
-    def outputs(self) -> int:
-        """Output channels."""
-        return len(self.weight)
-
     def output_type(self, given: DataType) -> DataType:
         """uint8, bit or int32 for an input of type `given`; `NetworkError` if that is not uint8."""
         _takes(self.name, (UINT8,), given)
         return _after(self.requantisation, self.threshold)
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Output (height, width, channels) for an input of `shape`; `NetworkError` if it does not fit this layer."""
-        _check_channels(self.name, shape, int(self.weight.shape[3]))
-        return (*window_shape(self.name, shape, self.kernel, self.stride, self.padding), len(self.weight))
-
-    def macs(self, shape: Shape) -> int:
-        """Multiply-accumulates for one image of `shape`."""
-        height, width, channels = self.output_shape(shape)
-        return height * width * channels * int(np.prod(self.weight.shape[1:]))
-
 
 @dataclass(frozen=True, eq=False)
-class Dense(Description):
+class Dense(_Weighted):
     """Fully connected layer over its flattened (HWC order) bytes.
 
     Parameters
@@ -271,11 +286,6 @@ class Dense(Description):
         _check_shared(self.name, self.shared, weight)
         check_accumulator(self.name, weight, self.bias)
 
-    @property
-    def outputs(self) -> int:
-        """Output channels."""
-        return len(self.weight)
-
     def output_type(self, given: DataType) -> DataType:
         """uint8, bit or int32 for an input of type `given`; `NetworkError` if that is not uint8."""
         _takes(self.name, (UINT8,), given)
@@ -295,7 +305,7 @@ class Dense(Description):
 
 
 @dataclass(frozen=True, eq=False)
-class BinaryConv2d(Description):
+class BinaryConv2d(_Convolution):
     """Convolution of bits with bits: 1 stands for +1, 0 for -1 (docs/numerics.md, section 6).
 
     A fully connected layer is one whose kernel is its whole input.
@@ -355,30 +365,15 @@ class BinaryConv2d(Description):
         bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : self.channels]
         return (bits.astype(np.int8) << 1) - 1
 
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """(kernel_h, kernel_w)."""
-        return int(self.weight.shape[1]), int(self.weight.shape[2])
-
-    @property
-    def outputs(self) -> int:
-        """Output channels."""
-        return len(self.weight)
-
     def output_type(self, given: DataType) -> DataType:
         """bit or int32 for an input of type `given`; `NetworkError` if that is not bit."""
         _takes(self.name, (BIT,), given)
         return _after(None, self.threshold)
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Output (height, width, channels) for an input of `shape`; `NetworkError` if it does not fit this layer."""
-        _check_channels(self.name, shape, self.channels)
-        return (*window_shape(self.name, shape, self.kernel, self.stride, self.padding), len(self.weight))
-
-    def macs(self, shape: Shape) -> int:
-        """Binary multiply-accumulates for one image of `shape`."""
-        height, width, outputs = self.output_shape(shape)
-        return height * width * outputs * self.kernel[0] * self.kernel[1] * self.channels
+    @property
+    def inputs(self) -> int:
+        """Input channels: the weights are packed, so their shape does not tell."""
+        return self.channels
 
 
 @dataclass(frozen=True, eq=False)
