@@ -88,7 +88,7 @@ def _decode(file: Any, name: str, enough: int) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # the warning, where a user made it an error
         raise ImageError(f"{name} is too large ({error}); the limit is {MAX_PIXELS:,} pixels, scale it down") from error
     except Exception as error:  # Pillow's readers meet damaged files with a dozen types of exception
-        raise ImageError(f"{name} is not an image that Pillow can read, or is damaged ({error}); convert it to PNG or JPEG") from error
+        raise ImageError(f"{name} is not an image that Pillow can read, or is damaged; convert it to PNG or JPEG") from error
     picture.draft(None, (enough, enough))
     return _load(picture, name)
 
