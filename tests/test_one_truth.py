@@ -7,14 +7,15 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from host_train.data import load_dataset
+from host_train.data import DATASETS, load_dataset
 from pynq_cnn.backends.base import Backend
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.cli.common import open_all
 from pynq_cnn.errors import DatasetError
 from pynq_cnn.virtual_board import VirtualBoard
-from pynq_cnn.zoo import load_model, load_sample
+from pynq_cnn.zoo import load_model, load_sample, models
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,28 @@ def test_the_shipped_sample(lenet, others):
     assert (answers == labels).mean() >= 0.97
 
 
-def test_golden_vectors(lenet, others):
-    for backend in [ReferenceBackend(lenet), *others]:
-        assert np.array_equal(backend.run(lenet.golden.images), lenet.golden.accumulators), backend.name
+@pytest.mark.parametrize("name", models())
+def test_golden_vectors(name):
+    """Every shipped network, on every execution that has its layers."""
+    network = load_model(name)
+    with open_all(network, batch=16) as candidates:
+        ran = [c.name for c in candidates if c.classifier is not None]
+        assert "reference" in ran
+        for candidate in candidates:
+            if candidate.classifier is not None:
+                accumulators = candidate.classifier.accumulators(network.golden.images)
+                assert np.array_equal(accumulators, network.golden.accumulators), candidate.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models())
+def test_stated_accuracy(name):
+    """What each package says of itself, measured again on its full test set."""
+    network = load_model(name)
+    dataset = next(key for key, entry in DATASETS.items() if entry.spec.title == network.metadata["dataset"])
+    test = load_dataset(dataset).test
+    top1 = float((network.logits(ReferenceBackend(network, 100).run(test.images)).argmax(1) == test.labels).mean())
+    assert top1 == pytest.approx(network.metadata["accuracy"]["int8_top1"], abs=1e-9)
 
 
 def test_the_full_test_set(lenet, others):

@@ -19,7 +19,7 @@ def pack_weights(weight: np.ndarray, hardware: Hardware) -> np.ndarray:
     Examples
     --------
     >>> tiles = pack_weights(np.full((1, 1, 1, 1), -1, np.int8), Hardware())
-    >>> len(tiles), hex(tiles[0]), tiles[1:].any()
+    >>> len(tiles), hex(tiles[0]), bool(tiles[1:].any())
     (32, '0xff', False)
     """
     out, kernel_h, kernel_w, channels = weight.shape
