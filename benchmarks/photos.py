@@ -191,13 +191,24 @@ def sheet(scores: list[Score]) -> Image.Image:
     return page
 
 
+def held_out() -> tuple[np.ndarray, np.ndarray]:
+    """The images of the MNIST test set that are not among the shipped ones, uint8 [n, 28, 28], and their labels."""
+    from host_train.data import load_dataset
+
+    test = load_dataset("mnist").test
+    shipped = {image.tobytes() for image in load_sample()[0]}
+    others = np.array([image.tobytes() not in shipped for image in test.images])
+    return test.images[others, :, :, 0], test.labels[others]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--digits", type=int, default=500, metavar="N", help="how many of the 500 shipped digits (all)")
+    parser.add_argument("--digits", type=int, default=500, metavar="N", help="how many digits (500)")
+    parser.add_argument("--held-out", action="store_true", help="digits of the MNIST test set that the pipeline was not tuned on")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn at random (0)")
     parser.add_argument("--sheet", metavar="FILE", help="save some photos and what the network saw of them")
     args = parser.parse_args()
-    images, labels = load_sample()
+    images, labels = held_out() if args.held_out else load_sample()
     chosen = np.random.default_rng(args.seed).permutation(len(images))[: args.digits]
     images, labels = images[chosen], labels[chosen]
     scores = []

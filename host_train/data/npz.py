@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,8 @@ def write_npz(path: Path, arrays: Arrays, compressed: bool = False) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".npz", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type]
+                save: Any = np.savez_compressed if compressed else np.savez  # NumPy's own types for it change from version to version
+                save(file, **arrays)
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:

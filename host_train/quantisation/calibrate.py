@@ -18,13 +18,13 @@ BINS = 8192
 
 def step_max(counts: np.ndarray, width: float) -> float:
     """The step at which nothing is clipped."""
-    return (np.flatnonzero(counts)[-1] + 1) * width / ACTIVATION_MAX
+    return float((np.flatnonzero(counts)[-1] + 1) * width / ACTIVATION_MAX)
 
 
 def step_percentile(counts: np.ndarray, width: float) -> float:
     """The step at which 0.01 % of the values that are not 0 are clipped."""
     cumulated = np.cumsum(counts[1:]) / max(counts[1:].sum(), 1)
-    return (np.searchsorted(cumulated, 0.9999) + 2) * width / ACTIVATION_MAX
+    return float((np.searchsorted(cumulated, 0.9999) + 2) * width / ACTIVATION_MAX)
 
 
 def step_mse(counts: np.ndarray, width: float) -> float:

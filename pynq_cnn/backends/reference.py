@@ -42,6 +42,11 @@ def matmul_exact(inputs: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np
     return (inputs.astype(kind) @ weight.T.astype(kind)).astype(np.int32) + bias
 
 
+def windows_of(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Every window of `size`, [n, out_h, out_w, c, size_h, size_w], of [n, h, w, c] images, as a view."""
+    return sliding_window_view(images, (1, *size, 1))[:, :, :, :, 0, :, :, 0]
+
+
 def im2col(images: np.ndarray, layer: Conv2d | BinaryConv2d, outside: np.ndarray | int) -> np.ndarray:
     """The window under every output pixel, [n, out_h, out_w, kernel_h * kernel_w * in], of [n, h, w, in] images.
 
@@ -53,7 +58,7 @@ def im2col(images: np.ndarray, layer: Conv2d | BinaryConv2d, outside: np.ndarray
     padded[...] = outside
     padded[:, pad_h : pad_h + height, pad_w : pad_w + width] = images
     # [n, out_h, out_w, in, kernel_h, kernel_w]
-    windows = sliding_window_view(padded, layer.kernel, axis=(1, 2))[:, ::stride_h, ::stride_w]
+    windows = windows_of(padded, layer.kernel)[:, ::stride_h, ::stride_w]
     return windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], -1)
 
 
@@ -97,14 +102,12 @@ def finish(acc: np.ndarray, requantisation: Requantisation | None, threshold: Th
 
 def max_pool(images: np.ndarray, layer: MaxPool2d) -> np.ndarray:
     """uint8 [n, out_h, out_w, c] window maxima of uint8 [n, h, w, c] (numerics, section 4); of bits that is OR."""
-    windows = sliding_window_view(images, (layer.size, layer.size), axis=(1, 2))
-    return windows[:, :: layer.stride, :: layer.stride].max(axis=(-2, -1))
+    return windows_of(images, (layer.size, layer.size))[:, :: layer.stride, :: layer.stride].max(axis=(-2, -1))
 
 
 def sum_pool(images: np.ndarray, layer: AvgPool2d) -> np.ndarray:
     """int32 [n, out_h, out_w, c] window sums of uint8 [n, h, w, c] (numerics, section 7)."""
-    windows = sliding_window_view(images, layer.size, axis=(1, 2))
-    return windows[:, :: layer.stride[0], :: layer.stride[1]].sum(axis=(-2, -1), dtype=np.int32)
+    return windows_of(images, layer.size)[:, :: layer.stride[0], :: layer.stride[1]].sum(axis=(-2, -1), dtype=np.int32)
 
 
 @singledispatch
