@@ -127,6 +127,7 @@ CONVOLVE:
         for (int word = 0; word < TILE_WORDS; ++word) {
 #pragma HLS UNROLL
             const uint64_t packed = weights[weight_tile][word];
+        UNPACK_BYTES:
             for (int byte = 0; byte < WORD_BYTES; ++byte) {
 #pragma HLS UNROLL
                 weight[word / (SIMD / WORD_BYTES)][word % (SIMD / WORD_BYTES) * WORD_BYTES + byte] = static_cast<int8_t>(packed >> (8 * byte));

@@ -23,6 +23,13 @@ static Status run_conv(const Conv &c, uint32_t images, uint32_t mem_words, const
 #pragma HLS ARRAY_PARTITION variable = parameters complete dim = 2
 #pragma HLS ARRAY_PARTITION variable = pad complete dim = 2
 #pragma HLS ARRAY_PARTITION variable = results complete dim = 2
+    // One port reads while the other writes, as the loops need; the small ones in LUT RAM, which leaves the block RAM to the large (docs/engine.md).
+#pragma HLS BIND_STORAGE variable = input type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = output type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = weight_tiles type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = results type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = parameters type = ram_2p impl = lutram
+#pragma HLS BIND_STORAGE variable = pad type = ram_2p impl = lutram
 
     const Status fault = check(c);
     if (fault != OK) return fault;
