@@ -19,7 +19,7 @@ from pynq_cnn.model import Network
 from pynq_cnn.result import Classification
 from pynq_cnn.zoo import load_model
 
-CALIBRATION_SEED = 0  # of the noise that throughput is measured with: the time does not depend on what is on the images
+NOISE_SEED = 0  # of the noise that throughput is measured with: the time does not depend on what is on the images
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class Classifier:
         """
         if isinstance(images, bool) or not isinstance(images, (int, np.integer)) or images < 1:
             raise ArgumentError(f"images must be a positive integer, not {images!r}")
-        batch = np.random.default_rng(CALIBRATION_SEED).integers(0, 256, (int(images), *self.network.input_shape), dtype=np.uint8)
+        batch = np.random.default_rng(NOISE_SEED).integers(0, 256, (int(images), *self.network.input_shape), dtype=np.uint8)
         self.backend.run(batch[: self.backend.batch])
         start = perf_counter()
         accumulators, steps = self.backend.run_timed(batch)

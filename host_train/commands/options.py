@@ -23,6 +23,21 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads of PyTorch (default: its own)")
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """`--device`."""
+    parser.add_argument("--device", default="cpu", help="of PyTorch, for example cuda (default: cpu)")
+
+
+def check_device(device: str) -> None:
+    """`ArgumentError` if PyTorch cannot use `--device`."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from error
+
+
 def set_threads(count: int | None) -> None:
     """Apply `--threads`."""
     if count is not None:

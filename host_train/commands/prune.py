@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from host_train.commands.options import add_data_dir, add_threads, set_threads
+from host_train.commands.options import add_data_dir, add_device, add_threads, check_device, set_threads
 from host_train.commands.train import _report, _silent
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tune-epochs", type=int, metavar="N", help="of fine-tuning after the last round, instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="highest of fine-tuning, instead of the recipe's")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression; it ends as it would have without")
-    parser.add_argument("--device", default="cpu", help="of PyTorch, for example cuda (default: cpu)")
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
     add_data_dir(parser)
@@ -49,8 +49,6 @@ def make_compression(args: argparse.Namespace) -> Compression:
     """What the options ask for: the recipe of the run's network, changed."""
     from dataclasses import replace
 
-    import torch
-
     from host_train.compression.pipeline import Compression, dense_model, layer_sizes
     from host_train.compression.prune import threshold_keep
     from host_train.compression.recipe import find_compression
@@ -59,10 +57,7 @@ def make_compression(args: argparse.Namespace) -> Compression:
     from pynq_cnn.errors import ArgumentError
 
     set_threads(args.threads)
-    try:
-        torch.zeros(1, device=args.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ArgumentError(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}") from error
+    check_device(args.device)
     trained = Run.open(args.folder, args.data_dir)
     model = dense_model(trained)
     if args.keep and args.threshold is not None:

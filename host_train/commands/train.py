@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from host_train.commands.options import add_data_dir, add_threads, set_threads
+from host_train.commands.options import add_data_dir, add_device, add_threads, check_device, set_threads
 
 if TYPE_CHECKING:
     from host_train.training.fit import EpochRecord
@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="instead of the recipe's")
     parser.add_argument("--qat-epochs", type=int, metavar="N", help="of quantisation-aware training, instead of the recipe's; 0 for none")
     parser.add_argument("--stochastic", action="store_true", help="of a binary network: draw the binary weights at random while training")
-    parser.add_argument("--device", default="cpu", help="of PyTorch, for example cuda (default: cpu)")
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
     add_data_dir(parser)
@@ -32,19 +32,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import torch
-
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.evaluation.plot import plot_confusion
     from host_train.run import Run, Settings
     from host_train.training.checkpoint import write_text
-    from pynq_cnn.errors import ArgumentError
 
     set_threads(args.threads)
-    try:
-        torch.zeros(1, device=args.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ArgumentError(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}") from error
+    check_device(args.device)
     settings = Settings(
         args.network, args.seed, args.epochs, args.batch, args.learning_rate, args.qat_epochs, args.threads, args.stochastic
     )

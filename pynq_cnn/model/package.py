@@ -33,17 +33,18 @@ MAX_ARRAY_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class _Form:
-    """How a kind of layer is written: its class, its JSON fields with their types, its arrays."""
+    """How a kind of layer is written: its class, its JSON fields with their types, its arrays, whether its weight may be a shared one."""
 
     layer: Callable[..., Any]
     fields: dict[str, type]
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    shareable: bool = False
 
 
 FORMS = {
-    "conv2d": _Form(Conv2d, {"stride": list, "padding": list}, ("weight", "bias"), ("multiplier", "shift", "threshold", "pad_value")),
-    "dense": _Form(Dense, {}, ("weight", "bias"), ("multiplier", "shift", "threshold")),
+    "conv2d": _Form(Conv2d, {"stride": list, "padding": list}, ("weight", "bias"), ("multiplier", "shift", "threshold", "pad_value"), True),
+    "dense": _Form(Dense, {}, ("weight", "bias"), ("multiplier", "shift", "threshold"), True),
     "binary_conv2d": _Form(BinaryConv2d, {"channels": int, "stride": list, "padding": list}, ("weight",), ("threshold",)),
     "maxpool2d": _Form(MaxPool2d, {"size": int, "stride": int}),
     "avgpool2d": _Form(AvgPool2d, {"size": list, "stride": list}, (), ("multiplier", "shift")),
@@ -131,7 +132,7 @@ def _write(network: Network, folder: Path) -> None:
             value = getattr(layer, field)
             entry[field] = list(value) if isinstance(value, tuple) else value
         named = {name: _array_of(layer, name) for name in (*form.required, *form.optional)}
-        shared = getattr(layer, "shared", None)
+        shared = layer.shared if form.shareable else None  # type: ignore[union-attr]
         if shared is not None:
             del named["weight"]
             entry["shared"] = {"entries": len(shared.codes), "shape": list(shared.shape)}
@@ -279,7 +280,7 @@ class _Reader:
         if form is None:
             raise self.error(f"{where}.type", f"{kind!r} is unknown; known are {', '.join(FORMS)}")
         has_arrays = bool(form.required or form.optional)
-        is_shared = "weight" in form.required and kind != "binary_conv2d" and "shared" in entry
+        is_shared = form.shareable and "shared" in entry
         known = {"type", "name", *form.fields} | ({"arrays"} if has_arrays else set()) | ({"shared"} if is_shared else set())
         self.only(where, entry, known)
         values: dict[str, Any] = {field: self.get(where, entry, field, expected) for field, expected in form.fields.items()}
