@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from host_train.commands import compress, convert, data, evaluate, export, images, networks, profile, prune, sample, spectrum, sweep, train
+from host_train.memory import keep_freed_memory
 from pynq_cnn.errors import PynqCnnError
 
 COMMANDS = (data, networks, profile, train, evaluate, export, convert, prune, sweep, compress, sample, images, spectrum)
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 after an error, whose message goes to the standard error; 130 if interrupted.
     """
     args = make_parser().parse_args(argv)
+    keep_freed_memory()
     try:
         args.run(args)
     except PynqCnnError as error:

@@ -243,9 +243,10 @@ class Run:
         """The network of the best quantisation-aware epoch, in evaluation mode; `ArgumentError` if there was no such training."""
         return load_weights(quantisable(fold(self.recipe.build()), self.std), self.folder / "qat" / WEIGHTS)
 
-    def integers(self, quantised: nn.Module, metadata: dict[str, Any] | None = None) -> Network:
-        """`quantised` as a Network."""
-        return to_network(quantised, self.recipe.name, self.input, self.dataset.spec.classes, metadata)
+    def integers(self, model: nn.Module, metadata: dict[str, Any] | None = None) -> Network:
+        """A calibrated network, or a binary one as it is, as a Network."""
+        make = binary_to_network if is_binary(model) else to_network
+        return make(model, self.recipe.name, self.input, self.dataset.spec.classes, metadata)
 
     def calibrations(self) -> list[Candidate]:
         """The trained network quantised without further training, by each method of calibration."""
@@ -255,8 +256,7 @@ class Run:
         """All ways to quantise this run, each measured on the validation images."""
         model = self.float_model()
         if is_binary(model):
-            network = binary_to_network(model, self.recipe.name, self.input, self.dataset.spec.classes)
-            return [measure_candidate("binary", network, self.validation)]
+            return [measure_candidate("binary", self.integers(model), self.validation)]
         found = self.calibrations()
         if self.recipe.qat is not None:
             found.append(measure_candidate("qat", self.integers(self.qat_model()), self.validation))

@@ -49,7 +49,7 @@ def test_encode_refuses_what_does_not_fit():
         encode(in_h=65536)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 20), st.integers(1, 3), st.integers(1, 3), st.integers(1, 12), st.integers(0, 1000))
 def test_weight_tiles(out, kernel_h, kernel_w, channels, seed):
     """Section 3: every byte of every tile is the weight that the text names, or 0."""
@@ -74,7 +74,7 @@ def test_parameters_and_pad_vectors():
     assert pack_pad(conv.pad_value, 3, HARDWARE).view(np.uint8).tolist() == [1, 2, 3] * 3 + [0] * 7
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(networks(), st.integers(1, 70))
 def test_the_image_is_a_whole(network, capacity):
     """Constants, then buffers, nothing overlapping; and images written are where the input address says."""
@@ -185,7 +185,7 @@ def test_addresses_are_bounded():
         compile_network(network, capacity=65535)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(binary_networks())
 def test_layers_of_bits_are_refused_by_name(network):
     with pytest.raises(CompileError, match="first: the engine has no layers of bits yet; use backend='reference'"):

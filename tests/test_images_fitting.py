@@ -82,7 +82,7 @@ def test_crop_leaves_the_right_size_alone() -> None:
     assert np.array_equal(fitted, pixels) and not np.shares_memory(fitted, pixels)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]), st.integers(0, 255))
 def test_crop_of_a_plain_picture_is_plain(h: int, w: int, height: int, width: int, channels: int, value: int) -> None:
     fitted = fit_crop(np.full((h, w, channels), value, np.uint8), height, width)
@@ -109,7 +109,7 @@ def test_real_digits_on_white_are_inverted(digits: tuple[np.ndarray, np.ndarray]
         assert np.array_equal(to_network_input(255 - image, DIGIT)[:, :, 0], image)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_anything_with_a_dark_border_is_not_touched(seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8)
@@ -202,7 +202,7 @@ def test_plain_pictures_are_refused(shape: tuple[int, int], value: int) -> None:
         to_network_input(np.full(shape, value, np.uint8), DIGIT)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_picture_gives_the_size_or_an_image_error(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
@@ -231,7 +231,7 @@ def test_any_picture_gives_the_size_or_an_image_error(data: st.DataObject) -> No
 # ---------------------------------------------------------------------------------------------------- its parts
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(1, 14), st.integers(1, 14), st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_components_are_those_of_a_flood_fill(h: int, w: int, seed: int, density: float) -> None:
     mask = np.random.default_rng(seed).random((h, w)) < density

@@ -21,14 +21,14 @@ from pynq_cnn.errors import BackendError, CompileError
 from pynq_cnn.model import Conv2d, Dense, InputSpec, Network, OutputSpec, Requantisation
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(networks(), st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 5))
 def test_kernel_equals_reference(network, n, seed, batch):
     images = random_images(network, n, seed)
     assert np.array_equal(KernelBackend(network, batch).run(images), ReferenceBackend(network).run(images))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(networks(), st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 5))
 def test_tiles_passes_and_ring_wraps(network, n, seed, batch):
     """The same on an engine whose buffers are so small that layers are cut into row tiles and weight passes."""

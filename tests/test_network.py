@@ -87,7 +87,7 @@ def test_logits_are_float32_of_the_accumulators():
         net.logits(np.zeros((1, 3), np.int64))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(networks(), st.integers(1, 3))
 def test_check_images_passes_only_what_fits(network, n):
     images = random_images(network, n, 0)

@@ -58,7 +58,7 @@ def shared_board() -> Iterator[VirtualBoard]:
         yield board
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(network=networks(max_side=10, max_channels=20), batch=st.integers(1, 3), n=st.integers(1, 5), seed=st.integers(0, 99))
 def test_equals_the_reference(shared_board: VirtualBoard, network: Any, batch: int, n: int, seed: int) -> None:
     images = random_images(network, n, seed)

@@ -27,7 +27,7 @@ def with_golden(network: Network) -> Network:
     return replace(network, golden=Golden(images, ReferenceBackend(network).run(images)), metadata={"accuracy": {"int8_top1": 0.99}})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.one_of(networks(), binary_networks()))
 def test_round_trip(tmp_path, network):
     network = with_golden(network)

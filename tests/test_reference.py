@@ -118,14 +118,14 @@ def naive(network: Network, image: np.ndarray) -> list[int]:
     return values[0][0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks(max_side=7, max_channels=5), st.integers(0, 2**16))
 def test_reference_is_the_contract(network, seed):
     images = random_images(network, 2, seed)
     assert ReferenceBackend(network).run(images).tolist() == [naive(network, image) for image in images]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(binary_networks(max_side=6), st.integers(0, 2**16))
 def test_reference_is_the_contract_for_bits(network, seed):
     images = random_images(network, 2, seed)
@@ -145,7 +145,7 @@ def test_sums_are_exact_beyond_float32(inputs):
     assert matmul_exact(x, w, np.array([1], np.int32)).item() == 255 * 127 * inputs + 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(networks(max_side=8, max_channels=6), st.integers(1, 7), st.integers(1, 4))
 def test_batches_change_nothing(network, n, batch):
     images = random_images(network, n, 3)

@@ -24,7 +24,7 @@ def end(piece: Allocation) -> int:
     return piece.address + -(-piece.nbytes // PAGE) * PAGE
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 5 * PAGE)), max_size=40))
 def test_allocations_never_overlap_and_fail_only_without_a_gap(steps: list[tuple[bool, int]]) -> None:
     memory = ContiguousMemory(16 * PAGE)

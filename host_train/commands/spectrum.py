@@ -10,6 +10,7 @@ from pathlib import Path
 from host_train.commands.options import add_data_dir, add_threads, set_threads
 
 BATCH = 512
+CALIBRATION = "mse"  # of the activations, the same for every point of the comparison
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -23,13 +24,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from torch import nn
+
     from host_train.quantisation.bits import is_binary
+    from host_train.quantisation.calibrate import calibrate
     from host_train.quantisation.fold import fold
     from host_train.run import CALIBRATION_IMAGES, Run
     from host_train.spectrum.plots import plot_comparison, plot_spectra
     from host_train.spectrum.study import compare, spectra
     from host_train.training.checkpoint import write_text
     from pynq_cnn.errors import ArgumentError
+    from pynq_cnn.model import Network
 
     set_threads(args.threads)
     try:
@@ -37,16 +42,19 @@ def run(args: argparse.Namespace) -> None:
     except ValueError:
         raise ArgumentError(f"--rates must be whole numbers separated by commas, not {args.rates!r}") from None
     trained = Run.open(args.folder, args.data_dir)
-    model = trained.float_model()
-    if is_binary(model):
-        raise ArgumentError(f"{trained.recipe.name} has one bit per weight already; the study is of networks with real weights")
-    folded, out = fold(model), args.out or args.folder / "spectrum"
+    model, out = trained.float_model(), args.out or args.folder / "spectrum"
+    form, images = "bits", [batch for batch, _ in trained.tensors(trained.train[:CALIBRATION_IMAGES]).batches()]
+    if not is_binary(model):
+        form, model = "int8", fold(model)
+
+    def integers(decoded: nn.Sequential) -> Network:
+        return trained.integers(decoded if form == "bits" else calibrate(decoded, images, trained.std, CALIBRATION))
+
     title = f"{trained.recipe.name} on {trained.dataset.spec.title}"
-    batch, _ = next(trained.tensors(trained.train[:BATCH]).batches(BATCH))
-    plot_spectra(spectra(folded, batch), out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})")
-    calibration = [images for images, _ in trained.tensors(trained.train[:CALIBRATION_IMAGES]).batches()]
-    points = compare(folded, trained.input, trained.dataset.spec.classes, calibration, trained.dataset.test, rates)
-    plot_comparison(points, out / "comparison.png", f"{title}: weights kept at few bits, run as int8 on the test set")
+    batch = images[0][:BATCH]
+    plot_spectra(spectra(model, batch), out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})")
+    points = compare(model, integers, trained.input, trained.dataset.test, rates)
+    plot_comparison(points, out / "comparison.png", f"{title}: weights kept at few bits, run as {form} on the test set")
     write_text(out / "comparison.json", json.dumps([asdict(point) for point in points], indent=1))
     print(f"{title}: integer accuracy on the {len(trained.dataset.test)} test images\n")
     print(f"{'bits':>4}  {'method':<24} {'stored bytes':>12} {'weight error':>13} {'logit error':>12} {'top-1':>9}")

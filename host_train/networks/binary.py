@@ -72,6 +72,10 @@ class BinaryLayer(nn.Module):
         super().__init__()
         self.stochastic = stochastic
 
+    def seen(self, x: torch.Tensor) -> torch.Tensor:
+        """What is multiplied with the weights where `x` comes in."""
+        return binarise(x)
+
     def binary_weight(self) -> torch.Tensor:
         """+1 and -1, of the latent weight's shape."""
         return binarise_stochastically(self.weight) if self.stochastic and self.training else binarise(self.weight)
@@ -119,9 +123,11 @@ class BinaryConv2d(BinaryLayer):
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
         nn.init.xavier_normal_(self.weight)
 
+    def seen(self, x: torch.Tensor) -> torch.Tensor:
+        return super().seen(x) if self.input_step is None else torch.round(x / self.input_step) * self.input_step
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = binarise(x) if self.input_step is None else torch.round(x / self.input_step) * self.input_step
-        return F.conv2d(x, self.binary_weight(), padding=self.padding)
+        return F.conv2d(self.seen(x), self.binary_weight(), padding=self.padding)
 
 
 class BinaryLinear(BinaryLayer):
@@ -148,7 +154,7 @@ class BinaryLinear(BinaryLayer):
         nn.init.xavier_normal_(self.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(binarise(x), self.binary_weight()) * self.scale + self.bias
+        return F.linear(self.seen(x), self.binary_weight()) * self.scale + self.bias
 
 
 def clip_latent_weights(model: nn.Module) -> None:

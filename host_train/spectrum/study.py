@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +12,14 @@ from torch import nn
 from tqdm import tqdm
 
 from host_train.data import Split
-from host_train.evaluation.evaluate import predict_integers
-from host_train.quantisation.calibrate import calibrate
-from host_train.quantisation.integers import to_network
+from host_train.evaluation.evaluate import predict_integers, predict_torch
+from host_train.networks.binary import BinaryLayer
 from host_train.spectrum.codec import METHODS, EncodedWeight
 from host_train.spectrum.variance import activation_variance, weight_variance
 from pynq_cnn.errors import ArgumentError
-from pynq_cnn.model import InputSpec
+from pynq_cnn.model import InputSpec, Network
 
-CALIBRATION = "mse"  # of the activations, the same for every point of the comparison
+WEIGHTED = (nn.Conv2d, nn.Linear, BinaryLayer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,43 +70,47 @@ class Point:
     top1: float
 
 
-def _inputs(folded: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What every weighted layer gets, as [n, channels, height, width]: before the flattening where there is one."""
+def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What every weighted layer multiplies, as [n, channels, height, width]: before the flattening where there is one."""
     inputs, values, planes = {}, images, images
     with torch.no_grad():
-        for name, layer in folded.named_children():
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                inputs[name] = planes
+        for name, layer in model.named_children():
+            if isinstance(layer, WEIGHTED):
+                inputs[name] = layer.seen(planes) if isinstance(layer, BinaryLayer) else planes
             values = layer(values)
             if not isinstance(layer, nn.Flatten):
                 planes = values if values.ndim == 4 else values[:, :, None, None]
     return inputs
 
 
-def as_planes(folded: nn.Sequential, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
+def as_planes(model: nn.Sequential, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
     """Weights of every layer, float32 [out, in, height, width]: kernels, and rows of a linear layer as the feature maps they are over.
+
+    Those of a binary layer are its signs.
 
     Parameters
     ----------
-    folded : torch.nn.Sequential
-        From `host_train.quantisation.fold.fold`.
+    model : torch.nn.Sequential
+        In evaluation mode: from `host_train.quantisation.fold.fold`, or binary.
     shape : tuple of int
         (channels, height, width) of the network's input.
     """
-    inputs = _inputs(folded, torch.zeros(1, *shape))
+    inputs = _inputs(model, torch.zeros(1, *shape))
     weights = {}
     for name, values in inputs.items():
-        weight = folded.get_submodule(name).weight.detach().numpy()  # type: ignore[operator]
+        layer = model.get_submodule(name)
+        kept = layer.binary_weight() if isinstance(layer, BinaryLayer) else layer.weight
+        weight = kept.detach().numpy()  # type: ignore[operator]
         weights[name] = weight if weight.ndim == 4 else weight.reshape(len(weight), *values.shape[1:])
     return weights
 
 
-def spectra(folded: nn.Sequential, images: torch.Tensor) -> list[LayerSpectrum]:
+def spectra(model: nn.Sequential, images: torch.Tensor) -> list[LayerSpectrum]:
     """The spectra of every layer over more than one pixel; `images` float32 [n, channels, height, width], normalised."""
     found = []
     channels, height, width = images.shape[1:]
-    weights = as_planes(folded, (channels, height, width))
-    for (name, weight), values in zip(weights.items(), _inputs(folded, images).values()):
+    weights = as_planes(model, (channels, height, width))
+    for (name, weight), values in zip(weights.items(), _inputs(model, images).values()):
         size = (int(values.shape[2]), int(values.shape[3]))
         if size != (1, 1):
             activations = values.numpy()
@@ -117,37 +120,34 @@ def spectra(folded: nn.Sequential, images: torch.Tensor) -> list[LayerSpectrum]:
     return found
 
 
-def with_weights(folded: nn.Sequential, planes: dict[str, np.ndarray]) -> nn.Sequential:
-    """A copy of `folded` with other weights."""
-    changed = copy.deepcopy(folded)
+def with_weights(model: nn.Sequential, planes: dict[str, np.ndarray]) -> nn.Sequential:
+    """A copy of `model` with other weights; a binary layer uses their signs."""
+    changed = copy.deepcopy(model)
     for name, weight in planes.items():
         layer = changed.get_submodule(name)
-        assert isinstance(layer, (nn.Conv2d, nn.Linear))
+        assert isinstance(layer, WEIGHTED)
         layer.weight = nn.Parameter(torch.from_numpy(weight.astype(np.float32)).reshape(layer.weight.shape))
     return changed
 
 
 def compare(
-    folded: nn.Sequential,
+    model: nn.Sequential,
+    integers: Callable[[nn.Sequential], Network],
     spec: InputSpec,
-    classes: Sequence[str],
-    calibration: Iterable[torch.Tensor],
     test: Split,
     rates: Sequence[int],
     progress: bool = True,
 ) -> list[Point]:
-    """Keep the weights by every method at every rate, decode them, and run the int8 network that results on the test set.
+    """Keep the weights by every method at every rate, decode them, and run the integer network that results on the test set.
 
     Parameters
     ----------
-    folded : torch.nn.Sequential
-        The trained network, folded.
+    model : torch.nn.Sequential
+        The trained network in evaluation mode: folded, or binary.
+    integers : callable
+        Makes a Network of one like `model`.
     spec : InputSpec
         Its input.
-    classes : sequence of str
-        Names of its outputs.
-    calibration : iterable of torch.Tensor
-        Normalised training images for the activations' steps.
     test : Split
         What is reported on.
     rates : sequence of int
@@ -167,25 +167,23 @@ def compare(
     """
     if not rates or any(isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= 8 for rate in rates):
         raise ArgumentError(f"rates must be whole numbers from 1 to 8, not {list(rates)!r}")
-    batches = list(calibration)
-    weights = as_planes(folded, (spec.channels, spec.height, spec.width))
+    weights = as_planes(model, (spec.channels, spec.height, spec.width))
     energy = sum(float((weight.astype(np.float64) ** 2).sum()) for weight in weights.values())
-    mean, std = (torch.tensor(values).reshape(1, -1, 1, 1) for values in (spec.mean, spec.std))
-    with torch.no_grad():
-        images = (torch.from_numpy(test.images.transpose(0, 3, 1, 2).copy()).float() / 255 - mean) / std
-        exact = np.concatenate([folded(part).numpy() for part in images.split(1000)]).astype(np.float64)
+    exact = predict_torch(model, spec.mean, spec.std)(test.images).astype(np.float64)
     points = []
     for rate, method in tqdm([(r, m) for r in rates for m in METHODS], desc="rates", unit="network", disable=None if progress else True):
-        encoded = {name: EncodedWeight.encode(weight, method, rate) for name, weight in weights.items()}
-        decoded = {name: code.decode() for name, code in encoded.items()}
-        error = sum(float(((decoded[name] - weight) ** 2).sum()) for name, weight in weights.items())
-        quantised = calibrate(with_weights(folded, decoded), batches, spec.std, CALIBRATION)
-        logits = predict_integers(to_network(quantised, "rate", spec, classes))(test.images).astype(np.float64)
+        stored, error, decoded = 0, 0.0, {}
+        for name, weight in weights.items():  # one layer's codes at a time: those of millions of weights take a while, and room
+            code = EncodedWeight.encode(weight, method, rate)
+            decoded[name] = code.decode()
+            stored += code.stored_bits
+            error += float(((decoded[name] - weight) ** 2).sum())
+        logits = predict_integers(integers(with_weights(model, decoded)))(test.images).astype(np.float64)
         points.append(
             Point(
                 method,
                 rate,
-                sum(code.stored_bits for code in encoded.values()),
+                stored,
                 error / energy,
                 float(((logits - exact) ** 2).sum() / (exact**2).sum()),
                 float((logits.argmax(1) == test.labels).mean()),

@@ -30,7 +30,7 @@ CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
 HISTORY = "history.json"
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 100  # small enough that activations stay near the core: of wide networks four times as fast as 1,000
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def test_integers_answer_as_pytorch(seed):
     assert np.array_equal(ours.argmax(1), theirs.argmax(1))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**31), st.integers(1, 500))
 def test_thresholds_are_the_batch_norm_for_every_accumulator(seed, most):
     norm = randomise(nn.BatchNorm2d(8), seed)

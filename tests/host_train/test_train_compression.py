@@ -79,7 +79,7 @@ def digits_data(digits: dict[str, np.ndarray], count: int = 300) -> TensorData:
 # ------------------------------------------------------------------------------------------------- pruning
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.001, 1), st.integers(0, 5))
 def test_the_largest_weights_are_kept(part, seed):
     model = net(seed=seed)
@@ -153,7 +153,7 @@ def test_rounds_end_at_what_is_to_be_kept():
 # ------------------------------------------------------------------------------------------------- sharing
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(-3, 3, width=32), min_size=1, max_size=200), st.integers(1, 15))
 def test_clusters_are_few_and_nearest(values, count):
     values = np.array(values)
@@ -321,7 +321,7 @@ def test_a_large_bias_coarsens_the_grid_of_the_whole_layer():
     assert last.bias[3] == 2**30 and len(np.unique(network.output.scale)) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.integers(1, 2000))
 def test_encoded_bytes_are_those_of_the_package(seed, part, size):
     from pynq_cnn.model.package import _pack_shared

@@ -136,7 +136,7 @@ def models(draw: st.DrawFn) -> Styled:
     return model
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(models(), st.sampled_from(["uint8", "float", "batches"]), st.booleans())
 def test_integers_are_close_to_any_supported_model(model, form, training):
     mean, std = (0.4, 0.5, 0.3)[: model.channels], (0.3, 0.25, 0.2)[: model.channels]

@@ -13,7 +13,11 @@ from digits import digit_arrays  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train.data import Split  # noqa: E402
+from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
+from host_train.quantisation.bits import binary_to_network  # noqa: E402
+from host_train.quantisation.calibrate import calibrate  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402
+from host_train.quantisation.integers import to_network  # noqa: E402
 from host_train.spectrum.allocate import reverse_water_filling, whole_bits  # noqa: E402
 from host_train.spectrum.basis import RealFourier  # noqa: E402
 from host_train.spectrum.codec import HEADER_BITS, METHODS, EncodedWeight, Group  # noqa: E402
@@ -72,7 +76,7 @@ def test_whole_bits_are_the_best_of_all_allocations(variance, rate):
     assert (variance / 4.0 ** whole_bits(variance, rate)).sum() == pytest.approx(best)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from(METHODS))
 def test_codec_error_falls_and_size_is_as_told(seed, size, method):
     weight = np.random.default_rng(seed).normal(size=(6, 5, size, size))
@@ -124,7 +128,11 @@ def test_study_of_a_small_network(small, tmp_path):
     arrays = digit_arrays()
     test = Split(arrays["test_images"].reshape(-1, 28, 28, 1)[:60], arrays["test_labels"][:60].astype(np.int64))
     spec = InputSpec(28, 28, 1, "L", (0.1,), (0.3,))
-    points = compare(small, spec, tuple("0123456789"), [images], test, [2, 8], progress=False)
+
+    def integers(decoded):
+        return to_network(calibrate(decoded, [images], spec.std, "mse"), "small", spec, tuple("0123456789"))
+
+    points = compare(small, integers, spec, test, [2, 8], progress=False)
     assert [(point.rate, point.method) for point in points] == [(rate, method) for rate in (2, 8) for method in METHODS]
     assert all(fine.logit_error < rough.logit_error for rough, fine in zip(points[:3], points[3:]))
     plot_spectra(found, tmp_path / "spectra.png", "title")
@@ -132,4 +140,29 @@ def test_study_of_a_small_network(small, tmp_path):
     assert (tmp_path / "spectra.png").stat().st_size > 10000 and (tmp_path / "comparison.png").stat().st_size > 10000
     for rates in ([], [0], [9], [1.5]):
         with pytest.raises(ArgumentError, match="rates"):
-            compare(small, spec, tuple("0123456789"), [images], test, rates)
+            compare(small, integers, spec, test, rates)
+
+
+def test_study_of_a_binary_network():
+    """The weights are signs: one bit in space keeps them all; in frequency signs are lost, fewer with more bits."""
+    torch.manual_seed(0)
+    model = build_vgg_bnn(4).eval()
+    for norm in (layer for layer in model if isinstance(layer, nn.BatchNorm2d)):
+        norm.running_var.fill_(20.0)
+    spec = InputSpec(32, 32, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3)
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
+    planes = as_planes(model, (3, 32, 32))
+    assert all(set(np.unique(weight)) <= {-1.0, 1.0} for weight in planes.values())
+    assert planes["conv2"].shape == (4, 4, 3, 3) and planes["fc"].shape == (10, 16, 4, 4)
+
+    def integers(decoded):
+        return binary_to_network(decoded, "small", spec, tuple("0123456789"))
+
+    test = Split(images, np.arange(12) % 10)
+    points = compare(model, integers, spec, test, [1, 4], progress=False)
+    space = [point for point in points if point.method == METHODS[0]]
+    assert all(point.logit_error == 0 for point in space) and space[0].stored_bits < space[1].stored_bits
+    rough, fine = (point for point in points if point.method == METHODS[2])
+    assert rough.logit_error > fine.logit_error and rough.weight_error > fine.weight_error > 0
+    found = spectra(model, torch.rand(3, 3, 32, 32) - 0.5)
+    assert [layer.weights.shape for layer in found] == [(32, 32)] * 2 + [(16, 16)] * 2 + [(8, 8)] * 2 + [(4, 4)]
