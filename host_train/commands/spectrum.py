@@ -24,6 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    import torch
     from torch import nn
 
     from host_train.quantisation.bits import is_binary
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train.quantisation.fold import fold
     from host_train.run import CALIBRATION_IMAGES, Run
     from host_train.spectrum.plots import plot_comparison, plot_spectra
-    from host_train.spectrum.study import compare, spectra
+    from host_train.spectrum.study import check_rates, compare, spectra
     from host_train.training.checkpoint import write_text
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import Network
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
         rates = [int(rate) for rate in args.rates.split(",")]
     except ValueError:
         raise ArgumentError(f"--rates must be whole numbers separated by commas, not {args.rates!r}") from None
+    check_rates(rates)
     trained = Run.open(args.folder, args.data_dir)
     model, out = trained.float_model(), args.out or args.folder / "spectrum"
     form, images = "bits", [batch for batch, _ in trained.tensors(trained.train[:CALIBRATION_IMAGES]).batches()]
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
         return trained.integers(decoded if form == "bits" else calibrate(decoded, images, trained.std, CALIBRATION))
 
     title = f"{trained.recipe.name} on {trained.dataset.spec.title}"
-    batch = images[0][:BATCH]
+    batch = torch.cat(images)[:BATCH]
     plot_spectra(spectra(model, batch), out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})")
     points = compare(model, integers, trained.input, trained.dataset.test, rates)
     plot_comparison(points, out / "comparison.png", f"{title}: weights kept at few bits, run as {form} on the test set")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,8 @@ from host_train.spectrum.basis import RealFourier
 from pynq_cnn.errors import ArgumentError
 
 METHODS = ("space, uniform", "frequency, uniform", "frequency, water-filling")
-HEADER_BITS = 32 + 32 + 4  # of each group of coefficients: mean and step as float32, and how many bits
+MEAN_BITS, STEP_BITS, COUNT_BITS = 32, 32, 4  # of each group's header: mean and step in float32, how many bits; no step where these are 0
+MOST_SEARCHED = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class Group:
 
     @classmethod
     def encode(cls, values: np.ndarray, bits: int) -> Group:
-        """Quantise [n] real values, with the step of least mean squared error.
+        """Quantise [n] real values, with the step of least mean squared error (of `MOST_SEARCHED` of them where there are more).
 
         Examples
         --------
@@ -50,9 +53,10 @@ class Group:
             return cls(0, mean, 0.0, np.zeros(len(values), np.uint16))
         half = 1 << (bits - 1)
         best: tuple[float, float] | None = None
+        some = centred if len(centred) <= MOST_SEARCHED else np.random.default_rng(0).choice(centred, MOST_SEARCHED, replace=False)
         for part in np.linspace(0.05, 1.0, 96):  # of the range; clipping a few makes the rest finer
             step = float(np.float32(largest * part / (half - 0.5)))  # at part 1 the outermost level is the largest value
-            error = float((((_levels(centred, step, half) - half + 0.5) * step - centred) ** 2).sum())
+            error = float((((_levels(some, step, half) - half + 0.5) * step - some) ** 2).sum())
             if best is None or error < best[0]:
                 best = (error, step)
         assert best is not None
@@ -67,7 +71,7 @@ class Group:
     @property
     def stored_bits(self) -> int:
         """Codes and header."""
-        return self.bits * len(self.codes) + HEADER_BITS
+        return self.bits * len(self.codes) + MEAN_BITS + COUNT_BITS + (STEP_BITS if self.bits else 0)
 
 
 def _levels(values: np.ndarray, step: float, half: int) -> np.ndarray:
@@ -83,11 +87,15 @@ class EncodedWeight:
     shape : tuple of int
         [out, in, height, width] of the weights.
     groups : tuple of Group
-        One for all weights in space; in frequency one for each of the height * width real coefficients.
+        One for all weights in space, one for all coefficients in frequency where they are quantised uniformly, and with water-filling one
+        for each of the height * width real coefficients.
+    frequency : bool
+        Whether the codes are of coefficients.
     """
 
     shape: tuple[int, int, int, int]
     groups: tuple[Group, ...]
+    frequency: bool
 
     @classmethod
     def encode(cls, weight: np.ndarray, method: str, rate: float) -> EncodedWeight:
@@ -117,20 +125,50 @@ class EncodedWeight:
         planes = np.asarray(weight, np.float64).reshape(-1, height, width)
         shape = (out, channels, height, width)
         if method == METHODS[0]:
-            return cls(shape, (Group.encode(planes.ravel(), int(rate)),))
+            return cls(shape, (Group.encode(planes.ravel(), int(rate)),), frequency=False)
         coefficients = RealFourier(height, width).forward(planes)
-        bits = np.full(height * width, int(rate)) if method == METHODS[1] else whole_bits(coefficients.var(0), rate)
-        return cls(shape, tuple(Group.encode(column, int(b)) for column, b in zip(coefficients.T, bits)))
+        if method == METHODS[1]:
+            return cls(shape, (Group.encode(coefficients.ravel(), int(rate)),), frequency=True)
+        bits = whole_bits(coefficients.var(0), rate)
+        return cls(shape, tuple(Group.encode(column, int(b)) for column, b in zip(coefficients.T, bits)), frequency=True)
 
     def decode(self) -> np.ndarray:
         """float64 [out, in, height, width]."""
         _, _, height, width = self.shape
-        if len(self.groups) == 1 and height * width > 1:
-            return self.groups[0].decode().reshape(self.shape)
-        coefficients = np.stack([group.decode() for group in self.groups], 1)
-        return RealFourier(height, width).inverse(coefficients).reshape(self.shape)
+        if len(self.groups) == 1:
+            values = self.groups[0].decode().reshape(-1, height * width)
+        else:
+            values = np.stack([group.decode() for group in self.groups], 1)
+        return (RealFourier(height, width).inverse(values) if self.frequency else values).reshape(self.shape)
 
     @property
     def stored_bits(self) -> int:
         """Of all codes and headers."""
         return sum(group.stored_bits for group in self.groups)
+
+
+def water_filling_rate(shapes: Sequence[tuple[int, ...]], rate: int) -> float:
+    """The mean bits per weight at which water-filling takes no more than uniform quantisation does at `rate`, headers included.
+
+    Water-filling has a header for each coefficient, the others have one for each layer; so it has to do with fewer bits in its codes.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        [out, in, height, width] of the layers that have more than one coefficient.
+    rate : int
+        Bits per weight of the uniform quantisation.
+
+    Returns
+    -------
+    float
+        0 where the headers alone take more.
+
+    Examples
+    --------
+    >>> round(water_filling_rate([(64, 32, 3, 3)], 2), 3)
+    1.97
+    """
+    weights = sum(math.prod(shape) for shape in shapes)
+    headers = sum(shape[2] * shape[3] - 1 for shape in shapes) * (MEAN_BITS + STEP_BITS + COUNT_BITS)
+    return max(0.0, rate - headers / weights) if weights else float(rate)

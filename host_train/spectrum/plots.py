@@ -57,9 +57,15 @@ def plot_comparison(points: Sequence[Point], path: Path, title: str) -> None:
         for method in METHODS:
             chosen = [point for point in points if point.method == method]
             axis.plot([point.stored_bits / 8000 for point in chosen], [getattr(point, field) for point in chosen], "o-", label=method)
-        axis.set_xscale("log")
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:,.4g}")
         if field != "top1":
-            axis.set_yscale("log")
+            values = np.array([getattr(point, field) for point in points])
+            if values.all():
+                axis.set_yscale("log")
+            else:  # what is exactly 0 has no logarithm
+                axis.set_yscale("symlog", linthresh=min(values[values > 0], default=1.0))
+                axis.set_ylim(bottom=0)
         axis.set_xlabel("stored weights, kB")
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers, predict_torch
 from host_train.networks.binary import BinaryLayer
-from host_train.spectrum.codec import METHODS, EncodedWeight
+from host_train.spectrum.codec import METHODS, EncodedWeight, water_filling_rate
 from host_train.spectrum.variance import activation_variance, weight_variance
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec, Network
@@ -24,7 +24,7 @@ WEIGHTED = (nn.Conv2d, nn.Linear, BinaryLayer)
 
 @dataclass(frozen=True, eq=False)
 class LayerSpectrum:
-    """Variance of the 2-D FFT coefficients around one layer, each [height, width] of its input feature map.
+    """Variance of the 2-D FFT coefficients around one layer, each [height, width] of its input feature map (or kernel, if larger).
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class Point:
     ----------
     method : str
         One of `METHODS`.
-    rate : float
-        Bits per weight asked for.
+    rate : int
+        Bits per weight of uniform quantisation.
     stored_bits : int
         Of all layers' weights, headers included.
     weight_error : float
@@ -63,7 +63,7 @@ class Point:
     """
 
     method: str
-    rate: float
+    rate: int
     stored_bits: int
     weight_error: float
     logit_error: float
@@ -111,13 +111,21 @@ def spectra(model: nn.Sequential, images: torch.Tensor) -> list[LayerSpectrum]:
     channels, height, width = images.shape[1:]
     weights = as_planes(model, (channels, height, width))
     for (name, weight), values in zip(weights.items(), _inputs(model, images).values()):
-        size = (int(values.shape[2]), int(values.shape[3]))
+        map_height, map_width = values.shape[2:]
+        # A kernel with padding may be larger than its map; then the map is padded.
+        size = (max(map_height, weight.shape[2]), max(map_width, weight.shape[3]))
         if size != (1, 1):
-            activations = values.numpy()
+            activations = nn.functional.pad(values, (0, size[1] - map_width, 0, size[0] - map_height)).numpy()
             found.append(
                 LayerSpectrum(name, weight_variance(weight, size), activation_variance(activations[:1]), activation_variance(activations))
             )
     return found
+
+
+def check_rates(rates: Sequence[int]) -> None:
+    """`ArgumentError` for rates that are no whole numbers from 1 to 8."""
+    if not rates or any(isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= 8 for rate in rates):
+        raise ArgumentError(f"rates must be whole numbers from 1 to 8, not {list(rates)!r}")
 
 
 def with_weights(model: nn.Sequential, planes: dict[str, np.ndarray]) -> nn.Sequential:
@@ -139,6 +147,8 @@ def compare(
     progress: bool = True,
 ) -> list[Point]:
     """Keep the weights by every method at every rate, decode them, and run the integer network that results on the test set.
+
+    At each rate all methods take the same stored bits, headers included (water-filling a few less: its bits are whole).
 
     Parameters
     ----------
@@ -165,16 +175,17 @@ def compare(
     ArgumentError
         For rates that are no whole numbers from 1 to 8.
     """
-    if not rates or any(isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= 8 for rate in rates):
-        raise ArgumentError(f"rates must be whole numbers from 1 to 8, not {list(rates)!r}")
+    check_rates(rates)
     weights = as_planes(model, (spec.channels, spec.height, spec.width))
     energy = sum(float((weight.astype(np.float64) ** 2).sum()) for weight in weights.values())
     exact = predict_torch(model, spec.mean, spec.std)(test.images).astype(np.float64)
+    shapes = [weight.shape for weight in weights.values() if weight[0, 0].size > 1]
     points = []
     for rate, method in tqdm([(r, m) for r in rates for m in METHODS], desc="rates", unit="network", disable=None if progress else True):
         stored, error, decoded = 0, 0.0, {}
-        for name, weight in weights.items():  # one layer's codes at a time: those of millions of weights take a while, and room
-            code = EncodedWeight.encode(weight, method, rate)
+        for name, weight in weights.items():  # one layer's codes at a time: those of millions of weights take room
+            fits = method == METHODS[2] and weight[0, 0].size > 1
+            code = EncodedWeight.encode(weight, method, water_filling_rate(shapes, rate) if fits else rate)
             decoded[name] = code.decode()
             stored += code.stored_bits
             error += float(((decoded[name] - weight) ** 2).sum())

@@ -13,6 +13,7 @@ from digits import digit_arrays  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train.data import Split  # noqa: E402
+from host_train.networks.nin import build_nin  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
 from host_train.quantisation.bits import binary_to_network  # noqa: E402
 from host_train.quantisation.calibrate import calibrate  # noqa: E402
@@ -20,7 +21,7 @@ from host_train.quantisation.fold import fold  # noqa: E402
 from host_train.quantisation.integers import to_network  # noqa: E402
 from host_train.spectrum.allocate import reverse_water_filling, whole_bits  # noqa: E402
 from host_train.spectrum.basis import RealFourier  # noqa: E402
-from host_train.spectrum.codec import HEADER_BITS, METHODS, EncodedWeight, Group  # noqa: E402
+from host_train.spectrum.codec import METHODS, EncodedWeight, Group, water_filling_rate  # noqa: E402
 from host_train.spectrum.plots import plot_comparison, plot_spectra  # noqa: E402
 from host_train.spectrum.study import as_planes, compare, spectra, with_weights  # noqa: E402
 from host_train.spectrum.variance import activation_variance, coefficient_variance, weight_variance  # noqa: E402
@@ -84,7 +85,7 @@ def test_codec_error_falls_and_size_is_as_told(seed, size, method):
     for rate in (1, 3, 6):
         code = EncodedWeight.encode(weight, method, rate)
         assert sum(group.bits * len(group.codes) for group in code.groups) <= rate * weight.size
-        assert code.stored_bits <= rate * weight.size + HEADER_BITS * size * size
+        assert code.stored_bits <= rate * weight.size + 68 * (size * size if method == METHODS[2] else 1)
         assert all(group.codes.max(initial=0) < 1 << max(group.bits, 1) for group in code.groups)
         errors.append(((code.decode() - weight) ** 2).mean())
     assert errors[0] > errors[1] > errors[2]
@@ -100,12 +101,44 @@ def test_water_filling_beats_uniform_on_smooth_kernels():
     assert error[METHODS[2]] < 0.8 * error[METHODS[1]] and error[METHODS[2]] < 0.8 * error[METHODS[0]]
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(2, 5), st.integers(1, 5)), min_size=1, max_size=3),
+    st.integers(1, 8),
+)
+def test_methods_are_compared_at_equal_stored_bits(shapes, rate):
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=shape) for shape in shapes]
+    own = water_filling_rate(shapes, rate)
+    stored = {
+        method: sum(EncodedWeight.encode(weight, method, own if method == METHODS[2] else rate).stored_bits for weight in weights)
+        for method in METHODS
+    }
+    assert stored[METHODS[0]] == stored[METHODS[1]]
+    assert stored[METHODS[2]] <= stored[METHODS[0]] or own == 0
+    if 0 < own < 7:  # less at most one bit for a coefficient of each layer, which are whole, and the steps of those without a bit
+        unused = sum(shape[0] * shape[1] + 32 * shape[2] * shape[3] for shape in shapes)
+        assert stored[METHODS[2]] >= stored[METHODS[0]] - unused
+
+
+def test_a_large_group_is_searched_in_a_sample():
+    values = np.random.default_rng(0).normal(size=300_000)
+    group = Group.encode(values, 3)
+    assert ((group.decode() - values) ** 2).mean() == pytest.approx(0.0374, rel=0.01)  # Max 1960, Table II: uniform, 8 levels
+
+
 def test_group_keeps_constants_and_refuses_nothing_silently():
     group = Group.encode(np.full(7, 0.25), 4)
     assert group.bits == 0 and group.decode().tolist() == [0.25] * 7
     for wrong in ((np.zeros((2, 2)), METHODS[0], 2), (np.zeros((1, 1, 1, 1)), "jpeg", 2), (np.zeros((1, 1, 1, 1)), METHODS[0], 2.5)):
         with pytest.raises(ArgumentError):
             EncodedWeight.encode(*wrong)
+
+
+def test_spectra_where_a_kernel_is_larger_than_its_map():
+    """The last convolution of nin: 3x3 with padding over a map of 2x2."""
+    found = spectra(fold(build_nin(1).eval()), torch.rand(2, 1, 112, 112))
+    assert [layer.weights.shape for layer in found][-2:] == [(3, 3), (2, 2)]
+    assert all(layer.weights.shape == layer.many_images.shape == layer.one_image.shape for layer in found)
 
 
 @pytest.fixture(scope="module")
