@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import binary_networks, networks, random_images
 from test_network import NETWORK
 
-from pynq_cnn.backends.reference import ReferenceBackend, matmul_exact, requantise
+from pynq_cnn.backends.reference import ExactMatrix, ReferenceBackend, requantise
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, MaxPool2d, Network, Requantisation
 
@@ -138,11 +138,21 @@ def test_requantise(acc, m, s):
     assert requantise(np.array([[acc]], np.int32), constants).tolist() == [[naive_requantise(acc, m, s)]]
 
 
-@pytest.mark.parametrize("inputs", [500, 519, 66000])
+@pytest.mark.parametrize("inputs", [500, 519, 1040, 4100, 4200, 66000])
 def test_sums_are_exact_beyond_float32(inputs):
     """255 * 127 * 519 is the first that passes 2^24; an odd bias shows a lost last bit."""
     x, w = np.full((1, inputs), 255, np.uint8), np.full((1, inputs), 127, np.int8)
-    assert matmul_exact(x, w, np.array([1], np.int32)).item() == 255 * 127 * inputs + 1
+    assert (ExactMatrix.of(w).product(x) + np.array([1], np.int32)).item() == 255 * 127 * inputs + 1
+
+
+@given(st.integers(1, 6000), st.sampled_from([1, 40, 127]), st.integers(0, 2**32 - 1))
+def test_products_are_exact(inputs, largest, seed):
+    """In one part, in several, and in float64."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.integers(0, 256, (2, inputs), np.uint8), rng.integers(-largest, largest + 1, (3, inputs), np.int8)
+    matrix = ExactMatrix.of(w)
+    assert np.array_equal(matrix.product(x), x.astype(np.int64) @ w.T.astype(np.int64))
+    assert all(255 * np.abs(part).sum(0).max() < (2**24 if part.dtype == np.float32 else 2**53) for part in matrix.parts)
 
 
 @settings(max_examples=20)

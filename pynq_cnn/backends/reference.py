@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import singledispatch
 from time import perf_counter
 
@@ -9,37 +11,56 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pynq_cnn.backends.base import Backend
-from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
+from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Network, Requantisation, Threshold
+
+Step = Callable[[np.ndarray], np.ndarray]
+
+PARTS = 8
+COLUMN_BYTES = 4 << 20  # of im2col at once: what stays in a cache is worked on faster, and a board has little memory
 
 
-def matmul_exact(inputs: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """`inputs @ weight.T + bias` in exact integer arithmetic, at the speed of a floating-point BLAS.
+@dataclass(frozen=True, eq=False)
+class ExactMatrix:
+    """Weights in floating point, for exact integer products at the speed of a BLAS.
 
-    Floating point adds integers exactly, in any order, while every partial sum stays below 2^24 (float32) or 2^53 (float64);
-    the layer's own bound says which is enough.
+    Floating point adds integers exactly, in any order, while every partial sum stays below 2^24 (float32) or 2^53 (float64). Where the
+    weights' own bound is beyond 2^24, the sum is taken in a few parts that are below it: float64 would take twice as long.
 
     Parameters
     ----------
-    inputs : numpy.ndarray
-        uint8 [n, k].
-    weight : numpy.ndarray
-        int8 [out, k].
-    bias : numpy.ndarray
-        int32 [out].
-
-    Returns
-    -------
-    numpy.ndarray
-        int32 [n, out].
-
-    Examples
-    --------
-    >>> matmul_exact(np.array([[1, 2]], np.uint8), np.array([[3, -4]], np.int8), np.array([5], np.int32))
-    array([[0]], dtype=int32)
+    parts : tuple of numpy.ndarray
+        [k_i, out] of one kind of float; the k_i are those of the inputs, divided.
     """
-    bound = 255 * np.abs(weight.astype(np.int64)).sum(1).max()
-    kind = np.float32 if bound < 2**24 else np.float64
-    return (inputs.astype(kind) @ weight.T.astype(kind)).astype(np.int32) + bias
+
+    parts: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, weight: np.ndarray) -> ExactMatrix:
+        """For inputs of magnitude up to 255, from int8 [out, ...], flattened behind the first."""
+        rows = weight.reshape(len(weight), -1)
+        magnitudes = np.abs(rows.astype(np.int64)).sum(1)
+        fewest = max(1, -(-255 * int(magnitudes.max(initial=0)) // (2**24 - 1)))
+        for count in range(fewest, PARTS + 1):
+            parts = np.array_split(rows, count, axis=1)
+            if all(255 * int(np.abs(part.astype(np.int64)).sum(1).max(initial=0)) < 2**24 for part in parts):
+                return cls(tuple(np.ascontiguousarray(part.T, np.float32) for part in parts))
+        return cls((np.ascontiguousarray(rows.T, np.float64),))
+
+    def product(self, inputs: np.ndarray) -> np.ndarray:
+        """int32 [n, out] of integers [n, k].
+
+        Examples
+        --------
+        >>> ExactMatrix.of(np.array([[3, -4]], np.int8)).product(np.array([[1, 2]], np.uint8))
+        array([[-5]], dtype=int32)
+        """
+        values, start, total = inputs.astype(self.parts[0].dtype), 0, None
+        for part in self.parts:
+            product = (values[:, start : start + len(part)] @ part).astype(np.int32)
+            total = product if total is None else total + product
+            start += len(part)
+        assert total is not None
+        return total
 
 
 def windows_of(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -62,21 +83,16 @@ def im2col(images: np.ndarray, layer: Conv2d | BinaryConv2d, outside: np.ndarray
     return windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], -1)
 
 
-def convolve_binary(bits: np.ndarray, layer: BinaryConv2d) -> np.ndarray:
-    """int32 [n, out_h, out_w, out] accumulators of bits, uint8 0 or 1 [n, h, w, in] (numerics, section 6).
-
-    Sums of products of +1 and -1, with 0 outside the image: the contract's definition, and far from how the engine counts bits.
-    """
-    signs = bits.astype(np.float32) * 2 - 1
-    columns = im2col(signs, layer, 0)
-    return (columns @ layer.signs().reshape(layer.outputs, -1).T.astype(np.float32)).astype(np.int32)  # exact: below 2^24
-
-
-def convolve(images: np.ndarray, layer: Conv2d) -> np.ndarray:
-    """int32 [n, out_h, out_w, out] accumulators of uint8 [n, h, w, in] images (numerics, section 2)."""
-    columns = im2col(images, layer, 0 if layer.pad_value is None else layer.pad_value)
-    acc = matmul_exact(columns.reshape(-1, columns.shape[-1]), layer.weight.reshape(layer.outputs, -1), layer.bias)
-    return acc.reshape(*columns.shape[:3], layer.outputs)
+def convolve(images: np.ndarray, layer: Conv2d | BinaryConv2d, weight: ExactMatrix, outside: np.ndarray | int) -> np.ndarray:
+    """int32 [n, out_h, out_w, out] sums of products of integers [n, h, w, in] (numerics, section 2), without the bias."""
+    out_h, out_w, outputs = layer.output_shape(images.shape[1:])
+    acc = np.empty((len(images), out_h, out_w, outputs), np.int32)
+    column = out_h * out_w * sum(len(part) for part in weight.parts) * weight.parts[0].itemsize
+    step = max(1, COLUMN_BYTES // column)
+    for start in range(0, len(images), step):
+        columns = im2col(images[start : start + step], layer, outside)
+        acc[start : start + step] = weight.product(columns.reshape(-1, columns.shape[-1])).reshape(-1, out_h, out_w, outputs)
+    return acc
 
 
 def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
@@ -111,35 +127,43 @@ def sum_pool(images: np.ndarray, layer: AvgPool2d) -> np.ndarray:
 
 
 @singledispatch
-def apply(layer: Layer, images: np.ndarray) -> np.ndarray:
-    """One layer over a batch: uint8 [n, h, w, c] in, uint8 or int32 [n, h, w, c] out."""
+def execution(layer: Layer) -> Step:
+    """What one layer does to a batch: uint8 [n, h, w, c] in, uint8 or int32 [n, h, w, c] out."""
     raise TypeError(f"the reference has no rule for {type(layer).__name__}")
 
 
-@apply.register
-def _(layer: Conv2d, images: np.ndarray) -> np.ndarray:
-    return finish(convolve(images, layer), layer.requantisation, layer.threshold)
+@execution.register
+def _(layer: Conv2d) -> Step:
+    weight, outside = ExactMatrix.of(layer.weight), 0 if layer.pad_value is None else layer.pad_value
+    return lambda images: finish(convolve(images, layer, weight, outside) + layer.bias, layer.requantisation, layer.threshold)
 
 
-@apply.register
-def _(layer: BinaryConv2d, images: np.ndarray) -> np.ndarray:
-    return finish(convolve_binary(images, layer), None, layer.threshold)
+@execution.register
+def _(layer: BinaryConv2d) -> Step:
+    """Section 6: sums of products of +1 and -1, with 0 outside the image; the definition, and far from how the engine counts bits."""
+    weight = ExactMatrix.of(layer.signs())
+    return lambda bits: finish(convolve(bits.astype(np.int8) * 2 - 1, layer, weight, 0), None, layer.threshold)
 
 
-@apply.register
-def _(layer: Dense, images: np.ndarray) -> np.ndarray:
-    acc = matmul_exact(images.reshape(len(images), -1), layer.weight, layer.bias)[:, None, None, :]
-    return finish(acc, layer.requantisation, layer.threshold)
+@execution.register
+def _(layer: Dense) -> Step:
+    weight = ExactMatrix.of(layer.weight)
+
+    def step(images: np.ndarray) -> np.ndarray:
+        acc = weight.product(images.reshape(len(images), -1)) + layer.bias
+        return finish(acc[:, None, None, :], layer.requantisation, layer.threshold)
+
+    return step
 
 
-@apply.register
-def _(layer: MaxPool2d, images: np.ndarray) -> np.ndarray:
-    return max_pool(images, layer)
+@execution.register
+def _(layer: MaxPool2d) -> Step:
+    return lambda images: max_pool(images, layer)
 
 
-@apply.register
-def _(layer: AvgPool2d, images: np.ndarray) -> np.ndarray:
-    return finish(sum_pool(images, layer), layer.requantisation, None)
+@execution.register
+def _(layer: AvgPool2d) -> Step:
+    return lambda images: finish(sum_pool(images, layer), layer.requantisation, None)
 
 
 class ReferenceBackend(Backend):
@@ -150,7 +174,7 @@ class ReferenceBackend(Backend):
     network : Network
         What to run.
     batch : int
-        Images worked on at once: bounds the memory that im2col takes, changes no result.
+        Images worked on at once: bounds the memory that activations take, changes no result.
 
     Examples
     --------
@@ -164,11 +188,17 @@ class ReferenceBackend(Backend):
 
     name = "reference"
 
+    def __init__(self, network: Network, batch: int = 64) -> None:
+        super().__init__(network, batch)
+        self._steps = [execution(layer) for layer in network.layers]  # weights are made floats once, not with every batch
+
     def _run(self, images: np.ndarray) -> np.ndarray:
         mark = perf_counter()
-        accumulators = self.activations(images)[-1][:, 0, 0, :]
+        values = images
+        for step in self._steps:
+            values = step(values)
         self._spent("run", mark)
-        return accumulators
+        return values[:, 0, 0, :]
 
     def activations(self, images: np.ndarray) -> list[np.ndarray]:
         """Every layer's output [n, h, w, c], in order: uint8, the last int32.
@@ -179,7 +209,7 @@ class ReferenceBackend(Backend):
             uint8 [n, height, width, channels].
         """
         values, outputs = self.network.check_images(images), []
-        for layer in self.network.layers:
-            values = apply(layer, values)
+        for step in self._steps:
+            values = step(values)
             outputs.append(values)
         return outputs
