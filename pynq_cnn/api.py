@@ -152,7 +152,8 @@ class Classifier:
         seen = np.stack(fitted) if fitted else np.empty((0, *self.network.input_shape), np.uint8)
         logits = self.network.logits(self.backend.run(seen))
         seconds = (perf_counter() - start) / max(len(fitted), 1)
-        answers = [Classification(row, self.network.classes, self.backend_name, seconds, one) for row, one in zip(logits, seen)]
+        color = self.network.input.color
+        answers = [Classification(row, self.network.classes, self.backend_name, seconds, one, color) for row, one in zip(logits, seen)]
         return answers if several else answers[0]
 
     def accumulators(self, images: np.ndarray) -> np.ndarray:

@@ -43,6 +43,8 @@ class Classification:
         Wall-clock time for this picture, its share of the batch: reading and fitting it, running, and the copies between.
     seen : numpy.ndarray
         uint8 [height, width, channels], what the network was given.
+    color : str
+        Order of its channels, as of `InputSpec`.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Classification:
     backend: str
     seconds: float
     seen: np.ndarray
+    color: str = "RGB"
 
     @property
     def index(self) -> int:
@@ -113,6 +116,8 @@ class Classification:
 
     def _repr_html_(self) -> str:
         pixels = self.seen[:, :, 0] if self.seen.shape[2] == 1 else self.seen
+        if self.color == "BGR":
+            pixels = pixels[:, :, ::-1]
         buffer = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
         source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -184,7 +184,7 @@ class TestModels:
             spec = InputSpec(4, 4, 3, color, (0.5,) * 3, (0.5,) * 3)
             network = Network("colours", spec, (Dense("fc", weight, np.zeros(3, np.int32)),), output, ("first", "second", "third"))
             answer = classify(red, model=network)
-            assert (answer.label, answer.logits.max()) == (label, 16 * 255)
+            assert (answer.label, answer.logits.max(), answer.color) == (label, 16 * 255, color)
 
 
 class TestBackends:

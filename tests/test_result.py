@@ -17,9 +17,9 @@ from pynq_cnn.result import Classification, softmax
 NASTY = ("<script>alert('x')</script>", 'a"b&amp;c', "Ä 猫 \u202e", "", "plain")
 
 
-def answer(logits=(1.0, 3.0, -2.0, 3.0, 0.5), classes=NASTY, seen=None) -> Classification:
+def answer(logits=(1.0, 3.0, -2.0, 3.0, 0.5), classes=NASTY, seen=None, color="RGB") -> Classification:
     seen = np.arange(12, dtype=np.uint8).reshape(4, 3, 1) if seen is None else seen
-    return Classification(np.array(logits, np.float32), tuple(classes), "kernel", 0.0125, seen)
+    return Classification(np.array(logits, np.float32), tuple(classes), "kernel", 0.0125, seen, color)
 
 
 class Page(HTMLParser):
@@ -120,14 +120,15 @@ def test_html_is_well_formed_and_shows_names_as_text():
     assert page.texts.count(NASTY[1]) == 2  # the answer, and its row of the table
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_html_shows_what_the_network_saw(channels):
-    seen = np.random.default_rng(channels).integers(0, 256, (5, 7, channels), np.uint8)
-    (source,) = Page(answer(seen=seen)._repr_html_()).images
+@pytest.mark.parametrize("channels, color", [(1, "L"), (3, "RGB"), (3, "BGR")])
+def test_html_shows_what_the_network_saw(channels, color):
+    picture = np.random.default_rng(channels).integers(0, 256, (5, 7, channels), np.uint8)
+    seen = picture[:, :, ::-1] if color == "BGR" else picture
+    (source,) = Page(answer(seen=seen, color=color)._repr_html_()).images
     head, data = source.split(",")
     assert head == "data:image/png;base64"
-    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
-        assert np.array_equal(np.array(picture).reshape(seen.shape), seen)
+    with Image.open(io.BytesIO(base64.b64decode(data))) as shown:
+        assert np.array_equal(np.array(shown).reshape(picture.shape), picture)  # a picture file is RGB
 
 
 def test_it_cannot_be_changed():
