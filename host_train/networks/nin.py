@@ -58,7 +58,7 @@ def _recipe(name: str, pointwise: int) -> Recipe:
         dataset="fashion_mnist",
         build=partial(build_nin, pointwise),
         schedule=Schedule(
-            epochs=30,
+            epochs=20,
             batch=128,
             learning_rate=4e-3,
             weight_decay=2e-2,
