@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from host_train.commands import compress, convert, data, evaluate, export, images, networks, profile, prune, sample, spectrum, sweep, train
+from host_train.commands import (
+    compress,
+    convert,
+    data,
+    evaluate,
+    export,
+    huffman,
+    images,
+    networks,
+    profile,
+    prune,
+    sample,
+    share,
+    spectrum,
+    sweep,
+    train,
+)
 from host_train.memory import keep_freed_memory
 from pynq_cnn.errors import PynqCnnError
 
-COMMANDS = (data, networks, profile, train, evaluate, export, convert, prune, sweep, compress, sample, images, spectrum)
+COMMANDS = (data, networks, profile, train, evaluate, export, convert, sweep, prune, share, huffman, compress, sample, images, spectrum)
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 
 
@@ -39,8 +56,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         args.run(args)
+        sys.stdout.flush()
     except PynqCnnError as error:
         print(f"host_train: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has left; let the interpreter's own last flush go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        place = f"{error.filename} cannot be used: {error.strerror}" if error.filename is not None else str(error)
+        advice = "choose another path, or see that this one may be read and written and that the disk is not full"
+        print(f"host_train: {place}; {advice}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         if error.name not in TRAINING_PACKAGES:

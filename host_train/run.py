@@ -1,6 +1,6 @@
 """A run: the folder of one training, from which everything else (evaluation, export) follows.
 
-run.json             recipe, what was changed of it, seed, command
+run.json             recipe, what was changed of it, seed, command, digest of the training data
 float/  qat/         checkpoint.pt, weights.pt, history.json, curves.png of each training
 evaluation.json      on the test set, confusion.png with it
 package/             the model package, once exported
@@ -8,6 +8,7 @@ package/             the model package, once exported
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from host_train.data import Dataset, Split, load_dataset
+from host_train.data.dataset import digest
 from host_train.data.resize import resize_dataset
 from host_train.networks import RECIPES, Recipe, find_recipe
 from host_train.quantisation.bits import binary_to_network, is_binary
@@ -33,6 +35,7 @@ from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec, Network
 
 RUN = "run.json"
+DATA = "data"
 CALIBRATION_IMAGES = 2048
 COLORS = {1: "L", 3: "RGB"}
 
@@ -69,6 +72,14 @@ class Settings:
     stochastic: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.recipe, str):
+            raise ArgumentError(f"recipe must be the name of a network, not {self.recipe!r}")
+        for name in ("epochs", "batch", "qat_epochs", "threads"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ArgumentError(f"{name} must be an integer, not {value!r}")
+        if self.learning_rate is not None and not isinstance(self.learning_rate, (int, float)):
+            raise ArgumentError(f"learning_rate must be a number, not {self.learning_rate!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise ArgumentError(f"seed must be an integer from 0 to 2^32 - 1, not {self.seed!r}")
         if self.qat_epochs is not None and self.qat_epochs < 0:
@@ -79,13 +90,17 @@ class Settings:
             raise ArgumentError(f"stochastic must be True or False, not {self.stochastic!r}")
 
     def resolve(self) -> Recipe:
-        """The recipe with these changes; `ArgumentError` if `stochastic` is asked of a network that is not binary."""
+        """The recipe with these changes; `ArgumentError` for `stochastic` if it is not binary, and for `qat_epochs` if it is."""
         recipe = find_recipe(self.recipe)
         if self.stochastic:
             if recipe.build_stochastic is None:
                 binary = ", ".join(one.name for one in RECIPES.values() if one.build_stochastic)
                 raise ArgumentError(f"{self.recipe} has no binary weights to draw at random, only {binary} have; leave --stochastic away")
             recipe = replace(recipe, build=recipe.build_stochastic)
+        if self.qat_epochs and recipe.build_stochastic is not None:
+            raise ArgumentError(
+                f"{self.recipe} has binary weights, which are in integers already; leave --qat-epochs {self.qat_epochs} away"
+            )
         changes = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate") if getattr(self, name) is not None}
         qat = recipe.qat
         if self.qat_epochs is not None:
@@ -135,27 +150,37 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, data_dir: Path | None = None) -> Run:
-        """A run of `settings` in `folder`; `ArgumentError` if there is one of other settings."""
+        """A run of `settings` in `folder`; `ArgumentError` if there is one of other settings or on other data."""
         path = folder / RUN
-        if path.exists() and _read(path) != settings:
-            old = _read(path).command()
-            raise ArgumentError(f"{folder} is of another run, {old!r}; give the same options, or choose another folder (--out)")
-        run = cls._of(folder, settings, data_dir)
-        write_text(path, json.dumps({**asdict(settings), "command": settings.command()}, indent=1))
+        if path.exists():
+            found, _ = _read(path)
+            if found != settings:
+                old = found.command()
+                raise ArgumentError(f"{folder} is of another run, {old!r}; give the same options, or choose another folder (--out)")
+            return cls.open(folder, data_dir)
+        dataset = _load(settings, data_dir)
+        run = cls._of(folder, settings, dataset)
+        write_text(path, json.dumps({**asdict(settings), "command": settings.command(), DATA: data_digest(dataset)}, indent=1))
         return run
 
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> Run:
-        """The run in `folder`; `ArgumentError` if there is none."""
+        """The run in `folder`; `ArgumentError` if there is none, or it was trained on other data than those that are found."""
         path = folder / RUN
         if not path.is_file():
             raise ArgumentError(f"{folder} is no run: {RUN} is not there; train first (python -m host_train train NAME --out {folder})")
-        return cls._of(folder, _read(path), data_dir)
+        settings, data = _read(path)
+        dataset = _load(settings, data_dir)
+        if data not in (None, data_digest(dataset)):
+            raise ArgumentError(
+                f"{folder} was trained on other data than those of {dataset.source}: name the folder of its own by --data-dir, "
+                "or leave that away if they were the published ones"
+            )
+        return cls._of(folder, settings, dataset)
 
     @classmethod
-    def _of(cls, folder: Path, settings: Settings, data_dir: Path | None) -> Run:
+    def _of(cls, folder: Path, settings: Settings, dataset: Dataset) -> Run:
         recipe = settings.resolve()
-        dataset = load_dataset(recipe.dataset, data_dir)
         if recipe.size is not None:
             dataset = resize_dataset(dataset, *recipe.size)
         # A small data set of the user's own gives a tenth at most.
@@ -236,12 +261,19 @@ class Run:
         return calibrate(fold(self.float_model()), [images for images, _ in data.batches()], self.std, method)
 
     def float_model(self) -> nn.Module:
-        """The network of the best epoch in floating point, in evaluation mode."""
-        return load_weights(self.recipe.build(), self.folder / "float" / WEIGHTS)
+        """The network of the best epoch in floating point, in evaluation mode; `ArgumentError` if its training has not ended."""
+        return load_weights(self.recipe.build(), self._weights("float"))
 
     def qat_model(self) -> nn.Module:
-        """The network of the best quantisation-aware epoch, in evaluation mode; `ArgumentError` if there was no such training."""
-        return load_weights(quantisable(fold(self.recipe.build()), self.std), self.folder / "qat" / WEIGHTS)
+        """The network of the best quantisation-aware epoch, in evaluation mode; `ArgumentError` if that training has not ended."""
+        return load_weights(quantisable(fold(self.recipe.build()), self.std), self._weights("qat"))
+
+    def _weights(self, stage: str) -> Path:
+        path = self.folder / stage / WEIGHTS
+        if not path.is_file():
+            again = f"{self.settings.command()} --out {self.folder} --resume"
+            raise ArgumentError(f"{path} is not there, this training has not ended; go on with it: {again}")
+        return path
 
     def integers(self, model: nn.Module, metadata: dict[str, Any] | None = None) -> Network:
         """A calibrated network, or a binary one as it is, as a Network."""
@@ -252,20 +284,54 @@ class Run:
         """The trained network quantised without further training, by each method of calibration."""
         return [measure_candidate(method, self.integers(self._calibrate(method)), self.validation) for method in METHODS]
 
-    def candidates(self) -> list[Candidate]:
-        """All ways to quantise this run, each measured on the validation images."""
-        model = self.float_model()
-        if is_binary(model):
-            return [measure_candidate("binary", self.integers(model), self.validation)]
+    def ways(self) -> tuple[str, ...]:
+        """Labels of all ways to quantise this run."""
+        if is_binary(self.recipe.build()):
+            return ("binary",)
+        return (*METHODS, "qat") if self.recipe.qat is not None else tuple(METHODS)
+
+    def candidates(self, how: str = "auto") -> list[Candidate]:
+        """The ways to quantise this run, each measured on the validation images.
+
+        Parameters
+        ----------
+        how : str
+            One of `ways()`, which must be among them, or `"auto"` for all. What has been trained quantisation-aware is left out where
+            another is asked for; that training need not have ended.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such way, or a training that it needs has not ended.
+        """
+        ways = self.ways()
+        if how not in ("auto", *ways):
+            raise ArgumentError(f"the way to quantise must be one of auto, {', '.join(ways)} for this run, not {how!r}")
+        if ways == ("binary",):
+            return [measure_candidate("binary", self.integers(self.float_model()), self.validation)]
+        trained = self.qat_model() if "qat" in ways and how in ("auto", "qat") else None
         found = self.calibrations()
-        if self.recipe.qat is not None:
-            found.append(measure_candidate("qat", self.integers(self.qat_model()), self.validation))
+        if trained is not None:
+            found.append(measure_candidate("qat", self.integers(trained), self.validation))
         return found
 
 
-def _read(path: Path) -> Settings:
+def data_digest(dataset: Dataset) -> str:
+    """SHA-256 of the SHA-256s of the training images and labels; those of published data are known, and were compared in loading."""
+    arrays = {"train_images": dataset.train.images, "train_labels": dataset.train.labels}
+    digests = [dataset.spec.digests[name] if dataset.original else digest(array) for name, array in arrays.items()]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+def _load(settings: Settings, data_dir: Path | None) -> Dataset:
+    return load_dataset(settings.resolve().dataset, data_dir)
+
+
+def _read(path: Path) -> tuple[Settings, str | None]:
+    """What a run was asked for, and the digest of its data, which older runs do not have."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return Settings(**{name: value for name, value in stored.items() if name != "command"})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        settings = Settings(**{name: value for name, value in stored.items() if name not in ("command", DATA)})
+        return settings, stored.get(DATA)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ArgumentError(f"{path} cannot be read: {error}; remove the folder and train again") from error

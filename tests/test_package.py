@@ -19,7 +19,7 @@ from test_network import NETWORK
 
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ModelPackageError
-from pynq_cnn.model import Golden, Network, load_package, save_package
+from pynq_cnn.model import Golden, Network, load_package, save_package, stored_bytes
 
 
 def with_golden(network: Network) -> Network:
@@ -204,15 +204,101 @@ def test_not_a_package(tmp_path):
         load_package(tmp_path)
 
 
-def test_saving_replaces_a_package_and_nothing_else(tmp_path, package):
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_saving_replaces_a_package(package):
     save_package(NETWORK, package)
     assert load_package(package) == NETWORK
-    other = tmp_path / "thesis"
-    other.mkdir()
-    (other / "chapter.txt").write_text("years of work")
-    with pytest.raises(ModelPackageError, match="not a model package"):
-        save_package(NETWORK, other)
-    assert (other / "chapter.txt").read_text() == "years of work"
+    assert arrays_of(package) == sorted(name for name in ARRAYS if not name.startswith("golden"))
+    for file in package.iterdir():
+        file.unlink()
+    save_package(NETWORK, package)  # an empty folder
+    assert load_package(package) == NETWORK and [path.name for path in package.parent.iterdir()] == ["model"]
+
+
+def test_saving_through_a_link_replaces_what_it_points_to(package, tmp_path):
+    (tmp_path / "link").symlink_to(package)
+    save_package(NETWORK, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and load_package(package) == NETWORK
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "model"]
+
+
+def thesis(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "chapter.txt").write_text("years of work")
+
+
+def foreign_manifest(folder: Path) -> None:
+    """As web applications have it."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"name": "app", "icons": [{"file": "icon.npy"}]}')
+    (folder / "icon.npy").write_text("icon")
+
+
+def replaced(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("a file")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (thesis, "not a model package"),
+        (foreign_manifest, "not a model package"),
+        (replaced, "not a model package"),
+        (lambda folder: (folder / "manifest.json").unlink(), "not a model package"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "not a model package"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 100000), "not a model package"),
+        (lambda folder: (folder / "notes.txt").write_text("mine"), "holds notes.txt"),
+        (lambda folder: (folder / "layer.other.weight.npy").write_text("mine"), "holds layer.other.weight.npy"),
+        (lambda folder: (folder / "more").mkdir(), "holds more"),
+        (lambda folder: edit(folder, lambda m: m["metadata"].update(file="notes.txt")) or (folder / "notes.txt").touch(), "notes.txt"),
+    ],
+)
+def test_saving_takes_nothing_else_away(package, change, message):
+    change(package)
+    before = contents(package.parent)
+    with pytest.raises(ModelPackageError, match=message):
+        save_package(NETWORK, package)
+    assert contents(package.parent) == before
+
+
+def test_what_came_while_it_was_written_stays(package, monkeypatch):
+    from pynq_cnn.model import package as module
+
+    write = module._write
+
+    def slow(network, folder):
+        write(network, folder)
+        (package / "notes.txt").write_text("mine")
+
+    monkeypatch.setattr(module, "_write", slow)
+    with pytest.raises(ModelPackageError, match="holds notes.txt"):
+        save_package(NETWORK, package)
+    assert (package / "notes.txt").read_text() == "mine" and (package / "layer.conv.weight.npy").exists()
+    assert [path.name for path in package.parent.iterdir()] == ["model"]
+
+
+def test_sizes_are_those_of_all_files_that_run_the_network(package):
+    sizes = stored_bytes(package)
+    assert [size.name for size in sizes] == ["conv", "fc", "output"]
+    assert sum(size.stored for size in sizes) == sum(
+        path.stat().st_size for path in package.glob("*.npy") if not path.name.startswith("golden")
+    )
+    weights = [layer.weight.size + layer.outputs for layer in NETWORK.layers if hasattr(layer, "weight")]
+    assert [size.dense for size in sizes] == [*(4 * count for count in weights), 0]
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.one_of(networks(), binary_networks()))
+def test_sizes_of_any_network_leave_no_file_out(tmp_path, network):
+    save_package(network, tmp_path / "model")
+    files = sum(path.stat().st_size for path in (tmp_path / "model").glob("*.npy"))
+    assert sum(size.stored for size in stored_bytes(tmp_path / "model")) == files
 
 
 def test_a_failed_save_leaves_the_old_package(package):

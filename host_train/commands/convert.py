@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from host_train.commands.options import add_data_dir, add_threads, set_threads
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("convert", help="write the model package of a PyTorch model of your own", description=__doc__)
     parser.add_argument("model", metavar="FILE:NAME", help="a Python file and the function or class in it that makes the model")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="its state_dict, as torch.save wrote it")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="its weights, from torch.save(model.state_dict(), FILE)")
     parser.add_argument("--dataset", required=True, metavar="NAME", help="what it was trained on: mnist, fashion_mnist, cifar10")
     parser.add_argument("--mean", type=float, nargs="+", metavar="M", help="of the normalisation, per channel (default: the data set's)")
     parser.add_argument("--std", type=float, nargs="+", metavar="S", help="of the normalisation, per channel (default: the data set's)")
@@ -33,13 +29,14 @@ def run(args: argparse.Namespace) -> None:
     from host_train import from_torch
     from host_train.data import load_dataset
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
-    from host_train.training.checkpoint import load_weights
+    from host_train.tracing.files import load_model, load_weights
     from pynq_cnn.model import InputSpec, save_package
 
     set_threads(args.threads)
     model = load_model(args.model)
     if args.weights is not None:
-        load_weights(model, args.weights)
+        for note in load_weights(model, args.weights):
+            print(note)
     dataset = load_dataset(args.dataset, args.data_dir)
     about, test = dataset.spec, dataset.test
     channels = about.shape[2]
@@ -62,23 +59,3 @@ def run(args: argparse.Namespace) -> None:
         f"on the {len(test)} test images of {about.title}: integers {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} %\n"
         f"written: {args.out}"
     )
-
-
-def load_model(place: str) -> nn.Module:
-    """The model that the function or class `FILE:NAME` makes; `ArgumentError` if there is none. It runs the file, as `import` does."""
-    import runpy
-
-    from torch import nn
-
-    from pynq_cnn.errors import ArgumentError
-
-    file, colon, name = place.rpartition(":")
-    if not colon or not Path(file).is_file():
-        raise ArgumentError(f"{place!r} must be a Python file and a name in it, such as mine.py:build; {file or place} is no file")
-    found = runpy.run_path(file, run_name="host_train_convert").get(name)
-    if not callable(found):
-        raise ArgumentError(f"{file} has no function or class {name}")
-    model = found()
-    if not isinstance(model, nn.Module):
-        raise ArgumentError(f"{name}() of {file} gives {model!r:.60}, not a torch.nn.Module")
-    return model

@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from host_train.commands.options import add_data_dir, add_threads, set_threads
+from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -22,7 +22,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="instead of a data set: image files named like 00042_7.png or 00042_ankle-boot.png, with the class behind the last underscore",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="write a picture of the confusion matrix")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture of the confusion matrix, such as confusion.png")
+    add_device(parser)
     add_threads(parser)
     add_data_dir(parser)
     parser.set_defaults(run=run)
@@ -33,22 +34,26 @@ def run(args: argparse.Namespace) -> None:
     from host_train.data.resize import resize_split
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
     from host_train.evaluation.folder import read_folder
-    from host_train.evaluation.plot import plot_confusion
+    from host_train.evaluation.plot import check_picture, plot_confusion
     from host_train.run import RUN, Run
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import load_package
 
     set_threads(args.threads)
+    device = find_device(args.device)  # of a run; integers are computed by NumPy
+    if args.plot:
+        check_picture(args.plot)
     if args.images and (args.split or args.dataset):
         raise ArgumentError("--images takes the place of a data set; leave --split and --dataset away")
     folder, part = Path(args.model), args.split or "test"
     dataset: Dataset | None = None
+    note = ""
     if (folder / RUN).is_file():
         if args.dataset:
             raise ArgumentError(f"{folder} is a run, which is evaluated on its own data set; leave --dataset {args.dataset} away")
         trained = Run.open(folder, args.data_dir)
         dataset, spec, classes = trained.dataset, trained.input, trained.dataset.spec.classes
-        predict, what = predict_torch(trained.float_model(), trained.mean, trained.std), f"{trained.recipe.name}, float32"
+        predict, what = predict_torch(trained.float_model(), trained.mean, trained.std, device), f"{trained.recipe.name}, float32"
     else:
         network = load_package(_package_folder(args.model))
         spec, classes = network.input, network.classes
@@ -60,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
                 raise ArgumentError(f"{args.model} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset")
             dataset = load_dataset(name, args.data_dir)
             classes = dataset.spec.classes
+            if title and title != dataset.spec.title:
+                note = f"the package says that its data set is {title!r}, not {dataset.spec.title!r}"
     if args.images:
         split, where = read_folder(args.images, spec, classes), f"images in {args.images}"
         about: dict[str, str | bool] = {"model": what, "folder": str(args.images)}
@@ -71,9 +78,9 @@ def run(args: argparse.Namespace) -> None:
     if args.plot:
         plot_confusion(result, args.plot, f"{what}, {where}")
     if args.json:
-        print(json.dumps({**about, **result.to_json()}))
+        print(json.dumps({**about, **({"note": note} if note else {}), **result.to_json()}))
     else:
-        print(f"{what}, {where}\n{result}")
+        print(f"{what}, {where}{f' ({note})' if note else ''}\n{result}")
 
 
 def _package_folder(model: str) -> Path:

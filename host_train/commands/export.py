@@ -32,27 +32,31 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
-    from host_train.export.containers import read_mat, read_txt, write_mat, write_txt
+    from host_train.export.containers import TEXT, read_mat, read_txt, write_mat, write_txt
     from host_train.export.torchscript import write_torchscript
     from host_train.quantisation.choose import choose
     from host_train.quantisation.golden import with_golden
     from host_train.run import Run
+    from host_train.training.checkpoint import check_file
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import load_package, save_package
+    from pynq_cnn.model.package import check_replaceable
 
     set_threads(args.threads)
-    run = Run.open(args.folder, args.data_dir)
     out = args.out or args.folder / DEFAULT_OUT[args.format]
+    # Before minutes of measuring.
+    if args.format in ("mat", "torchscript"):
+        check_file(out)
+    else:
+        check_replaceable(out, TEXT if args.format == "txt" else ".npy")
+    run = Run.open(args.folder, args.data_dir)
     if args.format == "torchscript":
         if args.quantise != "auto":
             raise ArgumentError(f"TorchScript is of the model in floating point; leave --quantise {args.quantise} away")
         write_torchscript(run.float_model(), run.input, run.dataset.spec.classes, out)
         print(f"written: {out}, in floating point, for images normalised with mean {run.mean} and std {run.std}")
         return
-    candidates = run.candidates()
-    labels = [one.label for one in candidates]
-    if args.quantise not in ("auto", *labels):
-        raise ArgumentError(f"--quantise must be one of auto, {', '.join(labels)} for this run, not {args.quantise!r}")
+    candidates = run.candidates(args.quantise)
     chosen = choose([one for one in candidates if args.quantise in ("auto", one.label)])
     print(f"int8 on the {len(run.validation)} validation images:")
     for one in candidates:

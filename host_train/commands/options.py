@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from pynq_cnn.errors import ArgumentError
+
+AUTO = "auto"
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -25,17 +28,23 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """`--device`."""
-    parser.add_argument("--device", default="cpu", help="of PyTorch, for example cuda (default: cpu)")
+    choices = "cpu, cuda, cuda:1 and so on, or mps (default: auto, the first of cuda, mps and cpu that is there)"
+    parser.add_argument("--device", default=AUTO, metavar="DEVICE", help=f"of PyTorch: {choices}")
 
 
-def check_device(device: str) -> None:
-    """`ArgumentError` if PyTorch cannot use `--device`."""
+def find_device(device: str) -> str:
+    """The device that `--device` names, of `auto` the one to take here; `ArgumentError` if PyTorch cannot use it."""
     import torch
 
+    if device == AUTO:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise ArgumentError(f"--device {device} cannot be used; it must be auto, cpu, cuda, cuda:N or mps")
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ArgumentError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
 
 
 def set_threads(count: int | None) -> None:

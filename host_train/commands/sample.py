@@ -23,7 +23,10 @@ def run(args: argparse.Namespace) -> None:
     from host_train.data import load_dataset
     from host_train.data.npz import write_npz
     from host_train.data.sample import take_sample
+    from pynq_cnn.errors import ArgumentError
 
+    if args.seed < 0:
+        raise ArgumentError(f"--seed must not be negative, not {args.seed}")
     dataset = load_dataset(args.dataset, args.data_dir)
     arrays = take_sample(dataset.test, len(dataset.spec.classes), args.per_class, args.seed)
     out = args.out or Path(pynq_cnn.__file__).parent / "samples" / f"{args.dataset}.npz"

@@ -44,10 +44,11 @@ def run(args: argparse.Namespace) -> None:
         raise ArgumentError(f"--rates must be whole numbers separated by commas, not {args.rates!r}") from None
     check_rates(rates)
     trained = Run.open(args.folder, args.data_dir)
-    model, out = trained.float_model(), args.out or args.folder / "spectrum"
-    form, images = "bits", [batch for batch, _ in trained.tensors(trained.train[:CALIBRATION_IMAGES]).batches()]
+    model, form, out = trained.float_model(), "bits", args.out or args.folder / "spectrum"
+    assert isinstance(model, nn.Sequential)
     if not is_binary(model):
         form, model = "int8", fold(model)
+    images = [batch for batch, _ in trained.tensors(trained.train[:CALIBRATION_IMAGES]).batches()]
 
     def integers(decoded: nn.Sequential) -> Network:
         return trained.integers(decoded if form == "bits" else calibrate(decoded, images, trained.std, CALIBRATION))

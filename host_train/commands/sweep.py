@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from host_train.commands.options import add_data_dir, add_threads, set_threads
+from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -17,6 +17,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--epochs", type=int, default=0, metavar="N", help="of fine-tuning at each threshold (default: 0, none)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="RATE", help="highest of fine-tuning (default: 0.001)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_device(parser)
     add_threads(parser)
     add_data_dir(parser)
     parser.set_defaults(run=run)
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"threshold {point.threshold:5.2f}  zeros {100 * point.sparsity:6.2f} %  {accuracy}", flush=True)
 
     set_threads(args.threads)
+    device = find_device(args.device)
     out = args.out or args.folder / "sweep"
     sweep(
         Run.open(args.folder, args.data_dir),
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace) -> None:
         args.thresholds or THRESHOLDS,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
+        device=device,
         progress=not args.quiet,
         report=report,
     )

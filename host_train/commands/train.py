@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from host_train.commands.options import add_data_dir, add_device, add_threads, check_device, set_threads
+from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
 
 if TYPE_CHECKING:
     from host_train.training.fit import EpochRecord
@@ -38,16 +38,17 @@ def run(args: argparse.Namespace) -> None:
     from host_train.training.checkpoint import write_text
 
     set_threads(args.threads)
-    check_device(args.device)
+    device = find_device(args.device)
     settings = Settings(
         args.network, args.seed, args.epochs, args.batch, args.learning_rate, args.qat_epochs, args.threads, args.stochastic
     )
     run = Run.create(args.out or Path("runs") / args.network, settings, args.data_dir)
     print(settings.command())
-    print(f"{run.dataset.spec.title} from {run.dataset.source}: {len(run.train)} images to train on, {len(run.validation)} held back")
-    run.fit(resume=args.resume, device=args.device, progress=not args.quiet, report=_silent if args.quiet else _report)
+    images = f"{len(run.train)} images to train on, {len(run.validation)} held back"
+    print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}")
+    run.fit(resume=args.resume, device=device, progress=not args.quiet, report=_silent if args.quiet else _report)
     spec = run.dataset.spec
-    result = evaluate(predict_torch(run.float_model(), run.mean, run.std), run.dataset.test, spec.classes)
+    result = evaluate(predict_torch(run.float_model(), run.mean, run.std, device), run.dataset.test, spec.classes)
     write_text(run.folder / "evaluation.json", json.dumps(result.to_json(), indent=1))
     plot_confusion(result, run.folder / "confusion.png", f"{run.recipe.name}, float32, {spec.title} test set")
     print(f"\nfloat32 on the test set of {spec.title}: {result}\n")

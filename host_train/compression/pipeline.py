@@ -1,9 +1,9 @@
 """The compression of a run, in stages that are kept in a folder and resumed.
 
-prune/stage.json     what was asked for
+prune/stage.json     what was asked for; command.txt: by which command
 prune/round-NN/      a round of fine-tuning each: history.json; weights.pt of the latest
 prune/tune/          fine-tuning after the last: weights.pt, history.json, curves.png
-share/stage.json
+share/stage.json     and command.txt
 share/tune/          fine-tuning of the shared weights: the same files
 table.json, table.md sizes and accuracy
 package/             the model package
@@ -35,6 +35,9 @@ from host_train.training.schedule import Schedule
 from pynq_cnn.errors import ArgumentError
 
 STAGE = "stage.json"
+COMMAND = "command.txt"
+PACKAGE = "package"
+STAGES = ("prune", "share")
 SEEDS = 16  # of the stages; those below are of the run's own trainings
 
 Report = Callable[[str, int, EpochRecord], None]
@@ -60,6 +63,8 @@ class Compression:
         Called after every epoch with the training's name, its number of epochs and the epoch's record.
     say : callable, optional
         Called with lines about what was done.
+    command : str
+        What asked for it, to be noted with what it makes.
     """
 
     run: Run
@@ -69,6 +74,7 @@ class Compression:
     progress: bool = True
     report: Report | None = None
     say: Callable[[str], None] = lambda line: None
+    command: str = ""
 
     def prune(self, resume: bool = False) -> nn.Sequential:
         """Prune in rounds and fine-tune; or, with `resume`, go on with that.
@@ -111,9 +117,7 @@ class Compression:
             Folded, its weights parametrised by codebooks, of the best epoch, in evaluation mode.
         """
         recipe, stage = self.recipe, self.folder / "share"
-        pruned = load_weights(masked(dense_model(self.run)), self.folder / "prune" / "tune" / WEIGHTS)
-        assert isinstance(pruned, nn.Sequential)
-        model = share(plain(pruned), recipe.bits, self.run.std)
+        model = self._clustered()
         schedule = self._schedule(recipe.share_epochs, recipe.share_learning_rate)
         self._claim(stage, resume, {"bits": recipe.bits}, schedule)
         if (stage / "tune" / WEIGHTS).exists():
@@ -122,12 +126,33 @@ class Compression:
             self._fit(model, stage / "tune", schedule, SEEDS + recipe.rounds + 1, resume, "share")
         return model.eval()
 
+    def shared(self) -> nn.Sequential:
+        """What `share` gave when it was done; `ArgumentError` if it is not."""
+        model = load_weights(self._clustered(), _weights(self.folder / "share"))
+        assert isinstance(model, nn.Sequential)
+        return model
+
+    def commands(self) -> list[str]:
+        """What made each stage, and then this."""
+        files = {stage: self.folder / stage / COMMAND for stage in STAGES}
+        # Folders from before commands were noted have the rest of it.
+        lines = [
+            file.read_text(encoding="utf-8").strip() if file.is_file() else f"{one} as {one}/{STAGE} says" for one, file in files.items()
+        ]
+        return list(dict.fromkeys([*lines, self.command]))
+
     def quantise(self, shared: nn.Sequential) -> Candidate:
         """The shared network in integers, calibrated as does best on the validation images, its layers encoded."""
         data = self.run.tensors(self.run.train[:CALIBRATION_IMAGES])
         forms = quantised_forms(shared, [images for images, _ in data.batches()], self.run.std)
         best = choose([measure_candidate(how, self.run.integers(form), self.run.validation) for how, form in forms.items()])
         return replace(best, network=encode_layers(best.network))
+
+    def _clustered(self) -> nn.Sequential:
+        """The pruned network, its weights shared as they are."""
+        pruned = load_weights(masked(dense_model(self.run)), _weights(self.folder / "prune"))
+        assert isinstance(pruned, nn.Sequential)
+        return share(plain(pruned), self.recipe.bits, self.run.std)
 
     def _schedule(self, epochs: int, learning_rate: float) -> Schedule:
         # Masks and codebooks are computed in every step by Python that torch.compile would have to trace.
@@ -138,16 +163,15 @@ class Compression:
         path = stage / STAGE
         settings = json.loads(json.dumps({**settings, "schedule": repr(schedule), "seed": self.run.settings.seed}))
         if not path.exists():
+            if self.command:
+                write_text(stage / COMMAND, self.command)
             write_text(path, json.dumps(settings, indent=1))
             return
         if not resume:
             raise ArgumentError(f"{stage} is of an earlier compression; go on with it (--resume), or choose another folder (--out)")
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"{path} cannot be read: {error}; remove {stage} and compress again") from error
+        found = _read_stage(stage)
         if found != settings:
-            names = [name for name in settings if not isinstance(found, dict) or found.get(name) != settings[name]]
+            names = [name for name in settings if found.get(name) != settings[name]]
             raise ArgumentError(f"{stage} has another {' and '.join(names) or 'stage'}; give the same options, or another folder (--out)")
 
     def _fit(self, model: nn.Sequential, folder: Path, schedule: Schedule, number: int, resume: bool, name: str) -> None:
@@ -166,6 +190,58 @@ class Compression:
         plot_history(history, folder / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {name}")
         (folder / CHECKPOINT).unlink()  # the weights of the best epoch are there: it is done
         model.cpu()
+
+
+def as_made(run: Run, folder: Path, recipe: CompressionRecipe, stage: str) -> CompressionRecipe:
+    """`recipe`, with what the stages in `folder` were asked for.
+
+    Parameters
+    ----------
+    run : Run
+        Whose compression it must be.
+    folder : pathlib.Path
+        Of the compression.
+    recipe : CompressionRecipe
+        Says the rest.
+    stage : {"prune", "share"}
+        The last that counts.
+
+    Raises
+    ------
+    ArgumentError
+        If a stage is missing, damaged, or of another run.
+    """
+    pruned = _read_stage(folder / "prune")
+    if pruned.get("of") != run.settings.command():
+        raise ArgumentError(f"{folder / 'prune'} is of another run, {pruned.get('of')!r}; choose another folder (--out)")
+    made = {"keep": pruned.get("keep"), "rounds": pruned.get("rounds")}
+    if stage == "share":
+        made["bits"] = _read_stage(folder / "share").get("bits")
+    try:
+        return replace(recipe, **made)  # type: ignore[arg-type]
+    except (AttributeError, ValueError) as error:
+        raise ArgumentError(f"{STAGE} of {folder} cannot be read: {error}; remove the folder and compress again") from error
+
+
+def _read_stage(stage: Path) -> dict[str, Any]:
+    path = stage / STAGE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds a {type(found).__name__}")
+        return found
+    except FileNotFoundError:
+        raise ArgumentError(f"{path} is not there; first: python -m host_train {stage.name} RUN") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"{path} cannot be read: {error}; remove {stage} and compress again") from error
+
+
+def _weights(stage: Path) -> Path:
+    path = stage / "tune" / WEIGHTS
+    if not path.is_file():
+        again = f"python -m host_train {stage.name} RUN --resume, with the same options"
+        raise ArgumentError(f"{path} is not there, that stage has not ended; go on with it: {again}")
+    return path
 
 
 def dense_model(run: Run) -> nn.Sequential:

@@ -53,6 +53,7 @@ def sweep(
     *,
     epochs: int = 0,
     learning_rate: float = 1e-3,
+    device: str = "cpu",
     progress: bool = True,
     report: Callable[[SweepPoint], None] | None = None,
 ) -> list[SweepPoint]:
@@ -72,6 +73,8 @@ def sweep(
         Of fine-tuning at each; 0 for none.
     learning_rate : float
         Its highest.
+    device : str
+        torch's.
     progress : bool
         Show a bar where there is a terminal.
     report : callable, optional
@@ -89,16 +92,18 @@ def sweep(
     path = folder / "sweep.json"
     about = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
     points = {point.threshold: point for point in _earlier(path, about)}
-    dense, validation = dense_model(run), run.tensors(run.validation)
+    folder.mkdir(parents=True, exist_ok=True)
+    dense, validation = dense_model(run), run.tensors(run.validation, device)
     for threshold in tqdm(sorted(set(thresholds) - set(points)), desc="sweep", leave=False, disable=None if progress else True):
         model = masked(copy.deepcopy(dense))
         prune_to(model, threshold_keep(dense, threshold))
+        model.to(device)
         accuracy, tuned = measure(model, validation)[1], None
         counts = kept(model)
         if epochs:
             place = folder / f"threshold-{threshold:g}"
             schedule = replace(run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
-            fit(model, run.tensors(run.train), validation, schedule, place, seed=run.settings.seed, resume=True, progress=progress)
+            fit(model, run.tensors(run.train, device), validation, schedule, place, seed=run.settings.seed, resume=True, progress=progress)
             tuned = measure(model, validation)[1]
             for name in (CHECKPOINT, WEIGHTS):
                 (place / name).unlink()  # the point is all that is wanted of it

@@ -1,4 +1,4 @@
-"""The table of Deep Compression: bytes of each layer after pruning, after sharing and after Huffman coding."""
+"""The table of Deep Compression: bytes of each layer after pruning, after sharing and after Huffman coding, and what the package takes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from host_train.compression.integers import encoded_bytes, stream_bits
 from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
+from pynq_cnn.model.package import MANIFEST
 from pynq_cnn.model.shared import SharedWeight
 
 
@@ -16,10 +17,12 @@ from pynq_cnn.model.shared import SharedWeight
 class LayerBytes:
     """One layer, or the total. Bytes include those of the biases, 4 each, at every step.
 
+    What has constants and no weights, such as the output with its scale and offset, has only bytes of files.
+
     Parameters
     ----------
     name : str
-        The layer.
+        The layer; or `output`, `total`.
     weights, biases : int
         How many it has.
     kept : int
@@ -28,13 +31,15 @@ class LayerBytes:
         Entries of the stream with `index_bits`: the kept weights, and zeros that bridge longer gaps.
     weight_bits, index_bits : float
         Of an entry in fixed widths: a code of the codebook, zero among them, and the gap before it. The width of the gap is the one of
-        fewest bytes. In the total, means over entries.
+        fewest bytes. In the total, means over `entries`.
     pruned : int
         Bytes with a float32 weight and a gap for each entry.
     shared : int
         Bytes with a code and a gap for each entry, and the int8 codebook.
+    huffman_entries : int
+        Entries of the stream in the package, whose gaps have a width of their own.
     huffman_weight_bits, huffman_index_bits : float
-        Mean Huffman-coded bits of an entry of the package; its gaps have a width of their own.
+        Mean Huffman-coded bits of one of those. In the total, means over `huffman_entries`.
     huffman : int
         Bytes of codebook, code lengths and stream in the package.
     stored : int
@@ -42,18 +47,19 @@ class LayerBytes:
     """
 
     name: str
-    weights: int
-    biases: int
-    kept: int
-    entries: int
-    weight_bits: float
-    index_bits: float
-    pruned: int
-    shared: int
-    huffman_weight_bits: float
-    huffman_index_bits: float
-    huffman: int
-    stored: int
+    weights: int = 0
+    biases: int = 0
+    kept: int = 0
+    entries: int = 0
+    weight_bits: float = 0.0
+    index_bits: float = 0.0
+    pruned: int = 0
+    shared: int = 0
+    huffman_entries: int = 0
+    huffman_weight_bits: float = 0.0
+    huffman_index_bits: float = 0.0
+    huffman: int = 0
+    stored: int = 0
 
     @property
     def dense(self) -> int:
@@ -84,45 +90,64 @@ def layer_bytes(layer: Conv2d | Dense, stored: int) -> LayerBytes:
     coded = layer.shared
     assert coded is not None
     entries, weight_bits, index_bits = fixed_width(coded)
-    biases, own = 4 * layer.outputs, max(len(coded.codes), 1)
+    biases, own = 4 * layer.outputs, len(coded.codes)
     return LayerBytes(
         layer.name,
-        int(layer.weight.size),
-        layer.outputs,
-        int((layer.weight != 0).sum()),
-        entries,
-        weight_bits,
-        index_bits,
-        -(-entries * (32 + index_bits) // 8) + biases,
-        -(-entries * (weight_bits + index_bits) // 8) + len(coded.codebook) + biases,
-        stream_bits(coded.codes, len(coded.codebook)) / own,
-        stream_bits(coded.gaps, 256) / own,
-        encoded_bytes(coded) + biases,
-        stored,
+        weights=int(layer.weight.size),
+        biases=layer.outputs,
+        kept=int((layer.weight != 0).sum()),
+        entries=entries,
+        weight_bits=weight_bits,
+        index_bits=index_bits,
+        pruned=-(-entries * (32 + index_bits) // 8) + biases,
+        shared=-(-entries * (weight_bits + index_bits) // 8) + len(coded.codebook) + biases,
+        huffman_entries=own,
+        huffman_weight_bits=stream_bits(coded.codes, len(coded.codebook)) / max(own, 1),
+        huffman_index_bits=stream_bits(coded.gaps, 256) / max(own, 1),
+        huffman=encoded_bytes(coded) + biases,
+        stored=stored,
     )
 
 
 def total(rows: Sequence[LayerBytes]) -> LayerBytes:
     """The last row: sums, and means over entries."""
     sums: dict[str, Any] = {field: sum(getattr(row, field) for row in rows) for field in LayerBytes.__dataclass_fields__ if field != "name"}
-    entries = max(sums["entries"], 1)
-    for field in ("weight_bits", "index_bits", "huffman_weight_bits", "huffman_index_bits"):
-        sums[field] = sum(getattr(row, field) * row.entries for row in rows) / entries
+    for step in ("", "huffman_"):
+        entries = max(sums[f"{step}entries"], 1)
+        for field in (f"{step}weight_bits", f"{step}index_bits"):
+            sums[field] = sum(getattr(row, field) * getattr(row, f"{step}entries") for row in rows) / entries
     return LayerBytes("total", **sums)
 
 
 def compression_table(network: Network, package: Path) -> list[LayerBytes]:
-    """Rows of the layers of an encoded network, as written to `package`, and of the total."""
-    stored = {one.name: one.stored for one in stored_bytes(package)}
-    rows = [layer_bytes(layer, stored[layer.name]) for layer in network.layers if isinstance(layer, (Conv2d, Dense))]
+    """Rows of the layers of an encoded network, as written to `package`, of its output, and of the total."""
+    *sizes, output = stored_bytes(package)
+    layers = {layer.name: layer for layer in network.layers}
+    rows = []
+    for size in sizes:
+        layer = layers[size.name]
+        coded = isinstance(layer, (Conv2d, Dense))
+        rows.append(layer_bytes(layer, size.stored) if coded else LayerBytes(size.name, stored=size.stored))  # type: ignore[arg-type]
+    rows.append(LayerBytes(output.name, stored=output.stored))
     return [*rows, total(rows)]
 
 
+def folder_line(everything: LayerBytes, package: Path) -> str:
+    """What the whole folder of a package takes, with `manifest.json`; `everything` is the total."""
+    manifest = (package / MANIFEST).stat().st_size
+    golden = sum(path.stat().st_size for path in package.glob("golden.*"))
+    size = everything.stored + manifest
+    return (
+        f"With {manifest:,} bytes of {MANIFEST} the folder takes {size:,}: {everything.dense / size:.1f}x; "
+        f"golden vectors, which only the self-test reads, take {golden:,} more."
+    )
+
+
 def to_json(rows: Sequence[LayerBytes]) -> list[dict[str, Any]]:
-    """As values for JSON, with the ratio to dense float32 after each step."""
+    """As values for JSON, with the ratio to dense float32 after each step; None where there are no weights."""
     return [
         {**asdict(row), "dense": row.dense}
-        | {f"{step}_ratio": row.dense / getattr(row, step) for step in ("pruned", "shared", "huffman", "stored")}
+        | {f"{step}_ratio": row.dense / getattr(row, step) if row.dense else None for step in ("pruned", "shared", "huffman", "stored")}
         for row in rows
     ]
 
@@ -145,10 +170,13 @@ _COLUMNS: tuple[tuple[str, Callable[[LayerBytes], str]], ...] = (
     ("ratio of files", lambda row: f"{row.dense / row.stored:.1f}x"),
 )
 
+_OF_CONSTANTS = ("layer", "package files")
+
 
 def to_markdown(rows: Sequence[LayerBytes]) -> str:
     """As a Markdown table, aligned to be read as it is."""
-    lines = [[name for name, _ in _COLUMNS], *([write(row) for _, write in _COLUMNS] for row in rows)]
+    lines = [[name for name, _ in _COLUMNS]]
+    lines += [[write(row) if row.dense or name in _OF_CONSTANTS else "" for name, write in _COLUMNS] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines)]
     # Names to the left, numbers to the right.
     text = [[line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))] for line in lines]

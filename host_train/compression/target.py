@@ -12,8 +12,9 @@ from host_train.compression.recipe import CompressionRecipe
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.huffman import code_lengths
 
-# Six .npy files a layer, whose headers take 128 bytes each; one multiplier and shift.
-LAYER_OVERHEAD = 6 * 128 + 3
+HEADER = 128  # bytes, of an .npy file
+REQUANTISATION = 2 * HEADER + 3  # one multiplier and shift
+LAYER_OVERHEAD = 4 * HEADER + REQUANTISATION
 
 
 def expected_bytes(weights: int, outputs: int, keep: float, bits: int) -> float:
@@ -40,6 +41,29 @@ def expected_bytes(weights: int, outputs: int, keep: float, bits: int) -> float:
     return min(_stream_bytes(kept, kept / weights, bits, 1 << width) for width in range(1, 9)) + 4 * outputs + LAYER_OVERHEAD
 
 
+def package_bytes(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]]) -> float:
+    """Bytes that the files of all layers and of the output are expected to take.
+
+    The last layer has no multiplier and shift; its outputs have a scale and an offset each.
+
+    Parameters
+    ----------
+    recipe : CompressionRecipe
+        Of all layers (`CompressionRecipe.layers`).
+    sizes : mapping
+        (weights, biases) of every layer, in order.
+
+    Examples
+    --------
+    >>> recipe = CompressionRecipe(keep={"fc": 0.01}, bits={"fc": 4})
+    >>> round(package_bytes(recipe, {"fc": (1_000_000, 10)}))  # 16,638 less a multiplier and a shift, and 336 of the output
+    16715
+    """
+    layers = sum(expected_bytes(*sizes[name], part, recipe.bits[name]) for name, part in recipe.keep.items())
+    *_, (_, outputs) = sizes.values()
+    return layers - REQUANTISATION + 2 * HEADER + 8 * outputs
+
+
 def _stream_bytes(kept: float, part: float, bits: int, span: int) -> float:
     """Codebook, code lengths and stream, with gaps of less than `span` (see `SharedWeight`)."""
     over = (1 - part) ** span  # of a gap to need a bridge, and of what is left of it to need another
@@ -63,7 +87,7 @@ def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], 
     recipe : CompressionRecipe
         Of all layers (`CompressionRecipe.layers`).
     sizes : mapping
-        (weights, biases) of every layer.
+        (weights, biases) of every layer, in order.
     ratio : float
         Above 1.
 
@@ -77,20 +101,20 @@ def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], 
     dense = 4 * sum(weights + biases for weights, biases in sizes.values())
     goal = dense / ratio
 
-    def keep(factor: float) -> dict[str, float]:
-        return {name: min(1.0, factor * part) for name, part in recipe.keep.items()}
+    def scaled(factor: float) -> CompressionRecipe:
+        return replace(recipe, keep={name: min(1.0, factor * part) for name, part in recipe.keep.items()})
 
     def size(factor: float) -> float:
-        return sum(expected_bytes(*sizes[name], part, recipe.bits[name]) for name, part in keep(factor).items())
+        return package_bytes(scaled(factor), sizes)
 
     low, high = 1e-9, 1 / min(recipe.keep.values())
     if size(low) > goal:
         least = size(low)
         raise ArgumentError(
-            f"a target of {ratio:g} asks for {goal:,.0f} bytes, but biases, headers and constants of the layers alone take {least:,.0f}; "
+            f"a target of {ratio:g} asks for {goal:,.0f} bytes, but biases, headers and constants alone take {least:,.0f}; "
             f"at most {dense / least:.0f} can be asked for"
         )
     for _ in range(40):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if size(middle) <= goal else (low, middle)
-    return replace(recipe, keep=keep(low))
+    return scaled(low)

@@ -129,7 +129,8 @@ def evaluate(predict: Predict, split: Split, classes: tuple[str, ...]) -> Evalua
 
 
 def predict_torch(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], device: str = "cpu") -> Predict:
-    """Logits of a PyTorch model that takes normalised images, for `evaluate`."""
+    """Logits of a PyTorch model that takes normalised images, for `evaluate`; the model is moved to `device`."""
+    model = model.to(device)
 
     def predict(images: np.ndarray) -> np.ndarray:
         data = TensorData.of(Split(images, np.zeros(len(images), np.int64)), mean, std, device)

@@ -8,32 +8,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from host_train.training.checkpoint import replace_file
 from pynq_cnn.errors import ModelPackageError
 from pynq_cnn.model import Network, load_package, save_package
+from pynq_cnn.model.package import MANIFEST, array_entries, whole_folder
 
-MANIFEST = "manifest.json"
+TEXT = ".txt"
 LONGEST_NAME = 63  # of a MATLAB variable
-
-
-def _entries(manifest: Any) -> Iterator[dict[str, Any]]:
-    """The descriptions of all arrays: every object that names a file."""
-    if isinstance(manifest, dict):
-        if "file" in manifest:
-            yield manifest
-        for value in manifest.values():
-            yield from _entries(value)
-    elif isinstance(manifest, list):
-        for value in manifest:
-            yield from _entries(value)
 
 
 def unpack(network: Network) -> tuple[str, dict[str, np.ndarray]]:
@@ -45,10 +32,18 @@ def unpack(network: Network) -> tuple[str, dict[str, np.ndarray]]:
         return (package / MANIFEST).read_text(encoding="utf-8"), {file.stem: np.load(file, allow_pickle=False) for file in files}
 
 
+def _entries(manifest: str, where: str) -> list[dict[str, Any]]:
+    """The descriptions of a manifest's arrays."""
+    try:
+        return list(array_entries(json.loads(manifest)))
+    except (ValueError, RecursionError) as error:
+        raise ModelPackageError(f"{where} has a damaged manifest: {error}; export it again") from error
+
+
 def pack(manifest: str, arrays: dict[str, np.ndarray], where: str) -> Network:
     """The network of a manifest and its arrays, in any shape; `ModelPackageError` if they do not belong together."""
+    entries = _entries(manifest, where)
     try:
-        entries = [entry for key, part in json.loads(manifest).items() if key != "metadata" for entry in _entries(part)]
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / MANIFEST).write_text(manifest, encoding="utf-8")
             for entry in entries:
@@ -81,13 +76,15 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
     network : Network
         What to write.
     path : path
-        Of the file. It has one variable for each array of the model package, `layer_conv1_weight` for `layer.conv1.weight`, in the
-        package's shapes (one-dimensional arrays as rows) and types; and `manifest`, a text.
+        Of the file, replaced if it is there. It has one variable for each array of the model package, `layer_conv1_weight` for
+        `layer.conv1.weight`, in the package's shapes (one-dimensional arrays as rows) and types; and `manifest`, a text.
 
     Raises
     ------
     ModelPackageError
         If names are too long for MATLAB, or differ in nothing that it tells apart.
+    ArgumentError
+        If a folder is there.
     """
     from scipy.io import savemat
 
@@ -96,8 +93,8 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
     longest = max(variables, key=len)
     if len(variables) != len(arrays) or len(longest) > LONGEST_NAME:
         raise ModelPackageError(f"layer names make MATLAB variables that are equal, or too long as {longest}; give the layers other names")
-    with _whole(Path(path)) as temporary:
-        savemat(temporary, {"manifest": manifest, **variables}, oned_as="row", appendmat=False)
+    named = {"manifest": manifest, **variables}
+    replace_file(Path(path), lambda temporary: savemat(temporary, named, oned_as="row", appendmat=False))
 
 
 def read_mat(path: str | os.PathLike[str]) -> Network:
@@ -110,10 +107,11 @@ def read_mat(path: str | os.PathLike[str]) -> Network:
         variables = loadmat(path, appendmat=False)
     except Exception as error:  # a damaged file makes scipy raise nearly anything
         raise ModelPackageError(f"{path} is no MATLAB file that can be read: {error}") from error
-    if "manifest" not in variables:
-        raise ModelPackageError(f"{path} has no variable 'manifest'; write it with host_train export --format mat")
-    manifest = "".join(variables["manifest"].ravel().tolist())
-    names = [str(entry["file"]).removesuffix(".npy") for entry in _entries(_json(manifest, path))]
+    texts = np.ravel(variables.get("manifest", [])).tolist()
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ModelPackageError(f"{path} has no text 'manifest'; write it with host_train export --format mat")
+    manifest = "".join(texts)
+    names = [str(entry["file"]).removesuffix(".npy") for entry in _entries(manifest, str(path))]
     return pack(manifest, {name: variables[_variable(name)] for name in names if _variable(name) in variables}, str(path))
 
 
@@ -128,7 +126,7 @@ def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
     network : Network
         What to write.
     folder : path
-        Made if missing; one that is not empty must be of an earlier such export, and is replaced. It gets `manifest.json` as in the model
+        Made if missing; an earlier such export, with nothing else in the folder, is replaced. It gets `manifest.json` as in the model
         package, and for each array a file such as `layer.conv1.weight.txt`: a line `# int8 4 3 3 1` with type and shape, then the numbers,
         the last dimension along a line, as `numpy.savetxt` writes them. Float32 has nine digits, from which it is exactly restored.
 
@@ -137,18 +135,14 @@ def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
     ModelPackageError
         If the folder holds something else.
     """
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file())):
-        raise ModelPackageError(f"{target} exists and is no earlier export; choose another folder")
     manifest, arrays = unpack(network)
-    with _whole(target) as temporary:
-        temporary.mkdir()
+    with whole_folder(folder, TEXT) as temporary:
         (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
         for name, array in arrays.items():
             kind = "%.9g" if array.dtype == np.float32 else "%d"
             lines = array.reshape(-1, array.shape[-1]) if array.size else array.reshape(0, 1)
             header = " ".join([array.dtype.name, *map(str, array.shape)])
-            np.savetxt(temporary / f"{name}.txt", lines, fmt=kind, header=header)
+            np.savetxt(temporary / f"{name}{TEXT}", lines, fmt=kind, header=header)
 
 
 def read_array(path: str | os.PathLike[str]) -> np.ndarray:
@@ -180,30 +174,4 @@ def read_txt(folder: str | os.PathLike[str]) -> Network:
         manifest = (source / MANIFEST).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ModelPackageError(f"{source / MANIFEST} cannot be read: {error}") from error
-    return pack(manifest, {file.stem: read_array(file) for file in sorted(source.glob("*.txt"))}, str(source))
-
-
-# ------------------------------------------------------------------------------------------------------- helpers
-
-
-def _json(text: str, where: object) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ModelPackageError(f"{where} has a damaged manifest: {error}; export it again") from error
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A path beside `target`, moved there when all is written: a failure leaves what was."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield temporary
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
+    return pack(manifest, {file.stem: read_array(file) for file in sorted(source.glob(f"*{TEXT}"))}, str(source))

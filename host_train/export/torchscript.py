@@ -7,11 +7,13 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from host_train.tracing.trace import evaluating
+from host_train.training.checkpoint import replace_file
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
 
@@ -30,7 +32,12 @@ def write_torchscript(model: nn.Module, spec: InputSpec, classes: Sequence[str],
     classes : sequence of str
         Names of its outputs.
     path : path
-        Of the file.
+        Of the file, replaced if it is there.
+
+    Raises
+    ------
+    ArgumentError
+        If a folder is there.
 
     Examples
     --------
@@ -45,11 +52,16 @@ def write_torchscript(model: nn.Module, spec: InputSpec, classes: Sequence[str],
     (True, ('a', 'b'), True)
     """
     about = json.dumps({"input": asdict(spec), "classes": list(classes)})
+
+    def write(place: Path) -> None:
+        with open(place, "wb") as file:  # given a name, torch does not say why it cannot be written
+            torch.jit.save(script, file, _extra_files={ABOUT: about.encode()})
+
     with evaluating(model), warnings.catch_warnings():
         # torch advises torch.export, whose files only Python can run.
         warnings.simplefilter("ignore", DeprecationWarning)
         script = torch.jit.trace(model, torch.zeros(2, spec.channels, spec.height, spec.width))
-        torch.jit.save(script, os.fspath(path), _extra_files={ABOUT: about.encode()})
+        replace_file(Path(path), write)
 
 
 def read_torchscript(path: str | os.PathLike[str]) -> tuple[torch.jit.ScriptModule, InputSpec, tuple[str, ...]]:

@@ -7,6 +7,7 @@ Courbariaux, Bengio and David 2015, "BinaryConnect", arXiv 1511.00363, for the c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def binarise(x: torch.Tensor) -> torch.Tensor:
     >>> binarise(x).sum().backward(); x.grad.tolist()
     [1.0, 1.0, 1.0]
     """
-    return _Sign.apply(x)
+    return _Sign.forward(None, x) if torch.jit.is_tracing() else _Sign.apply(x)  # TorchScript has PyTorch's own operations only
 
 
 def binarise_stochastically(x: torch.Tensor) -> torch.Tensor:
@@ -55,6 +56,28 @@ def binarise_stochastically(x: torch.Tensor) -> torch.Tensor:
     """
     probability = ((x.detach() + 1) / 2).clamp(0, 1)
     return binarise(x + (torch.where(torch.rand_like(probability) < probability, 1.0, -1.0) - x).detach())
+
+
+class Sign(nn.Module):
+    """The sign of its input, as a layer. Binary layers take the sign of what comes in anyway, so a network need not have it.
+
+    Parameters
+    ----------
+    function : callable
+        `binarise`, or `torch.sign`, which differs in the sign of 0.
+
+    Examples
+    --------
+    >>> Sign()(torch.tensor([-0.5, 0.0])).tolist(), Sign(torch.sign)(torch.tensor([-0.5, 0.0])).tolist()
+    ([-1.0, 1.0], [-1.0, 0.0])
+    """
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor] = binarise) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
 
 
 class BinaryLayer(nn.Module):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,8 +13,16 @@ from torch import nn
 from pynq_cnn.errors import NetworkError
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+DROPPED = (nn.Dropout, nn.Dropout2d, nn.Identity)
 AVERAGING = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 SUPPORTED = "Conv2d, Linear, BatchNorm1d/2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout, Identity and Sequential"
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(vertical, horizontal), as PyTorch reads one number, or one or two in a sequence."""
+    values = tuple(int(side) for side in value) if isinstance(value, Iterable) else (int(value),)
+    return (values[0], values[-1])
 
 
 def _flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -25,11 +34,10 @@ def _flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]
             yield prefix + name, layer
 
 
-def _fold_batch_norm(layer: nn.Module, norm: nn.Module, name: str) -> None:
+def _fold_batch_norm(layer: nn.Module, norm: nn.Module) -> None:
     """Put a batch norm's scale and shift into the weight and bias of the layer before it, in float64."""
-    assert isinstance(layer, WEIGHTED) and isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
-    if norm.running_mean is None or norm.running_var is None:
-        raise NetworkError(f"{name} keeps no running statistics; train it with track_running_stats=True")
+    assert isinstance(layer, WEIGHTED) and isinstance(norm, NORMS)
+    assert norm.running_mean is not None and norm.running_var is not None  # `check_options` has seen to it
     mean, variance = norm.running_mean.double(), norm.running_var.double()
     scale = 1 / torch.sqrt(variance + norm.eps)
     shift = torch.zeros_like(mean)
@@ -52,23 +60,89 @@ def check_options(name: str, layer: nn.Module) -> None:
             raise NetworkError(f"{name} has padding={layer.padding!r}; give it as numbers")
         if layer.padding_mode != "zeros" and any(layer.padding):
             raise NetworkError(f"{name} has padding_mode={layer.padding_mode!r}; only 'zeros' can be mapped")
+        if any(pad >= side for pad, side in zip(pair(layer.padding), layer.kernel_size)):
+            raise NetworkError(f"{name} has padding={layer.padding}, which must be smaller than the kernel {layer.kernel_size}; use less")
+    if isinstance(layer, NORMS) and (layer.running_mean is None or layer.running_var is None):
+        raise NetworkError(f"{name} keeps no running statistics; train it with track_running_stats=True")
     if isinstance(layer, nn.MaxPool2d):
         for field in ("kernel_size", "stride", "padding", "dilation"):
             value = getattr(layer, field)
-            pair = value if isinstance(value, tuple) else (value, value)
-            wanted = {"padding": 0, "dilation": 1}.get(field, pair[0])
-            if pair != (wanted, wanted):
+            sides = pair(value)
+            wanted = {"padding": 0, "dilation": 1}.get(field, sides[0])
+            if sides != (wanted, wanted):
                 raise NetworkError(f"{name} has {field}={value}; max pooling must be square, without padding and dilation")
         if layer.ceil_mode:
             raise NetworkError(f"{name} has ceil_mode=True; rows that fill no window are dropped, so use ceil_mode=False")
-    if isinstance(layer, nn.AvgPool2d):
-        padded = any(layer.padding) if isinstance(layer.padding, tuple) else layer.padding
-        if padded or layer.ceil_mode or layer.divisor_override is not None:
-            raise NetworkError(f"{name} is {layer}; average pooling must be without padding, ceil_mode and divisor_override")
+    if isinstance(layer, nn.AvgPool2d) and (any(pair(layer.padding)) or layer.ceil_mode or layer.divisor_override is not None):
+        raise NetworkError(f"{name} is {layer}; average pooling must be without padding, ceil_mode and divisor_override")
     if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size not in (1, (1, 1)):
         raise NetworkError(f"{name} averages to {layer.output_size}; only to 1 can be mapped, or use AvgPool2d")
     if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
         raise NetworkError(f"{name} flattens dimensions {layer.start_dim} to {layer.end_dim}; only 1 to -1 can be mapped")
+
+
+def check_order(layers: Iterable[tuple[str, nn.Module]]) -> None:
+    """Refuse the first layer that is out of place, whatever may follow: more layers than these may.
+
+    Parameters
+    ----------
+    layers : iterable of (str, torch.nn.Module)
+        Names and layers from the first on.
+
+    Raises
+    ------
+    NetworkError
+        Names the layer, and says what to do.
+
+    Examples
+    --------
+    >>> check_order([("c", nn.Conv2d(1, 2, 3)), ("p", nn.MaxPool2d(2))])  # a ReLU may still come
+    >>> check_order([("c", nn.Conv2d(1, 2, 3)), ("p", nn.MaxPool2d(2)), ("d", nn.Conv2d(2, 2, 3))])
+    Traceback (most recent call last):
+    ...
+    pynq_cnn.errors.NetworkError: c has no ReLU behind it; activations are bytes, so every layer but the last needs one
+    """
+    waiting = ""  # the layer with weights whose ReLU has not come yet
+    seen: list[nn.Module] = []  # the layers so far, but for those that fold away
+    for name, layer in layers:
+        check_options(name, layer)
+        if isinstance(layer, DROPPED):
+            continue
+        if isinstance(layer, NORMS):
+            if not seen or not isinstance(seen[-1], WEIGHTED):
+                raise NetworkError(f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the pooling")
+            continue
+        if isinstance(layer, (*WEIGHTED, *AVERAGING)) and waiting:
+            raise NetworkError(f"{waiting} has no ReLU behind it; activations are bytes, so every layer but the last needs one")
+        if isinstance(layer, WEIGHTED):
+            if isinstance(layer, nn.Conv2d) and any(pair(layer.padding)) and seen and all(isinstance(one, nn.MaxPool2d) for one in seen):
+                raise NetworkError(
+                    f"{name} pads behind a max pooling of the image, but only the first layer can pad with the byte that stands for 0 "
+                    "there; give it padding=0, or put the pooling behind it"
+                )
+            waiting = name
+        elif isinstance(layer, nn.ReLU):
+            if not waiting:
+                raise NetworkError(f"{name} does not follow a Conv2d or Linear; remove it")
+            waiting = ""
+        elif isinstance(layer, AVERAGING):
+            if not any(isinstance(one, nn.ReLU) for one in seen):
+                raise NetworkError(f"{name} averages what no layer has made bytes of; put it behind a Conv2d and its ReLU")
+        elif not isinstance(layer, (nn.MaxPool2d, nn.Flatten)):
+            raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {SUPPORTED}")
+        seen.append(layer)
+
+
+def check_end(layers: Iterable[tuple[str, nn.Module]]) -> None:
+    """Refuse layers, in order otherwise, that do not end with one that can give logits."""
+    found = [(name, layer) for name, layer in layers if not isinstance(layer, (*DROPPED, *NORMS))]
+    computing = [(name, layer) for name, layer in found if not isinstance(layer, nn.Flatten)]
+    if not computing or not isinstance(computing[-1][1], (*WEIGHTED, *AVERAGING)):
+        wanted = "the network must end with a Conv2d, a Linear or average pooling, not with"
+        if not found:
+            raise NetworkError(f"{wanted} nothing")
+        last = found[-1][0]
+        raise NetworkError(f"{last}: {wanted} {last}; leave it away, or put a Linear behind it")
 
 
 def fold(model: nn.Module) -> nn.Sequential:
@@ -104,42 +178,24 @@ def fold(model: nn.Module) -> nn.Sequential:
     """
     if not isinstance(model, nn.Sequential):
         raise NetworkError(f"a model must be a torch.nn.Sequential, not {type(model).__name__}")
+    named = [(name.replace(".", "_"), layer) for name, layer in _flat(model)]
+    check_order(named)
+    check_end(named)
     layers: list[tuple[str, nn.Module]] = []
-    for name, original in _flat(model):
-        check_options(name, original)
-        name, layer = name.replace(".", "_"), copy.deepcopy(original)
-        before = layers[-1][1] if layers else None
-        if isinstance(layer, WEIGHTED):
-            if isinstance(before, WEIGHTED):
-                raise NetworkError(f"{layers[-1][0]} has no ReLU behind it; activations are bytes, so every layer but the last needs one")
-            if layer.bias is None:
-                layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
-        elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            if not isinstance(before, WEIGHTED):
-                raise NetworkError(f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the pooling")
-            _fold_batch_norm(before, layer, name)
+    for name, original in named:
+        layer = copy.deepcopy(original)
+        if isinstance(layer, DROPPED):
             continue
-        elif isinstance(layer, (nn.Dropout, nn.Dropout2d, nn.Identity)):
+        if isinstance(layer, NORMS):
+            _fold_batch_norm(layers[-1][1], layer)
             continue
-        elif isinstance(layer, nn.ReLU):
+        if isinstance(layer, nn.ReLU):
             place = len(layers)
-            while place and isinstance(layers[place - 1][1], (nn.MaxPool2d, nn.Flatten)):
+            while isinstance(layers[place - 1][1], (nn.MaxPool2d, nn.Flatten)):
                 place -= 1  # max pooling takes the maximum, ReLU too
-            if not place or not isinstance(layers[place - 1][1], WEIGHTED):
-                raise NetworkError(f"{name} does not follow a Conv2d or Linear; remove it")
             layers.insert(place, (name, nn.ReLU()))
             continue
-        elif isinstance(layer, AVERAGING):
-            if not any(isinstance(one, nn.ReLU) for _, one in layers):
-                raise NetworkError(f"{name} averages what no layer has made bytes of; put it behind a Conv2d and its ReLU")
-        elif not isinstance(layer, (nn.MaxPool2d, nn.Flatten)):
-            raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {SUPPORTED}")
+        if isinstance(layer, WEIGHTED) and layer.bias is None:
+            layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
         layers.append((name, layer))
-    computing = [(name, layer) for name, layer in layers if not isinstance(layer, nn.Flatten)]
-    for (name, layer), (_, after) in zip(computing, computing[1:]):
-        if isinstance(layer, WEIGHTED) and not isinstance(after, nn.ReLU):
-            raise NetworkError(f"{name} has no ReLU behind it; activations are bytes, so every layer but the last needs one")
-    if not computing or not isinstance(computing[-1][1], (*WEIGHTED, *AVERAGING)):
-        ends = layers[-1][0] if layers else "nothing"
-        raise NetworkError(f"the network must end with a Conv2d, a Linear or average pooling, not with {ends}")
     return nn.Sequential(OrderedDict(layers)).eval()

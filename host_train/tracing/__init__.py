@@ -4,4 +4,5 @@ calibration  what the user gives to calibrate with, as bytes and as the model's 
 trace        the model, walked in order, as the flat nn.Sequential that host_train.quantisation takes; refuses with source lines
 operations   what each module, function and method becomes
 convert      from_torch: trace, fold, calibrate, integers; then how far those are from the model
+files        a model and its weights from the user's files, for `python -m host_train convert`
 """

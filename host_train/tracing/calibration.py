@@ -61,10 +61,26 @@ def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
 
 
 def _per_channel(name: str, values: float | Sequence[float] | None, default: float, channels: int) -> tuple[float, ...]:
-    given = np.atleast_1d(np.asarray(default if values is None else values, np.float64)).tolist()
-    if len(given) not in (1, channels):
-        raise ArgumentError(f"{name} must be one number or {channels}, one per channel, not {values!r}")
-    return tuple(given * (channels // len(given)))
+    try:
+        given = np.asarray(default if values is None else values, np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.ndim > 1 or given.size not in (1, channels):
+        several = f" or {channels}, one per channel" if channels > 1 else ""
+        raise ArgumentError(f"{name} must be one number{several}, not {values!r:.60}")
+    return tuple(given.ravel().tolist() * (channels // given.size))
+
+
+def _constants(spec: InputSpec) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and std, to compute with on [n, channels, height, width]."""
+    mean, std = (torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1) for values in (spec.mean, spec.std))
+    return mean, std
+
+
+def normalise(planar: torch.Tensor, spec: InputSpec) -> torch.Tensor:
+    """The model's inputs float32 [n, channels, height, width] of images uint8 of that shape."""
+    mean, std = _constants(spec)
+    return (planar.float() / 255 - mean) / std
 
 
 def read_calibration(
@@ -117,10 +133,10 @@ def read_calibration(
         expected = (spec.channels, spec.height, spec.width)
         if tuple(planar.shape[1:]) != expected:
             raise ArgumentError(f"calibration images must be {expected} (channels, height, width), not {tuple(planar.shape[1:])}")
-        centre, spread = (torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1) for values in (spec.mean, spec.std))
         if planar.dtype == torch.uint8:
-            octets, normalised = planar, (planar.float() / 255 - centre) / spread
+            octets, normalised = planar, normalise(planar, spec)
         else:
+            centre, spread = _constants(spec)
             real, normalised = planar * spread + centre, planar
             if not torch.isfinite(real).all():
                 raise ArgumentError("calibration images hold NaN or infinity")

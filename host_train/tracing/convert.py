@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,10 +19,12 @@ from host_train.quantisation.fake import QuantisedConv2d, QuantisedLinear
 from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden
 from host_train.quantisation.integers import to_network
-from host_train.tracing.calibration import read_calibration
+from host_train.tracing.calibration import normalise, read_calibration
 from host_train.tracing.trace import Traced, evaluating, trace
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.compiler import compile_network
+from pynq_cnn.compiler.stages import lower
+from pynq_cnn.errors import ArgumentError, CompileError, NetworkError
 from pynq_cnn.model import InputSpec, Network, save_package
 
 BATCH = 128
@@ -124,6 +126,11 @@ def from_torch(
     ArgumentError
         If another argument is unusable.
 
+    Warns
+    -----
+    UserWarning
+        If the model has layers that it does not use, or the network does not fit the accelerator, so that only the reference runs it.
+
     Examples
     --------
     >>> _ = torch.manual_seed(0)
@@ -132,7 +139,7 @@ def from_torch(
     >>> [layer.name for layer in network.layers], network.metadata["conversion"]["agreement"] > 0.9
     (['0', '2', '4'], True)
     """
-    _check(model, method, images)
+    _check(model, spec, method, images, metadata, folder)
     spec, octets, inputs = read_calibration(calibration_data, spec, mean, std, images)
     device = _device(model)
     traced = trace(model, inputs[:1].repeat(2, 1, 1, 1).to(device))
@@ -141,30 +148,55 @@ def from_torch(
     logits = _run(traced.layers, inputs, torch.device("cpu"))
     _check_trace(model, traced, logits, theirs)
     _warn_unused(model, traced)
-    names = [str(i) for i in range(logits.shape[1])] if classes is None else [str(one) for one in classes]
+    names = _names(classes, logits.shape[1])
     try:
         candidates = _candidates(traced.layers, inputs, method, shared, name, spec, names)
     except NetworkError as error:
         raise traced.located(error) from error
-    measured = [(label, one, Fidelity.of(one.logits(ReferenceBackend(one).run(octets)), logits.numpy())) for label, one in candidates]
+    if is_binary(traced.layers):  # what the model gives for the very bytes, the integers must give too
+        planar = torch.from_numpy(octets.transpose(0, 3, 1, 2).copy())
+        logits = _run(traced.layers, normalise(planar, spec), torch.device("cpu"))
+    answers = [one.logits(ReferenceBackend(one).run(octets)) for _, one in candidates]
+    if is_binary(traced.layers):
+        _check_exact(type(model).__name__, candidates[0][1], answers[0], logits.numpy())
+    measured = [(*candidate, Fidelity.of(answer, logits.numpy())) for candidate, answer in zip(candidates, answers)]
     label, network, fidelity = min(measured, key=lambda entry: (-entry[2].agreement, entry[2].mean_error))
     conversion = {"source": type(model).__name__, "torch": str(torch.__version__), "method": label, **asdict(fidelity)}
     network = with_golden(replace(network, metadata={**(metadata or {}), "conversion": conversion}), octets)
     if folder is not None:
         save_package(network, folder)
+    _warn_unfit(network)
     return network
 
 
-def _check(model: Any, method: str, images: int) -> None:
+def _check(model: Any, spec: Any, method: Any, images: Any, metadata: Any, folder: Any) -> None:
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model must be a torch.nn.Module, not {model!r:.60}; for a class, give an object of it")
     if method not in ("auto", *METHODS):
         raise ArgumentError(f"method must be one of auto, {', '.join(METHODS)}, not {method!r}")
     if isinstance(images, bool) or not isinstance(images, int) or images < 1:
         raise ArgumentError(f"images must be an integer from 1, not {images!r}")
+    if spec is not None and not isinstance(spec, InputSpec):
+        raise ArgumentError(f"spec must be a pynq_cnn.model.InputSpec, not {spec!r:.60}")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise ArgumentError(f"metadata must be a dict of JSON values, not {metadata!r:.60}")
+    if folder is not None and not isinstance(folder, (str, os.PathLike)):
+        raise ArgumentError(f"folder must be a path, not {folder!r:.60}")
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype != torch.float32):
             raise NetworkError(f"{name} is {tensor.dtype}; convert the model first: model.float()")
+        if tensor.is_meta:
+            raise NetworkError(f"{name} is on the meta device and has no values; make the model on the cpu, and load its weights")
+
+
+def _names(classes: Any, count: int) -> list[str]:
+    """Names of the outputs."""
+    if classes is None:
+        return [str(i) for i in range(count)]
+    names = [str(one) for one in classes] if isinstance(classes, Iterable) and not isinstance(classes, (dict, set, bytes)) else []
+    if len(names) != count:
+        raise ArgumentError(f"classes must be {count} strings, one for each output of the model in their order, not {classes!r:.60}")
+    return names
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -192,8 +224,20 @@ def _check_trace(model: nn.Module, traced: Traced, logits: torch.Tensor, theirs:
         raise NetworkError(f"{name} gives NaN or infinity on the calibration images; it has not been trained to finite weights")
     if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max())):
         raise NetworkError(
-            f"{name} gives something else than the layers that were found in it; it has a hook that changes values, or draws random "
-            "numbers in evaluation mode"
+            f"{name} gives something else than the layers that were found in it; it has a hook that changes values, a layer of its own "
+            "kind that computes otherwise, or draws random numbers in evaluation mode; put what is computed into forward"
+        )
+
+
+def _check_exact(name: str, network: Network, integer: np.ndarray, real: np.ndarray) -> None:
+    """Bits are no approximation: refuse logits [n, classes] that stand for other accumulators than the model's."""
+    error = np.abs(integer - real)
+    rounding = 1e-6 * np.abs(real).max()
+    wrong = (error > network.output.scale / 2 + rounding).any(1)
+    if wrong.any():
+        raise NetworkError(
+            f"{name} gives other logits in PyTorch than in bits, on {wrong.sum()} of {len(wrong)} calibration images by up to "
+            f"{error.max():.3g}; its sums are rounded in float32: use input_step=1/128 with mean and std 128/255"
         )
 
 
@@ -201,6 +245,18 @@ def _warn_unused(model: nn.Module, traced: Traced) -> None:
     """Say which layers with weights the model never calls."""
     if traced.unused:
         warnings.warn(f"{type(model).__name__} does not use {', '.join(traced.unused)}; not converted", stacklevel=3)
+
+
+def _warn_unfit(network: Network) -> None:
+    """Say that a network is too large for the accelerator; not that the accelerator has no instruction yet for what the reference runs."""
+    try:
+        lower(network)
+    except CompileError:  # layers of bits
+        return
+    try:
+        compile_network(network, capacity=1)
+    except CompileError as error:
+        warnings.warn(f"{network.name} does not fit the accelerator, only backend='reference' runs it: {error}", stacklevel=3)
 
 
 def _candidates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.networks.binary import BinaryConv2d, BinaryLinear
+from host_train.networks.binary import BinaryConv2d, BinaryLinear, Sign, binarise
+from host_train.quantisation.fold import NORMS, pair
 from pynq_cnn.errors import NetworkError
 
 Shape = tuple[int, ...]
 Handler = Callable[..., list[nn.Module]]
 SUPPORTED = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and Dropout, one behind the other"
 
-WEIGHTED: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, BinaryConv2d, BinaryLinear)
+WEIGHTED: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.Linear, *NORMS, BinaryConv2d, BinaryLinear)
 DROPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
-COPIED = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
-LEAVES = (*WEIGHTED, *DROPPED, *COPIED, nn.Hardtanh, nn.AdaptiveAvgPool2d, nn.Flatten)
+LEAVES = (*WEIGHTED, *DROPPED, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Hardtanh, Sign, nn.AdaptiveAvgPool2d, nn.Flatten)
 
 # ---------------------------------------------------------------------------------------------------- functions
 
@@ -39,6 +39,13 @@ def _hardtanh(before: Shape, after: Shape, min_val: float = -1.0, max_val: float
     if not min_val < 0 < max_val:
         raise NetworkError(f"a Hardtanh from {min_val} to {max_val} cannot be mapped; {_ACTIVATION}")
     return [nn.Hardtanh(min_val, max_val)]
+
+
+def _sign(function: Callable[[torch.Tensor], torch.Tensor]) -> Handler:
+    def handler(before: Shape, after: Shape) -> list[nn.Module]:
+        return [Sign(function)]
+
+    return handler
 
 
 def _max_pool(
@@ -64,7 +71,7 @@ def _avg_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> list[nn.Module]:
-    return [nn.AvgPool2d(_plain(kernel_size), _plain(stride) or None, _plain(padding), ceil_mode, count_include_pad, divisor_override)]
+    return [nn.AvgPool2d(_plain(kernel_size), _plain(stride), _plain(padding), ceil_mode, count_include_pad, divisor_override)]
 
 
 def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn.Module]:
@@ -115,14 +122,19 @@ def _softmax(kind: type[nn.Module]) -> Handler:
 
 
 def _plain(value: Any) -> Any:
-    """Sizes as integers and tuples of them, as modules keep them."""
-    return value if value is None or isinstance(value, int) else tuple(int(side) for side in value)
+    """A size as modules keep it, an integer or two; None for none, which PyTorch also writes as an empty sequence."""
+    if value is None or isinstance(value, int):
+        return value
+    sides = tuple(int(side) for side in value)
+    return pair(sides) if sides else None
 
 
 FUNCTIONS: dict[Any, Handler] = {
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, F.relu_), _relu),
     **dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh),
     **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
+    torch.sign: _sign(torch.sign),
+    binarise: _sign(binarise),
     F.avg_pool2d: _avg_pool,
     F.adaptive_avg_pool2d: _adaptive_avg_pool,
     torch.mean: _mean,
@@ -133,6 +145,7 @@ FUNCTIONS: dict[Any, Handler] = {
 }
 METHODS: dict[str, Handler] = {
     **dict.fromkeys(("relu", "relu_"), _relu),
+    **dict.fromkeys(("sign", "sign_"), _sign(torch.sign)),
     "mean": _mean,
     **dict.fromkeys(("flatten", "view", "reshape", "squeeze"), _reshape),
     **dict.fromkeys(("contiguous", "clone", "detach", "float"), _nothing),
@@ -143,19 +156,26 @@ METHODS: dict[str, Handler] = {
 # ------------------------------------------------------------------------------------------------------ modules
 
 
-def _plain_copy(layer: nn.Module) -> nn.Module:
-    """`layer` with its weights as they act, masks of pruning applied: a tensor of its own on the CPU, without hooks."""
-    if isinstance(layer, (BinaryConv2d, BinaryLinear)):
-        return copy.deepcopy(layer).cpu().eval()
+# Layers are made anew and not copied: hooks stay behind, so that comparing with the model finds those that change values.
+
+
+def _with_weights(layer: nn.Module) -> nn.Module:
+    """A layer of the same kind with the weights as they act, masks of pruning applied: tensors of its own on the CPU."""
     made: nn.Module
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, BinaryConv2d):
+        outputs, inputs, side = layer.weight.shape[:3]
+        made = BinaryConv2d(inputs, outputs, side, layer.padding, input_step=layer.input_step)
+    elif isinstance(layer, BinaryLinear):
+        made = BinaryLinear(layer.weight.shape[1], layer.weight.shape[0])
+        made.scale = layer.scale
+    elif isinstance(layer, nn.Conv2d):
         made = nn.Conv2d(
             layer.in_channels,
             layer.out_channels,
             layer.kernel_size,  # type: ignore[arg-type]
-            layer.stride,  # type: ignore[arg-type]
-            layer.padding,  # type: ignore[arg-type]
-            layer.dilation,  # type: ignore[arg-type]
+            _plain(layer.stride),
+            layer.padding if isinstance(layer.padding, str) else _plain(layer.padding),
+            _plain(layer.dilation),
             layer.groups,
             layer.bias is not None,
             layer.padding_mode,
@@ -163,8 +183,9 @@ def _plain_copy(layer: nn.Module) -> nn.Module:
     elif isinstance(layer, nn.Linear):
         made = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
     else:
-        assert isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d))
-        made = type(layer)(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+        assert isinstance(layer, NORMS)
+        kind = nn.BatchNorm1d if isinstance(layer, nn.BatchNorm1d) else nn.BatchNorm2d
+        made = kind(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.running_mean is not None)
     with torch.no_grad():
         for name in [*dict(made.named_parameters()), *dict(made.named_buffers())]:
             getattr(made, name).copy_(getattr(layer, name))
@@ -173,10 +194,19 @@ def _plain_copy(layer: nn.Module) -> nn.Module:
 
 def module_layers(module: nn.Module, before: Shape, after: Shape) -> list[nn.Module]:
     """What a leaf module becomes; `NetworkError` if nothing."""
+    if isinstance(module, (nn.Linear, BinaryLinear)) and len(before) != 2:
+        raise NetworkError(f"it takes [n, features], not {before}; flatten each image before it: torch.flatten(x, 1)")
     if isinstance(module, WEIGHTED):
-        return [_plain_copy(module)]
+        return [_with_weights(module)]
     if isinstance(module, DROPPED):
         return []
+    if isinstance(module, nn.ReLU):
+        return _relu(before, after)
+    if isinstance(module, nn.MaxPool2d):
+        return _max_pool(before, after, module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode)
+    if isinstance(module, nn.AvgPool2d):
+        options = (module.ceil_mode, module.count_include_pad, module.divisor_override)
+        return _avg_pool(before, after, module.kernel_size, module.stride, module.padding, *options)
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return _adaptive_avg_pool(before, after, module.output_size)
     if isinstance(module, nn.Flatten):
@@ -185,36 +215,45 @@ def module_layers(module: nn.Module, before: Shape, after: Shape) -> list[nn.Mod
         return _softmax(type(module))(before, after, module.dim)
     if isinstance(module, nn.Hardtanh):
         return _hardtanh(before, after, module.min_val, module.max_val)  # ReLU6 is one too
-    if isinstance(module, COPIED):
-        return [copy.deepcopy(module)]
+    if isinstance(module, Sign) and module.function in (binarise, torch.sign):
+        return _sign(module.function)(before, after)
     raise NetworkError(f"a {type(module).__name__} cannot be mapped; {advice(type(module).__name__)}")
 
 
 # ------------------------------------------------------------------------------------------------------- advice
 
 _JOIN = "the engine has no branches: leave the skip connection away and use one straight line of layers"
+_SCALE = (
+    "leave it away here: what normalises the images goes into the mean and std that from_torch is given, a factor or shift behind a layer "
+    "into that layer's weights and bias"
+)
+_PRODUCTS = ("matmul", "mm", "bmm")
+_ARITHMETIC = re.compile(r"[ir]?(add|sub|mul|div|truediv|neg)_?")  # with the methods in place and the operators of Python
 _ACTIVATION = "use ReLU and train it again"
 _NORM = "use BatchNorm2d, which folds into the layer before it"
 
 ADVICE = {
-    **dict.fromkeys(
-        ("add", "add_", "iadd", "radd", "sub", "sub_", "isub", "mul", "mul_", "imul", "div", "truediv", "matmul", "bmm"), _JOIN
-    ),
     **dict.fromkeys(("cat", "concat", "stack", "hstack", "vstack"), "the engine has no branches: use one wider Conv2d in their place"),
     **dict.fromkeys(("chunk", "split", "unbind"), "the engine has no branches: use one straight line of layers"),
     **dict.fromkeys(("sigmoid", "tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), _ACTIVATION),
     **dict.fromkeys(("Sigmoid", "Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "ReLU6", "Hardswish", "PReLU", "SELU", "Mish"), _ACTIVATION),
     **dict.fromkeys(("LayerNorm", "GroupNorm", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm"), _NORM),
+    **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "give from_torch the model inside it: model.module"),
     "conv2d": "use the module nn.Conv2d",
-    "linear": "use the module nn.Linear",
+    **dict.fromkeys(("linear", *_PRODUCTS), "use the module nn.Linear"),
     "batch_norm": "use the module nn.BatchNorm2d",
-    "sign": "use the binary layers of host_train.networks.binary",
+    **dict.fromkeys(
+        ("where", "ge", "gt"), "for the sign before binary layers use torch.sign(x), or the layer Sign of host_train.networks.binary"
+    ),
     **dict.fromkeys(("permute", "transpose"), "keep the order [n, channels, height, width]; flattening is torch.flatten(x, 1)"),
     "clamp": "use ReLU",
     "max_pool2d_with_indices": "use max pooling without return_indices",
 }
 
 
-def advice(operation: str) -> str:
-    """What to use in the place of `operation`."""
-    return ADVICE.get(operation, f"use {SUPPORTED}")
+def advice(operation: str, tensors: int = 1) -> str:
+    """What to use in the place of `operation`, into which so many tensors go that are computed from the images."""
+    arithmetic = _ARITHMETIC.fullmatch(operation)
+    if tensors > 1 and (arithmetic or operation in _PRODUCTS):
+        return _JOIN
+    return _SCALE if arithmetic else ADVICE.get(operation, f"use {SUPPORTED}")

@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from host_train.quantisation.fold import check_options
+from host_train.networks.binary import BinaryLayer, binarise
+from host_train.quantisation import bits, fold
 from host_train.tracing.operations import FUNCTIONS, LEAVES, METHODS, WEIGHTED, advice, module_layers
 from pynq_cnn.errors import NetworkError
 
@@ -52,9 +53,15 @@ class Traced:
     unused: tuple[str, ...] = ()
 
     def located(self, error: NetworkError) -> NetworkError:
-        """`error` with the place of the layer that its message starts with."""
-        place = self.places.get(re.split(r"[\s:]", str(error), maxsplit=1)[0])
-        return NetworkError(f"{place}: {error}") if place else error
+        """`error` with the place of the layer that it is about."""
+        return _located(error, self.places)
+
+
+def _located(error: NetworkError, places: dict[str, str]) -> NetworkError:
+    """`error` with the place of the layer that its message starts with (`name`, `name:` or `name.field`), or else names."""
+    words = re.findall(r"[A-Za-z0-9_-]+", str(error))
+    named = next((word for word in words if word in places), "")
+    return NetworkError(f"{places[named]}: {error}") if places.get(named) else error
 
 
 @contextmanager
@@ -101,7 +108,7 @@ def _raising_place(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    return (str(error) or repr(error)).strip().splitlines()[0]
+    return (str(error).strip() or repr(error)).splitlines()[0]
 
 
 # ------------------------------------------------------------------------------------------------------ tracing
@@ -123,7 +130,10 @@ class _Whole(nn.Module):
 
 
 class _Tracer(fx.Tracer):
-    """Notes the user's line at every operation, and takes the layers that have a counterpart whole."""
+    """Notes the user's line at every operation, and takes the layers and functions that have a counterpart whole."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_functions=(binarise,))
 
     def create_node(self, *args: Any, **options: Any) -> fx.Node:
         node = super().create_node(*args, **options)
@@ -141,14 +151,15 @@ class _Recorder(fx.Interpreter):
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
         self.values: dict[fx.Node, Any] = {}
-        self.failure: NetworkError | None = None
+        self.failure: Exception | None = None
+        self.reason = ""
 
     def run_node(self, n: fx.Node) -> Any:
         try:
             value = super().run_node(n)
         except Exception as error:  # whatever an operation raises for an input that it does not take
-            self.failure = NetworkError(f"{_where(n)} fails on the calibration images: {_reason(error)}")
-            raise self.failure from error
+            self.failure, self.reason = error, f"{_where(n)} fails on the calibration images: {_reason(error)}"
+            raise
         self.values[n] = _Tensor(tuple(value.shape)) if isinstance(value, torch.Tensor) else value
         return value
 
@@ -180,7 +191,7 @@ def _record(model: nn.Module, inputs: torch.Tensor) -> tuple[_Whole, fx.Graph, _
             raise NetworkError(f"{where} ({_reason(error)}); {hint}") from error
         traced = fx.GraphModule(whole, graph)
         recorder = _Recorder(traced)
-        with suppress(NetworkError):  # an earlier operation may be one that cannot be mapped; that is then said first
+        with suppress(Exception):  # an earlier operation may be one that cannot be mapped; that is then said first
             recorder.run(inputs)
     return whole, traced.graph, recorder
 
@@ -227,59 +238,104 @@ def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
     """
     whole, graph, recorder = _record(model, inputs)
     values = recorder.values
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    places: dict[str, str] = {}
-    taken: set[str] = set()
+    called = {whole.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"}
+    found = _Layers(any(isinstance(module, BinaryLayer) for module in called))
+    constants: set[fx.Node] = set()  # weights, and what is computed from them alone: what takes them is looked at
     current: fx.Node | None = None  # the operation whose result the next one takes
     for node in graph.nodes:
         if node not in values and recorder.failure is not None:
-            raise recorder.failure
+            raise NetworkError(recorder.reason) from recorder.failure
         value = values.get(node)
         if node.op == "output":
             if node.args[0] is not current:
                 raise NetworkError(f"{type(model).__name__}.forward must return one tensor, the logits, not {_returned(node.args[0])}")
         elif node.op == "placeholder":
             current = node
-        elif node.op == "get_attr" or not _has_tensor(value):
-            continue  # a weight, or a size: what takes it is looked at
+        elif not _has_tensor(value):
+            continue  # a size
+        elif node.op == "get_attr" or (node.op != "call_module" and not set(_sources(node, values)) - constants):
+            constants.add(node)
         else:
             assert current is not None
             try:
-                found = _map(node, current, whole, values)
-                for layer in found:
-                    wanted = str(node.target).removeprefix("model.") if node.op == "call_module" else node.name
-                    name = _unique(wanted, taken)
-                    layers[name], places[name] = layer, node.meta.get("place", "")
-                    check_options(name, layer)
+                made = _map(node, current, constants, whole, values)
             except NetworkError as error:
                 raise NetworkError(f"{_where(node)}: {error}") from error
+            wanted = str(node.target).removeprefix("model.") if node.op == "call_module" else node.name
+            for layer in made:
+                found.append(wanted, layer, node.meta.get("place", ""), values[node].shape)
             current = node
-    ending = layers.popitem()[1] if layers and isinstance(next(reversed(layers.values())), SOFTMAXES) else nn.Identity()
-    for name, layer in layers.items():
-        if isinstance(layer, SOFTMAXES):
-            raise NetworkError(f"{places[name]}: {name}: a softmax can only be the last operation; use ReLU between layers")
-    if layers and isinstance(next(reversed(layers.values())), nn.Flatten):
-        layers.popitem()  # logits are flat anyway
-    called = {whole.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"}
+    layers, ending = found.finish()
     unused = tuple(name for name, one in model.named_modules() if isinstance(one, WEIGHTED) and one not in called)
-    return Traced(nn.Sequential(layers).eval(), ending, places, unused)
+    return Traced(layers, ending, found.places, unused)
+
+
+class _Layers:
+    """The layers that were found so far. One that is out of place is refused as soon as that is certain, so the first is named.
+
+    Parameters
+    ----------
+    binary : bool
+        Whether the model has binary layers.
+    """
+
+    def __init__(self, binary: bool) -> None:
+        self.binary = binary
+        self.layers: OrderedDict[str, nn.Module] = OrderedDict()
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.places: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def append(self, wanted: str, layer: nn.Module, place: str, shape: tuple[int, ...]) -> None:
+        """Add a layer whose result has this shape."""
+        last = next(reversed(self.layers), "")
+        if last and isinstance(self.layers[last], SOFTMAXES):
+            raise _located(NetworkError(f"{last}: a softmax can only be the last operation; use ReLU between layers"), self.places)
+        name = _unique(wanted, self._taken)
+        self.layers[name], self.places[name], self.shapes[name] = layer, place, shape
+        if not isinstance(layer, SOFTMAXES):
+            self._check(bits.blocks if self.binary else fold.check_order)
+
+    def finish(self) -> tuple[nn.Sequential, nn.Module]:
+        """All layers, and the softmax behind them."""
+        ending = self.layers.popitem()[1] if self.layers and isinstance(next(reversed(self.layers.values())), SOFTMAXES) else nn.Identity()
+        if self.layers and isinstance(next(reversed(self.layers.values())), nn.Flatten):
+            self.layers.popitem()  # logits are flat anyway
+        self._check((lambda layers: bits.check_end(bits.blocks(layers))) if self.binary else fold.check_end)
+        last = next(reversed(self.layers))
+        pixels = self.shapes[last][2:]
+        if any(side != 1 for side in pixels):
+            error = f"{last} is the last layer and gives {' x '.join(map(str, pixels))} pixels, not one number per class"
+            raise _located(NetworkError(f"{error}; put nn.AdaptiveAvgPool2d(1), or nn.Flatten and nn.Linear, behind it"), self.places)
+        return nn.Sequential(self.layers).eval(), ending
+
+    def _check(self, check: Callable[[Iterable[tuple[str, nn.Module]]], object]) -> None:
+        try:
+            check(self.layers.items())
+        except NetworkError as error:
+            raise _located(error, self.places) from error
 
 
 def _has_tensor(value: Any) -> bool:
     return isinstance(value, (_Tensor, torch.Tensor)) or (isinstance(value, (tuple, list)) and any(_has_tensor(v) for v in value))
 
 
+def _sources(node: fx.Node, values: dict[fx.Node, Any]) -> list[fx.Node]:
+    """The operations whose tensors an operation takes."""
+    return [n for n in node.all_input_nodes if _has_tensor(values.get(n))]
+
+
 def _returned(value: Any) -> str:
     return f"the result of {value.name}, which is not the last operation" if isinstance(value, fx.Node) else f"a {type(value).__name__}"
 
 
-def _map(node: fx.Node, current: fx.Node, whole: nn.Module, values: dict[fx.Node, Any]) -> list[nn.Module]:
-    """The layers of one operation, which must take the tensor of `current` and no other."""
+def _map(node: fx.Node, current: fx.Node, constants: set[fx.Node], whole: nn.Module, values: dict[fx.Node, Any]) -> list[nn.Module]:
+    """The layers of one operation, which must take the tensor of `current` and no other that is computed from the images."""
     operation = _operation(node)
     after = values[node]
-    sources = [n for n in node.all_input_nodes if isinstance(values.get(n), _Tensor)]
+    sources = [n for n in _sources(node, values) if n not in constants]
     if len(sources) > 1:
-        raise NetworkError(f"{len(sources)} tensors go into one operation, which cannot be mapped; {advice(operation)}")
+        raise NetworkError(f"{len(sources)} tensors go into one operation, which cannot be mapped; {advice(operation, len(sources))}")
     if not isinstance(after, _Tensor):
         raise NetworkError(f"it gives several tensors, which cannot be mapped; {advice(operation)}")
     if sources != [current]:

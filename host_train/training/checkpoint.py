@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,21 @@ from torch import nn
 from pynq_cnn.errors import ArgumentError
 
 
-def _replace(path: Path, write: Any) -> None:
-    """Write beside `path`, then move there: an interruption leaves the file that was."""
+def check_file(path: Path) -> None:
+    """`ArgumentError` if a file cannot be written to `path` because a folder is there."""
+    if path.is_dir():
+        raise ArgumentError(f"{path} is a folder; name a file")
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` write beside `path`, then move it there: an interruption leaves the file that was.
+
+    Raises
+    ------
+    ArgumentError
+        If a folder is there.
+    """
+    check_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -25,12 +39,12 @@ def _replace(path: Path, write: Any) -> None:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state of tensors and plain values."""
-    _replace(path, lambda temporary: torch.save(state, temporary))
+    replace_file(path, lambda temporary: torch.save(state, temporary))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file."""
-    _replace(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    replace_file(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from host_train.training.fit import EpochRecord
+
+
+class _Plain(LogFormatter):
+    """Plain numbers, where `LogFormatter` finds room: of less than two decades, ticks between powers of ten too."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None:
@@ -19,14 +27,16 @@ def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None
     best = max((record for record in history if record.best), key=lambda record: record.epoch)
     for part, colour in (("train", "tab:blue"), ("validation", "tab:orange")):
         label = "training (distorted)" if part == "train" else part
-        loss.plot(epochs, [getattr(record, f"{part}_loss") for record in history], color=colour, label=label)
+        loss.plot(epochs, [getattr(record, f"{part}_loss") for record in history], color=colour, marker=".", label=label)
         # 0 % has no place on a logarithmic scale: it is drawn at a tenth of a per mille.
         errors = [max(100 * (1 - getattr(record, f"{part}_accuracy")), 0.01) for record in history]
-        error.plot(epochs, errors, color=colour, label=label)
+        error.plot(epochs, errors, color=colour, marker=".", label=label)
     for axes, name in ((loss, "cross-entropy"), (error, "error, %")):
         axes.axvline(best.epoch, color="grey", linewidth=0.8, linestyle="--", label=f"best: epoch {best.epoch}")
         axes.set(xlabel="epoch", ylabel=name, yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(2, 0.4)))
         axes.grid(alpha=0.3, which="both")
         axes.legend()
     figure.savefig(path, dpi=120)

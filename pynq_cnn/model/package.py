@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,94 @@ def _array_of(layer: Layer, name: str) -> np.ndarray | None:
 # ---------------------------------------------------------------------------------------------------- saving
 
 
+def array_entries(manifest: Any) -> Iterator[dict[str, Any]]:
+    """The descriptions of all arrays of a manifest: every object that names a file, but for those in the metadata, which is free."""
+    if isinstance(manifest, dict):
+        if "file" in manifest:
+            yield manifest
+        for key, value in manifest.items():
+            if key != "metadata":
+                yield from array_entries(value)
+    elif isinstance(manifest, list):
+        for value in manifest:
+            yield from array_entries(value)
+
+
+def check_replaceable(folder: str | os.PathLike[str], suffix: str = ".npy") -> None:
+    """See that writing a package to `folder` would take nothing away but an earlier one.
+
+    Parameters
+    ----------
+    folder : path
+        Not there, empty, or a package: a manifest of this format, and no file but those that it names.
+    suffix : str
+        Of the files of arrays; a package of another kind is not an earlier one.
+
+    Raises
+    ------
+    ModelPackageError
+        If the folder holds anything else; names it.
+    """
+    target = Path(folder)
+    if not target.exists():
+        return
+    try:
+        found = sorted(path.name for path in target.iterdir())
+        own = {MANIFEST} | _array_files(target / MANIFEST, suffix) if found else set()
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelPackageError(f"{target} exists and is not a model package; choose another folder") from error
+    foreign = [name for name in found if name not in own or not (target / name).is_file()]
+    if foreign:
+        raise ModelPackageError(
+            f"{target} exists and is not a model package of {suffix} files alone: it holds {foreign[0]}; choose another folder"
+        )
+
+
+def _array_files(manifest_path: Path, suffix: str) -> set[str]:
+    """Names of the files of a manifest's arrays; `ValueError` if it is no manifest of this format."""
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT!r}")
+    return {str(entry["file"]).removesuffix(".npy") + suffix for entry in array_entries(manifest)}
+
+
+@contextmanager
+def whole_folder(folder: str | os.PathLike[str], suffix: str = ".npy") -> Iterator[Path]:
+    """A new folder to write a package into; it takes the place of `folder` when all is written, and a failure leaves what was there.
+
+    Parameters
+    ----------
+    folder, suffix
+        As of `check_replaceable`, whose error is raised before and after anything is written.
+
+    Raises
+    ------
+    ModelPackageError
+        If the folder holds something else, or cannot be written.
+    """
+    check_replaceable(folder, suffix)
+    target = Path(folder).resolve()  # of a link, what it points to
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            check_replaceable(target, suffix)
+            if target.exists():
+                earlier = target.rename(temporary.with_name(f"{temporary.name}-earlier"))
+                temporary.rename(target)
+                for file in earlier.iterdir():
+                    file.unlink()
+                earlier.rmdir()
+            else:
+                temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ModelPackageError(f"{folder} cannot be written: {error}") from error
+
+
 def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
     """Write `network` as a model package.
 
@@ -85,29 +174,15 @@ def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
     network : Network
         What to write.
     folder : path
-        Made if missing. If it holds a model package, that is replaced; any other folder that is not empty is left alone.
+        Made if missing. If it holds a model package and nothing else, that is replaced; any other folder that is not empty is left alone.
 
     Raises
     ------
     ModelPackageError
         If the folder holds something else, cannot be written, or metadata is not JSON.
     """
-    target = Path(folder)
-    try:
-        if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file())):
-            raise ModelPackageError(f"{target} exists and is not a model package; choose another folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            _write(network, temporary)
-            temporary.chmod(0o755)
-            if target.exists():
-                shutil.rmtree(target)
-            temporary.rename(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise ModelPackageError(f"{target} cannot be written: {error}") from error
+    with whole_folder(folder) as temporary:
+        _write(network, temporary)
 
 
 def _write(network: Network, folder: Path) -> None:
@@ -383,11 +458,11 @@ class StoredBytes:
     Parameters
     ----------
     name : str
-        The layer.
+        The layer, or `output`.
     stored : int
         Bytes of its `.npy` files, their headers included.
     dense : int
-        4 bytes for each weight and each bias (one per output channel) of the layer.
+        4 bytes for each weight and each bias (one per output channel) of the layer; 0 where there are only constants.
     """
 
     name: str
@@ -396,9 +471,9 @@ class StoredBytes:
 
 
 def stored_bytes(folder: str | os.PathLike[str]) -> list[StoredBytes]:
-    """Sizes of a package's layers, in order; layers without weights are left out.
+    """Sizes of a package's layers, in order, and at last of its output's scale and offset; layers without arrays are left out.
 
-    The golden vectors, which only the self-test reads, and the manifest are not counted.
+    Together that is what it takes to run the network. The golden vectors, which only the self-test reads, and the manifest are not counted.
 
     Parameters
     ----------
@@ -411,12 +486,18 @@ def stored_bytes(folder: str | os.PathLike[str]) -> list[StoredBytes]:
         If the package is not whole.
     """
     network, path = load_package(folder), Path(folder)
-    entries = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["layers"]
+    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+
+    def on_disk(entry: dict[str, Any]) -> int:
+        return sum((path / array["file"]).stat().st_size for array in entry["arrays"].values())
+
     sizes = []
-    for layer, entry in zip(network.layers, entries):
-        if isinstance(layer, (MaxPool2d, AvgPool2d)):
+    for layer, entry in zip(network.layers, manifest["layers"]):
+        if not entry.get("arrays"):
             continue
-        weights = layer.signs().size if isinstance(layer, BinaryConv2d) else layer.weight.size
-        stored = sum((path / array["file"]).stat().st_size for array in entry["arrays"].values())
-        sizes.append(StoredBytes(layer.name, stored, 4 * (weights + layer.outputs)))
-    return sizes
+        dense = 0
+        if not isinstance(layer, (MaxPool2d, AvgPool2d)):
+            weights = layer.signs().size if isinstance(layer, BinaryConv2d) else layer.weight.size
+            dense = 4 * (weights + layer.outputs)
+        sizes.append(StoredBytes(layer.name, on_disk(entry), dense))
+    return [*sizes, StoredBytes("output", on_disk(manifest["output"]), 0)]

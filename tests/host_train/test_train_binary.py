@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train.evaluation.evaluate import predict_integers, predict_torch  # noqa: E402
-from host_train.networks.binary import BinaryConv2d, BinaryLinear, binarise, clip_latent_weights  # noqa: E402
+from host_train.networks.binary import BinaryConv2d, BinaryLinear, Sign, binarise, clip_latent_weights  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
 from host_train.quantisation.bits import binary_to_network, thresholds  # noqa: E402
 from pynq_cnn.errors import NetworkError  # noqa: E402
@@ -48,16 +50,102 @@ def test_integers_answer_as_pytorch(seed):
     assert np.array_equal(ours.argmax(1), theirs.argmax(1))
 
 
-@settings(max_examples=50)
-@given(st.integers(0, 2**31), st.integers(1, 500))
-def test_thresholds_are_the_batch_norm_for_every_accumulator(seed, most):
-    norm = randomise(nn.BatchNorm2d(8), seed)
-    value, flip = thresholds(norm, most, 1.0)
-    acc = np.arange(-most, most + 1)[:, None]
-    ours = np.where(flip, -acc, acc) >= value
+SIDE = 16
+TAILS = {
+    "norm, hardtanh": lambda n: [nn.BatchNorm2d(n), nn.Hardtanh()],
+    "norm, hardtanh, pool": lambda n: [nn.BatchNorm2d(n), nn.Hardtanh(), nn.MaxPool2d(2)],
+    "pool, norm, hardtanh": lambda n: [nn.MaxPool2d(2), nn.BatchNorm2d(n), nn.Hardtanh()],
+    "norm, pool, hardtanh": lambda n: [nn.BatchNorm2d(n), nn.MaxPool2d(3, 2), nn.Hardtanh()],
+    "pool, hardtanh, pool, norm": lambda n: [nn.MaxPool2d(2), nn.Hardtanh(), nn.MaxPool2d(2, 1), nn.BatchNorm2d(n)],
+    "norm, pool, norm, hardtanh": lambda n: [nn.BatchNorm2d(n), nn.MaxPool2d(2), nn.BatchNorm2d(n), nn.Hardtanh()],
+    "norm without affine": lambda n: [nn.MaxPool2d(2), nn.BatchNorm2d(n, affine=False), nn.Hardtanh()],
+    "norm, hardtanh, sign": lambda n: [nn.BatchNorm2d(n), nn.Hardtanh(), Sign(torch.sign), nn.MaxPool2d(2)],
+    "norm, hardtanh, binarise, pool": lambda n: [nn.BatchNorm2d(n), nn.Hardtanh(-0.1, 3), Sign(), nn.MaxPool2d(2)],
+    "norm alone": lambda n: [nn.BatchNorm2d(n)],
+    "hardtanh alone": lambda n: [nn.Hardtanh()],
+    "nothing": lambda n: [],
+}
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[nn.Sequential, int]:
+    """A random binary network in any of the orders that people write, with the statistics that it has on noise; and its input channels."""
+    torch.manual_seed(draw(st.integers(0, 2**31)))
+    layers: list[nn.Module] = []
+    inputs = channels = draw(st.sampled_from([1, 3]))
+    for i in range(draw(st.integers(1, 2))):
+        outputs, kernel = draw(st.sampled_from([3, 8, 70])), draw(st.sampled_from([1, 3]))
+        padding = draw(st.integers(0, kernel // 2))
+        layers += [BinaryConv2d(channels, outputs, kernel, padding, input_step=None if i else 1 / 128)]
+        layers += TAILS[draw(st.sampled_from(list(TAILS)))](outputs)
+        channels = outputs
+    layers.append(nn.Flatten())
+    features = nn.Sequential(*layers)(torch.zeros(2, inputs, SIDE, SIDE)).shape[1]
+    for _ in range(draw(st.integers(0, 2))):
+        layers += [BinaryLinear(features, 9), *draw(st.sampled_from([[nn.BatchNorm1d(9), nn.Hardtanh()], [nn.Hardtanh(), Sign()], []]))]
+        features = 9
+    layers.append(BinaryLinear(features, 5))
+    nn.init.normal_(layers[-1].bias)
+    if draw(st.booleans()):
+        layers.append(nn.BatchNorm1d(5))
+    model = nn.Sequential(*(copy.deepcopy(layer) for layer in layers))  # lists drawn twice hold the same layers
+    norms = [layer for layer in model if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    for norm in norms:
+        norm.momentum = None
+        if norm.affine:
+            norm.weight.data = torch.randn(norm.num_features) * (torch.rand(norm.num_features) > 0.1)
+            norm.bias.data = torch.randn(norm.num_features) * 0.5
     with torch.no_grad():
-        theirs = norm(torch.from_numpy(np.broadcast_to(acc, (len(acc), 8)).astype(np.float32))[:, :, None, None])[:, :, 0, 0] >= 0
+        model.train()(torch.randint(-128, 128, (50, inputs, SIDE, SIDE)) / 128)
+    return model.eval(), inputs
+
+
+@settings(max_examples=120)
+@given(networks())
+def test_integers_answer_as_pytorch_whatever_the_order(drawn):
+    model, channels = drawn
+    spec = InputSpec(SIDE, SIDE, channels, {1: "L", 3: "RGB"}[channels], (CENTRE,) * channels, (CENTRE,) * channels)
+    network = binary_to_network(model, "n", spec, "abcde")
+    images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, channels), dtype=np.uint8)
+    ours, theirs = predict_integers(network)(images), predict_torch(model, spec.mean, spec.std)(images)
+    # Another accumulator is a logit further by `scale` at least; a last batch norm of a tiny variance makes much of float32's rounding.
+    assert (np.abs(ours - theirs) <= 0.01 * network.output.scale + 1e-5).all()
+    assert np.array_equal(ours.argmax(1), theirs.argmax(1))
+
+
+def test_pooled_channels_of_negative_scale_are_not_the_same_whichever_comes_first():
+    """What the last test is about: the order of pooling and batch norm matters, and both kinds of channels occur."""
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
+    spec = InputSpec(12, 12, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3)
+    conv, norm, pool, fc = BinaryConv2d(3, 8, 3, input_step=1 / 128), randomise(nn.BatchNorm2d(8), 1), nn.MaxPool2d(2), BinaryLinear(200, 5)
+    norm.running_mean.zero_()
+    answers = []
+    for order in ([conv, pool, norm], [conv, norm, pool]):
+        model = nn.Sequential(*order, nn.Flatten(), fc)
+        answers.append(predict_integers(binary_to_network(model, "n", spec, "abcde"))(images))
+        np.testing.assert_allclose(answers[-1], predict_torch(model, spec.mean, spec.std)(images), rtol=1e-5, atol=1e-5)
+    assert not np.allclose(*answers)
+    assert 0 < (norm.weight < 0).sum() < 8
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**31), st.integers(1, 500), st.booleans())
+def test_thresholds_are_the_batch_norm_for_every_accumulator(seed, most, pooled):
+    norm = randomise(nn.BatchNorm2d(8), seed)
+    acc = np.broadcast_to(np.arange(-most, most + 1)[:, None], (2 * most + 1, 8))
+    real = torch.from_numpy(acc.astype(np.float32))
+    value, flip, opposite = thresholds(real, [], [norm]) if pooled else thresholds(real, [norm])
+    ours = (np.where(flip, -acc, acc) >= value) ^ opposite
+    with torch.no_grad():
+        theirs = norm(real[:, :, None, None])[:, :, 0, 0] >= 0
     assert np.array_equal(ours, theirs.numpy())
+    assert not (flip if pooled else opposite).any()
+
+
+def test_a_sign_that_neither_rises_nor_falls_is_refused():
+    with pytest.raises(NetworkError, match="not monotonous"):
+        thresholds(torch.arange(-5.0, 6)[:, None], [Sign(lambda x: 4 - x.abs())])
 
 
 def test_gradients_pass_the_sign_and_latent_weights_stay_in_range():
@@ -86,16 +174,34 @@ def test_stochastic_weights_vary_in_training_only():
     assert torch.equal(layer.binary_weight(), torch.where(layer.weight >= 0, 1.0, -1.0))
 
 
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (nn.Sequential(BinaryConv2d(3, 4, 3, input_step=1 / 128), nn.Hardtanh()), "0 must be followed by BatchNorm2d"),
-        (nn.Sequential(BinaryConv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Hardtanh()), "needs an input_step"),
-        (nn.Sequential(nn.Sigmoid()), "0 is a Sigmoid"),
-        (nn.Sequential(BinaryConv2d(3, 4, 3, input_step=1 / 128), nn.BatchNorm2d(4), nn.Hardtanh()), "must end with a BinaryLinear"),
-        (nn.Sequential(BinaryConv2d(3, 4, 3, input_step=1 / 64), nn.BatchNorm2d(4), nn.Hardtanh()), "input_step 1"),
-    ],
-)
-def test_what_is_out_of_place_is_named(model, message):
-    with pytest.raises(NetworkError, match=message):
-        binary_to_network(model, "n", SPEC, CLASSES)
+def first(**options) -> BinaryConv2d:
+    return BinaryConv2d(3, 4, 3, input_step=1 / 128, **options)
+
+
+FC = BinaryLinear(3600, 10)
+REFUSED = {
+    "no input_step": ([BinaryConv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Hardtanh()], "0 is the first layer and needs an input_step"),
+    "input_step": ([first(), nn.BatchNorm2d(4), first()], "2 has an input_step, but only the first layer sees bytes"),
+    "wrong input_step": ([BinaryConv2d(3, 4, 3, input_step=1 / 64), nn.Flatten(), FC], "0: .*input_step 1, but .* is 1/128"),
+    "unknown": ([nn.Sigmoid()], "0 is a Sigmoid, which has no place in front of the first binary layer; use BinaryConv2d"),
+    "real layer": ([first(), nn.BatchNorm2d(4), nn.ReLU()], "2 is a ReLU, which has no place in a binary network"),
+    "bytes into a linear layer": ([nn.Flatten(), FC], "1 is a BinaryLinear over bytes.*BinaryConv2d.*kernel is the whole image"),
+    "empty": ([], "must end with a BinaryLinear.*not with nothing"),
+    "open end": ([first(), nn.BatchNorm2d(4), nn.Hardtanh()], "0: .*must end with a BinaryLinear"),
+    "hardtanh at the end": ([first(), nn.Flatten(), FC, nn.Hardtanh()], "2: .*must end with a BinaryLinear"),
+    "no statistics": ([first(), nn.BatchNorm2d(4, track_running_stats=False)], "1 keeps no running statistics; train it with track"),
+    "norm of pixels": ([first(), nn.Flatten(), nn.BatchNorm1d(3600)], "2 has 3600 channels, but 0 before it 4; put a BatchNorm2d"),
+    "pooling around a norm": ([first(), nn.MaxPool2d(2), nn.BatchNorm2d(4), nn.MaxPool2d(2)], "3 pools what is pooled already"),
+    "padded pooling": ([first(), nn.MaxPool2d(3, padding=1)], "1 has padding=1; max pooling must be square"),
+    "padding": ([first(padding=3)], r"0 has padding=3, which must be smaller than its kernel \(3, 3\)"),
+    "inputs": ([first(), nn.Flatten(), BinaryLinear(99, 10)], r"2 takes 99 inputs, but its input \(30, 30, 4\) has 3600"),
+    "NaN": ([first(), Sign(lambda x: (x.abs() < 1).float() - 0.5), nn.Flatten(), FC], "0: a batch norm is not monotonous"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_out_of_place_is_named(case):
+    layers, message = REFUSED[case]
+    with pytest.raises(NetworkError, match=f"^{message}" if message[0].isdigit() else message) as raised:
+        binary_to_network(nn.Sequential(*layers), "n", SPEC, CLASSES)
+    assert "\n" not in str(raised.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,14 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from digits import write_idx
 
 from host_train.cli import main, make_parser
+from host_train.commands.options import find_device
+from host_train.data import load_dataset
+from host_train.data.dataset import digest
+from host_train.data.npz import write_npz
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_help_names_every_command_and_option(capsys):
-    for command in ("data", "networks", "train", "evaluate", "export", "sample"):
+    for command in ("data", "networks", "train", "evaluate", "export", "sample", "sweep", "prune", "share", "huffman", "compress"):
         with pytest.raises(SystemExit) as done:
             make_parser().parse_args([command, "--help"])
         assert done.value.code == 0
@@ -48,12 +54,20 @@ def test_data_tells_what_was_found(digits_folder, capsys):
         (["data", "imagenet"], "no data set is called 'imagenet'; there are mnist"),
         (["sample", "--data-dir", "nowhere"], "nowhere is no folder"),
         (["sample", "--data-dir", "DATA", "--per-class", "99"], "fewer than the 99"),
+        (["sample", "--data-dir", "DATA", "--seed", "-1"], "--seed must not be negative, not -1"),
+        (["sample", "--data-dir", "DATA", "--per-class", "1", "--out", "DATA"], "cannot be written"),
     ],
 )
 def test_mistakes_without_torch_are_told_in_a_line(digits_folder, capsys, arguments, message):
     assert main([str(digits_folder) if word == "DATA" else word for word in arguments]) == 1
     err = capsys.readouterr().err
     assert err.startswith("host_train: ") and message in err
+
+
+def test_who_does_not_read_the_output_gets_no_traceback(digits_folder):
+    command = f"{sys.executable} -m host_train data mnist --data-dir {digits_folder} | true; test ${{PIPESTATUS[0]}} -eq 1"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_help_data_and_sample_do_not_import_torch(digits_folder, tmp_path):
@@ -75,12 +89,12 @@ def test_help_data_and_sample_do_not_import_torch(digits_folder, tmp_path):
 torch = pytest.importorskip("torch")
 
 from host_train.networks import RECIPES  # noqa: E402
-from host_train.run import Run, Settings  # noqa: E402
+from host_train.run import Run, Settings, data_digest  # noqa: E402
 from host_train.training.fit import EpochRecord  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
 from pynq_cnn.model import load_package  # noqa: E402
 
-QUICK = ["--epochs", "3", "--batch", "32", "--qat-epochs", "2", "--seed", "4"]
+QUICK = ["--epochs", "3", "--batch", "32", "--qat-epochs", "2", "--seed", "4", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +168,115 @@ def test_fake_quantisation_predicts_the_integers(trained, digits_folder):
     assert (fake.argmax(1) == integers.argmax(1)).mean() > 0.97
 
 
+def test_an_interrupted_quantisation_aware_training_blocks_no_other_export(trained, digits_folder, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "qat" / "weights.pt").unlink()
+    arguments = ["export", str(tmp_path / "run"), "--data-dir", str(digits_folder), "--out", str(tmp_path / "p")]
+    for how in ("auto", "qat"):
+        assert main([*arguments, "--quantise", how]) == 1
+        err = capsys.readouterr().err
+        assert "qat/weights.pt is not there" in err and "train lenet --seed 4 --epochs 3" in err and "--resume" in err
+    assert main([*arguments, "--quantise", "max"]) == 0
+    assert "qat" not in capsys.readouterr().out and load_package(tmp_path / "p").metadata["quantisation"] == "max"
+    resume = ["train", "lenet", "--data-dir", str(digits_folder), "--out", str(tmp_path / "run"), "--resume", *QUICK]
+    assert main(resume) == 0 and main(arguments) == 0
+
+
+def test_a_run_keeps_to_its_data(trained, digits, digits_folder, tmp_path, capsys):
+    other = write_idx(tmp_path / "other", {**digits, "train_images": digits["train_images"][::-1]})
+    for words in (["evaluate", str(trained)], ["export", str(trained)], ["train", "lenet", "--out", str(trained), "--resume", *QUICK]):
+        assert main([*words, "--data-dir", str(other)]) == 1
+        err = capsys.readouterr().err
+        assert f"{trained} was trained on other data than those of {other}" in err and "--data-dir" in err
+    tests = write_idx(tmp_path / "tests", {**digits, "test_images": digits["test_images"][::-1]})
+    assert main(["evaluate", str(trained), "--data-dir", str(tests)]) == 0  # measured on other images, of the same training
+    compressed = write_idx(tmp_path / "compressed", digits, gzipped=True)
+    assert main(["evaluate", str(trained), "--data-dir", str(compressed)]) == 0
+
+
+def test_published_data_are_known_by_their_digests(digits_folder):
+    dataset = load_dataset("mnist", digits_folder)
+    assert data_digest(dataset) != data_digest(replace(dataset, original=True))
+    digests = {**dataset.spec.digests, "train_images": digest(dataset.train.images), "train_labels": digest(dataset.train.labels)}
+    assert data_digest(replace(dataset, original=True, spec=replace(dataset.spec, digests=digests))) == data_digest(dataset)
+
+
+def test_runs_from_before_the_digest_open_and_stay_as_they_are(trained, digits_folder, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    stored = json.loads(path.read_text())
+    del stored["data"]
+    path.write_text(json.dumps(stored))
+    before, run = path.read_text(), Run.open(tmp_path / "run", digits_folder)
+    assert run.settings.command() == stored["command"]
+    assert Run.create(tmp_path / "run", run.settings, digits_folder).settings == run.settings and path.read_text() == before
+
+
+def test_a_package_on_another_data_set_is_told(digits_folder, digits, tmp_path, capsys):
+    write_npz(tmp_path / "fashion_mnist.npz", digits)
+    arguments = ["evaluate", "lenet", "--data-dir", str(tmp_path), "--dataset", "fashion_mnist"]
+    assert main(arguments) == 0
+    note = "the package says that its data set is 'MNIST', not 'Fashion-MNIST'"
+    assert note in capsys.readouterr().out.splitlines()[0]
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["note"] == note
+    assert main(["evaluate", "lenet", "--data-dir", str(digits_folder), "--dataset", "mnist", "--json"]) == 0
+    assert "note" not in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "lenet", "--epochs", "1", "--out", "FILE"], "FILE cannot be used"),
+        (["train", "lenet", "--epochs", "1", "--out", "FILE/run"], "cannot be used"),
+        (["sweep", "RUN", "--out", "FILE"], "FILE cannot be used"),
+        (["compress", "RUN", "--out", "FILE"], "cannot be used"),
+        (["export", "RUN", "--out", "FILE/x"], "cannot be written"),
+        (["export", "RUN", "--format", "torchscript", "--out", "FILE/x.pt"], "cannot be used"),
+        (["evaluate", "RUN", "--plot", "FILE/x.png"], "cannot be used"),
+        (["evaluate", "RUN", "--plot", "x.xyz"], "x.xyz must be the name of a picture, such as x.png"),
+        (["evaluate", "lenet", "--plot", "x"], "its suffix may be"),
+    ],
+)
+def test_places_that_cannot_be_written_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, arguments, said):
+    (tmp_path / "FILE").write_text("mine")
+    words = [word.replace("RUN", str(trained)).replace("FILE", str(tmp_path / "FILE")) for word in arguments]
+    assert main([*words, "--data-dir", str(digits_folder)]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 1 and err[0].startswith("host_train: ") and said.replace("FILE", str(tmp_path / "FILE")) in err[0]
+    assert (tmp_path / "FILE").read_text() == "mine"
+
+
+def test_a_picture_goes_into_a_new_folder(digits_folder, tmp_path):
+    out = tmp_path / "no" / "such" / "c.pdf"
+    assert main(["evaluate", "lenet", "--data-dir", str(digits_folder), "--plot", str(out)]) == 0
+    assert out.read_bytes().startswith(b"%PDF")
+
+
+def test_binary_networks_take_no_quantisation_aware_training(tmp_path, digits_folder, capsys):
+    words = ["train", "vgg_bnn", "--data-dir", str(digits_folder), "--out", str(tmp_path / "r"), "--qat-epochs"]
+    assert main([*words, "2"]) == 1
+    assert "vgg_bnn has binary weights" in capsys.readouterr().err and not (tmp_path / "r").exists()
+    assert Settings("vgg_bnn", qat_epochs=0).resolve() == RECIPES["vgg_bnn"]
+
+
+# -------------------------------------------------------------------------------------------------- devices
+
+
+@pytest.mark.parametrize(("cuda", "mps", "found"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_the_device_is_the_best_there_is(monkeypatch, cuda, mps, found):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert find_device("auto") == found and find_device("cpu") == "cpu"
+    assert make_parser().parse_args(["train", "lenet"]).device == "auto"
+
+
+@pytest.mark.parametrize("device", ["meta", "abacus", "", "cuda:", "cuda:99", "cpu:x"])
+def test_other_devices_are_refused(device):
+    with pytest.raises(ArgumentError, match=f"--device {device} cannot be used"):
+        find_device(device)
+
+
 def test_the_way_to_quantise_can_be_named(trained, digits_folder, tmp_path, capsys):
     arguments = ["export", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "p")]
     assert main([*arguments, "--quantise", "percentile"]) == 0
@@ -188,7 +311,11 @@ def test_mistakes_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, a
     assert err.startswith("host_train: ") and message in err
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"recipe": "lenet", "colour": 1}'])
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{", "[]", "[" * 100000, '{"recipe": "lenet", "colour": 1}', '{"recipe": ["x"]}', '{"seed": 1}']
+    + [f'{{"recipe": "lenet", "{name}": "3"}}' for name in ("seed", "epochs", "batch", "learning_rate", "qat_epochs", "threads")],
+)
 def test_a_damaged_run_is_named(tmp_path, digits_folder, damage):
     (tmp_path / "run.json").write_text(damage)
     with pytest.raises(ArgumentError, match="run.json"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +17,15 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
-from host_train.cli import main  # noqa: E402
+from host_train.cli import main, make_parser  # noqa: E402
 from host_train.compression.integers import encode_layers, encoded_bytes, quantised_forms, smallest, snap  # noqa: E402
 from host_train.compression.pipeline import dense_model, layer_sizes  # noqa: E402
 from host_train.compression.prune import kept, masked, plain, prune_to, round_keep, threshold_keep, weighted_layers  # noqa: E402
 from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe, find_compression  # noqa: E402
 from host_train.compression.share import cluster, codebook, share, unshared  # noqa: E402
 from host_train.compression.sweep import sweep  # noqa: E402
-from host_train.compression.table import compression_table, layer_bytes, to_json, to_markdown, total  # noqa: E402
-from host_train.compression.target import expected_bytes, for_target  # noqa: E402
+from host_train.compression.table import LayerBytes, compression_table, folder_line, layer_bytes, to_json, to_markdown, total  # noqa: E402
+from host_train.compression.target import expected_bytes, for_target, package_bytes  # noqa: E402
 from host_train.data import Split  # noqa: E402
 from host_train.networks import RECIPES  # noqa: E402
 from host_train.networks.lenet import build_lenet  # noqa: E402
@@ -36,7 +37,18 @@ from host_train.training.schedule import Schedule  # noqa: E402
 from pynq_cnn.backends.kernel import KernelBackend  # noqa: E402
 from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
 from pynq_cnn.errors import ArgumentError, BackendError, NetworkError  # noqa: E402
-from pynq_cnn.model import Conv2d, Dense, InputSpec, load_package, save_package  # noqa: E402
+from pynq_cnn.model import (  # noqa: E402
+    AvgPool2d,
+    Conv2d,
+    Dense,
+    InputSpec,
+    Network,
+    OutputSpec,
+    Requantisation,
+    load_package,
+    save_package,
+    stored_bytes,
+)
 from pynq_cnn.model.shared import SharedWeight  # noqa: E402
 
 COLOUR = InputSpec(9, 8, 3, "RGB", (0.5, 0.45, 0.4), (0.25, 0.2, 0.5))
@@ -352,14 +364,45 @@ def test_a_row_counted_by_hand():
     assert row.shared == 3 + 3 + 8  # 3 * 7 bits; the codebook; two biases
     # Codes 2, 1, 2: one bit each. Gaps 3, 5, 29: 1, 2 and 2 bits. Eight bits; 3 values, 3 + 30 code lengths.
     assert row.huffman == 1 + 3 + 33 + 8
-    assert (row.huffman_weight_bits, row.huffman_index_bits) == (1, 5 / 3)
-    everything = total([row, row])
-    assert (everything.weights, everything.pruned, everything.stored, everything.dense) == (80, 44, 1000, 336)
+    assert (row.huffman_entries, row.huffman_weight_bits, row.huffman_index_bits) == (3, 1, 5 / 3)
+    output = LayerBytes("output", stored=60)
+    everything = total([row, row, output])
+    assert (everything.weights, everything.pruned, everything.stored, everything.dense) == (80, 44, 1060, 336)
     assert (everything.weight_bits, everything.index_bits) == (2, 5)
-    (line,) = to_json([row])
+    line, constants = to_json([row, output])
     assert line["dense"] == 168 and line["stored_ratio"] == 168 / 500 and line["pruned_ratio"] == 168 / 22
-    text = to_markdown([row, total([row])]).splitlines()
-    assert len(text) == 4 and len({len(one) for one in text}) == 1 and "7.500" in text[2] and text[3].startswith("| total")
+    assert constants["stored"] == 60 and constants["stored_ratio"] is constants["huffman_ratio"] is None
+    text = to_markdown([row, output, total([row, output])]).splitlines()
+    assert len(text) == 5 and len({len(one) for one in text}) == 1 and "7.500" in text[2] and text[4].startswith("| total")
+    assert text[3].replace("|", " ").split() == ["output", "60"]
+
+
+def test_bits_of_the_total_are_those_of_its_own_entries():
+    """One layer has twice as many entries in the package as in fixed widths."""
+    one = LayerBytes("a", entries=10, weight_bits=4, index_bits=8, huffman_entries=20, huffman_weight_bits=1.5, huffman_index_bits=3)
+    two = LayerBytes("b", entries=10, weight_bits=2, index_bits=4, huffman_entries=10, huffman_weight_bits=3, huffman_index_bits=6)
+    both = total([one, two])
+    assert (both.weight_bits, both.index_bits) == (3, 6)
+    assert (both.huffman_weight_bits, both.huffman_index_bits) == ((20 * 1.5 + 10 * 3) / 30, (20 * 3 + 10 * 6) / 30)
+
+
+def test_constants_of_layers_without_weights_are_in_the_table(tmp_path):
+    one = Requantisation(np.array([40000], np.uint16), np.array([17], np.uint8))
+    weight = np.array([[0, 3, 0], [5, 0, 3]], np.int8)
+    network = Network(
+        "n",
+        InputSpec(4, 4, 3, "RGB", (0.5,) * 3, (0.5,) * 3),
+        (AvgPool2d("mean", (4, 4), (4, 4), one), Dense("fc", weight, np.zeros(2, np.int32))),
+        OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32)),
+        ("a", "b"),
+    )
+    network = encode_layers(network)
+    save_package(network, tmp_path / "p")
+    rows = compression_table(network, tmp_path / "p")
+    assert [row.name for row in rows] == ["mean", "fc", "output", "total"]
+    assert rows[-1].stored == sum(path.stat().st_size for path in (tmp_path / "p").glob("*.npy"))
+    whole = sum(path.stat().st_size for path in (tmp_path / "p").iterdir())
+    assert f"the folder takes {whole:,}: {rows[-1].dense / whole:.1f}x; golden" in folder_line(rows[-1], tmp_path / "p")
 
 
 def test_gaps_too_long_for_their_width_are_bridged_in_the_count():
@@ -385,8 +428,7 @@ def test_recipes_name_the_layers_of_their_networks():
 def test_recipes_keep_little_enough_for_their_aim(name, ratio):
     sizes = layer_sizes(fold(RECIPES[name].build()))
     recipe = COMPRESSIONS[name].layers(sizes)
-    size = sum(expected_bytes(*sizes[layer], recipe.keep[layer], recipe.bits[layer]) for layer in sizes)
-    assert 4 * sum(sum(one) for one in sizes.values()) / size > ratio
+    assert 4 * sum(sum(one) for one in sizes.values()) / package_bytes(recipe, sizes) > ratio
 
 
 @pytest.mark.parametrize(
@@ -422,13 +464,28 @@ def test_expected_bytes_are_those_of_weights_kept_at_random(part, tmp_path):
     assert abs(expected_bytes(weight.size, 100, part, 3) - 6 * 128 - 3 - measured) < 20 + 0.03 * measured
 
 
+def test_expected_bytes_of_a_package_are_those_of_its_files(tmp_path):
+    """Of weights kept at random, every value as frequent as every other."""
+    generator = np.random.default_rng(0)
+    shapes, keep, bits = {"a": (60, 500), "b": (10, 60)}, {"a": 0.05, "b": 0.5}, {"a": 3, "b": 3}
+    layers = []
+    for name, shape in shapes.items():
+        weight = np.where(generator.random(shape) < keep[name], generator.choice([-120, -80, -40, 40, 80, 120, 127], shape), 0)
+        constants = Requantisation(np.array([40000], np.uint16), np.array([24], np.uint8)) if name == "a" else None
+        layers.append(Dense(name, weight.astype(np.int8), np.zeros(shape[0], np.int32), constants))
+    ends = (InputSpec(20, 25, 1, "L", (0.5,), (0.5,)), OutputSpec(np.ones(10, np.float32), np.zeros(10, np.float32)))
+    network = encode_layers(Network("n", ends[0], tuple(layers), ends[1], tuple("0123456789")))
+    save_package(network, tmp_path / "p")
+    expected = package_bytes(CompressionRecipe(keep, bits), {name: (a * b, a) for name, (a, b) in shapes.items()})
+    assert sum(size.stored for size in stored_bytes(tmp_path / "p")) == pytest.approx(expected, abs=60)
+
+
 def test_a_target_scales_what_is_kept():
     sizes = {"a": (10000, 10), "b": (200000, 20)}
     recipe = CompressionRecipe(keep={"a": 0.5, "b": 0.05}, bits={"a": 4, "b": 3})
     for ratio in (20, 60, 110):
         scaled = for_target(recipe, sizes, ratio)
-        size = sum(expected_bytes(*sizes[name], scaled.keep[name], scaled.bits[name]) for name in sizes)
-        assert np.isclose(4 * 210030 / size, ratio, rtol=1e-3) and scaled.bits == recipe.bits
+        assert np.isclose(4 * 210030 / package_bytes(scaled, sizes), ratio, rtol=1e-3) and scaled.bits == recipe.bits
     assert for_target(recipe, sizes, 60).keep["a"] / for_target(recipe, sizes, 60).keep["b"] == pytest.approx(10)
     with pytest.raises(ArgumentError, match="at most .* can be asked for"):
         for_target(recipe, sizes, 1000)
@@ -439,7 +496,7 @@ def test_a_target_scales_what_is_kept():
 # ------------------------------------------------------------------------------------------------- pipeline
 
 QUICK = ["--keep", "conv1=0.9", "conv2=0.6", "fc1=0.05", "fc2=0.5", "--bits", "fc1=3", "--rounds", "2", "--round-epochs", "1"]
-QUICK += ["--tune-epochs", "2", "--share-epochs", "2", "--learning-rate", "0.003"]
+QUICK += ["--tune-epochs", "2", "--share-epochs", "2", "--learning-rate", "0.003", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -450,10 +507,20 @@ def trained(tmp_path_factory, digits_folder) -> Path:
     return out
 
 
+def of(command: str, words: list[str] = QUICK) -> list[str]:
+    """The options of `compress` that another command has."""
+    parser = make_parser()._subparsers._group_actions[0].choices[command]  # type: ignore[union-attr, index]
+    taken, keep = [], False
+    for word in words:
+        keep = word in parser._option_string_actions if word.startswith("--") else keep
+        taken += [word] * keep
+    return taken
+
+
 @pytest.fixture(scope="module")
 def compressed(trained, digits_folder) -> Path:
-    """Interrupted after every epoch of every stage, and resumed; begun by `prune`."""
-    arguments = [str(trained), "--data-dir", str(digits_folder), "--resume", *QUICK]
+    """Interrupted after every epoch of every stage, and resumed; pruning ended by `prune`."""
+    arguments = [str(trained), "--data-dir", str(digits_folder), "--resume"]
     stops = [("prune 1/2", 1), ("prune 2/2", 1), ("tune", 1), ("share", 1)]
     with pytest.MonkeyPatch.context() as patch:
         for stage, epoch in stops:
@@ -462,15 +529,96 @@ def compressed(trained, digits_folder) -> Path:
                 if (name, record.epoch) == (stage, epoch):
                     raise KeyboardInterrupt
 
-            patch.setattr("host_train.commands.prune._report", interrupt)
-            assert main(["compress", *arguments]) == 130
-            if stage == "tune":  # the rest of pruning by the command of that name, which has no share_epochs
-                words = [word for word in arguments if word not in ("--bits", "fc1=3")]
-                at = words.index("--share-epochs")
-                patch.setattr("host_train.commands.prune._report", lambda *_: None)
-                assert main(["prune", *words[:at], *words[at + 2 :]]) == 0
-    assert main(["compress", *arguments]) == 0
+            patch.setattr("host_train.commands.compression._report", interrupt)
+            assert main(["compress", *arguments, *QUICK]) == 130
+            if stage == "tune":
+                patch.setattr("host_train.commands.compression._report", lambda *_: None)
+                assert main(["prune", *arguments, *of("prune")]) == 0
+    assert main(["compress", *arguments, *QUICK]) == 0
     return trained / "compressed"
+
+
+@pytest.fixture(scope="module")
+def step_by_step(trained, digits_folder, tmp_path_factory) -> Path:
+    """By `prune`, `share` (interrupted and resumed) and `huffman`."""
+    out = tmp_path_factory.mktemp("steps") / "c"
+    arguments = [str(trained), "--data-dir", str(digits_folder), "--out", str(out)]
+    assert main(["prune", *arguments, *of("prune")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupt(name, epochs, record):
+            raise KeyboardInterrupt
+
+        patch.setattr("host_train.commands.compression._report", interrupt)
+        assert main(["share", *arguments, *of("share")]) == 130
+    assert main(["share", *arguments, *of("share"), "--resume"]) == 0
+    assert main(["huffman", *arguments]) == 0
+    return out
+
+
+def test_three_commands_do_what_one_does(step_by_step, compressed, capsys):
+    steps, whole = (load_package(folder / "package") for folder in (step_by_step, compressed))
+    train, *commands = steps.metadata["recipe"].split(" && ")
+    assert train == whole.metadata["recipe"].split(" && ")[0] and [command.split()[3] for command in commands] == [
+        "prune",
+        "share",
+        "huffman",
+    ]
+    assert "--keep conv1=0.9" in commands[0] and "--bits fc1=3 --share-epochs 2" in commands[1]
+    assert replace(steps, metadata={**steps.metadata, "recipe": whole.metadata["recipe"]}) == whole
+    for name in ("prune/stage.json", "share/stage.json"):
+        assert (step_by_step / name).read_text() == (compressed / name).read_text()
+    tables = [(folder / "table.md").read_text().splitlines() for folder in (step_by_step, compressed)]
+    assert tables[0][:-1] != tables[1][:-1] and tables[0][1:-1] == tables[1][1:-1]  # but for the commands
+
+
+def test_compress_goes_on_from_each_of_them(step_by_step, compressed, trained, digits_folder, tmp_path):
+    shutil.copytree(step_by_step, tmp_path / "c")
+    arguments = [str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume", *QUICK]
+    assert main(["compress", *arguments]) == 0
+    assert load_package(tmp_path / "c" / "package") == load_package(compressed / "package")
+
+
+def test_stages_without_a_noted_command_are_told_by_what_was_asked_for(step_by_step, trained, digits_folder, tmp_path):
+    shutil.copytree(step_by_step, tmp_path / "c")
+    (tmp_path / "c" / "prune" / "command.txt").unlink()
+    assert main(["huffman", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c")]) == 0
+    commands = load_package(tmp_path / "c" / "package").metadata["recipe"].split(" && ")[1:]
+    assert commands[0] == "prune as prune/stage.json says" and "host_train share" in commands[1] and "host_train huffman" in commands[2]
+
+
+def test_stages_that_are_not_there_are_named(step_by_step, trained, digits_folder, tmp_path, capsys):
+    def refused(command: str, message: str) -> None:
+        assert main([command, str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c")]) == 1
+        assert message in capsys.readouterr().err
+
+    refused("share", "prune/stage.json is not there; first: python -m host_train prune RUN")
+    refused("huffman", "prune/stage.json is not there; first: python -m host_train prune RUN")
+    shutil.copytree(step_by_step, tmp_path / "c")
+    refused("share", "share is of an earlier compression; go on with it (--resume)")
+    (tmp_path / "c" / "share" / "tune" / "weights.pt").unlink()
+    refused(
+        "huffman", "share/tune/weights.pt is not there, that stage has not ended; go on with it: python -m host_train share RUN --resume"
+    )
+    shutil.rmtree(tmp_path / "c" / "share")
+    refused("huffman", "share/stage.json is not there; first: python -m host_train share RUN")
+    (tmp_path / "c" / "prune" / "tune" / "weights.pt").unlink()
+    refused("share", "prune/tune/weights.pt is not there, that stage has not ended")
+    stage = json.loads((tmp_path / "c" / "prune" / "stage.json").read_text())
+    for changes, message in [
+        ({"of": "train another"}, "is of another run, 'train another'"),
+        ({"keep": 1}, "cannot be read"),
+        ({"rounds": None}, "rounds"),
+    ]:
+        (tmp_path / "c" / "prune" / "stage.json").write_text(json.dumps({**stage, **changes}))
+        refused("share", message)
+
+
+def test_what_is_in_the_packages_place_is_told_before_training(trained, digits_folder, tmp_path, capsys):
+    (tmp_path / "c" / "package").mkdir(parents=True)
+    (tmp_path / "c" / "package" / "notes.txt").write_text("mine")
+    assert main(["compress", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), *QUICK]) == 1
+    assert "not a model package" in capsys.readouterr().err and not (tmp_path / "c" / "prune").exists()
 
 
 def test_compression_leaves_everything_in_its_folder(compressed):
@@ -520,12 +668,16 @@ def test_the_table_is_that_of_the_package(compressed):
     assert stored["layers"] == to_json(rows) and stored["accuracy"] == network.metadata["accuracy"]
     last = rows[-1]
     assert last.name == "total" and last.weights + last.biases == 13242 and last.dense == 4 * 13242
-    files = sum(path.stat().st_size for path in (compressed / "package").glob("layer.*.npy"))
-    assert last.stored == files and last.shared < last.pruned < last.dense
+    arrays = [path for path in (compressed / "package").glob("*.npy") if not path.name.startswith("golden")]
+    files = sum(path.stat().st_size for path in arrays)
+    assert last.stored == files == sum(size.stored for size in stored_bytes(compressed / "package"))
+    assert last.shared < last.pruned < last.dense and rows[-2].name == "output" and rows[-2].stored > 2 * 128
+    constants = ("multiplier", "shift", "pad_value", "scale", "offset")
     assert last.stored - last.huffman == sum(
-        path.stat().st_size - (0 if path.stem.split(".")[-1] in ("multiplier", "shift", "pad_value") else np.load(path).nbytes)
-        for path in (compressed / "package").glob("layer.*.npy")
+        path.stat().st_size - (0 if path.stem.split(".")[-1] in constants else np.load(path).nbytes) for path in arrays
     )
+    folder = files + (compressed / "package" / "manifest.json").stat().st_size
+    assert f"the folder takes {folder:,}: {last.dense / folder:.1f}x" in (compressed / "table.md").read_text()
 
 
 def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_path, capsys):
@@ -569,6 +721,9 @@ def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_pat
         (["prune", "OTHER"], "is no run"),
         (["sweep", "RUN", "--thresholds", "-1"], "must not be negative"),
         (["sweep", "RUN", "--epochs", "-1"], "epochs must be"),
+        (["sweep", "RUN", "--device", "meta"], "--device meta cannot be used"),
+        (["share", "OTHER"], "is no run"),
+        (["huffman", "OTHER"], "is no run"),
     ],
 )
 def test_mistakes_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, arguments, message):

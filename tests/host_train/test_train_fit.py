@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from matplotlib.figure import Figure  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train.data import Split  # noqa: E402
 from host_train.training import checkpoint  # noqa: E402
 from host_train.training.augment import Augmentation  # noqa: E402
 from host_train.training.curves import plot_history  # noqa: E402
-from host_train.training.fit import CHECKPOINT, HISTORY, WEIGHTS, TensorData, fit, hold_back, measure, seed_everything  # noqa: E402
+from host_train.training.fit import (  # noqa: E402
+    CHECKPOINT,
+    HISTORY,
+    WEIGHTS,
+    EpochRecord,
+    TensorData,
+    _policy,
+    fit,
+    hold_back,
+    measure,
+    seed_everything,
+)
 from host_train.training.schedule import Schedule  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
 
@@ -179,6 +192,34 @@ def test_less_than_a_batch_is_refused(tmp_path, data):
         fit(make(), *data, Schedule(epochs=1, batch=601), tmp_path)
 
 
+@pytest.mark.parametrize(("epochs", "batch"), [(1, 60), (2, 120), (5, 300)])
+def test_a_training_of_ten_steps_has_a_learning_rate(tmp_path, data, epochs, batch):
+    history = fit(make(), *data, Schedule(epochs=epochs, batch=batch), tmp_path)
+    assert len(history) == epochs and history[-1].train_loss < 3
+
+
+def rates(steps: int) -> list[float]:
+    optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    policy, seen = _policy(optimiser, 0.5, steps), []
+    for _ in range(steps):
+        seen.append(policy.get_last_lr()[0])
+        optimiser.step()
+        policy.step()
+    return seen
+
+
+def test_the_learning_rate_climbs_for_a_tenth_and_falls():
+    for steps in (*range(1, 10), *range(11, 40), 1000):
+        optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+        policy = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.5, total_steps=steps, pct_start=0.1)
+        for rate in rates(steps):
+            assert rate == policy.get_last_lr()[0]
+            optimiser.step()
+            policy.step()
+    ten = rates(10)
+    assert ten[0] == pytest.approx(0.5, rel=1e-4) and ten == sorted(ten, reverse=True) and ten[-1] < 1e-5
+
+
 def test_hold_back_divides_the_training_set():
     split = Split(np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50))
     train, validation = hold_back(split, 10, seed=0)
@@ -204,6 +245,34 @@ def test_hold_back_divides_the_training_set():
 def test_bad_schedules_are_refused(bad):
     with pytest.raises(ArgumentError, match=list(bad)[-1]):
         Schedule(**bad)
+
+
+# -------------------------------------------------------------------------------------------------- curves
+
+
+def drawn(losses: list[float], monkeypatch) -> Figure:
+    """The figure of a history with these losses; accuracies are 1 less a tenth of them."""
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, dpi: figures.append(self))
+    history = [EpochRecord(i, x, 1 - x / 10, x, 1 - x / 10, 0.1, i == 1) for i, x in enumerate(losses, start=1)]
+    plot_history(history, Path("curves.png"), "test")
+    figures[0].draw_without_rendering()
+    return figures[0]
+
+
+def test_one_epoch_is_seen(monkeypatch):
+    for axes in drawn([2.3], monkeypatch).axes:
+        lines = [line for line in axes.lines if line.get_label() != "best: epoch 1"]
+        assert len(lines) == 2 and all(line.get_marker() not in ("None", "", None) for line in lines)
+
+
+@pytest.mark.parametrize("losses", [[2.3, 2.1, 2.0], [4.0, 2.0, 0.9], [3.0, 0.05], [3.0, 0.2, 0.004], [0.5]])
+def test_ticks_are_plain_numbers(monkeypatch, losses):
+    for axes in drawn(losses, monkeypatch).axes:
+        low, high = axes.get_ylim()
+        ticks = [*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks()]
+        texts = [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high and tick.label1.get_text()]
+        assert texts and all(float(text) > 0 for text in texts)
 
 
 # --------------------------------------------------------------------------------------------- augmentation

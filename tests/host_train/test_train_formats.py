@@ -18,11 +18,12 @@ from host_train.cli import main  # noqa: E402
 from host_train.export.containers import read_array, read_mat, read_txt, write_mat, write_txt  # noqa: E402
 from host_train.export.torchscript import read_torchscript, write_torchscript  # noqa: E402
 from host_train.networks.binary import BinaryConv2d, BinaryLinear  # noqa: E402
+from host_train.networks.vgg_bnn import build_vgg_bnn  # noqa: E402
 from host_train.run import Run, Settings  # noqa: E402
 from host_train.training.checkpoint import save_state  # noqa: E402
 from host_train.training.fit import WEIGHTS  # noqa: E402
 from pynq_cnn.errors import ArgumentError, ModelPackageError  # noqa: E402
-from pynq_cnn.model import Network, load_package  # noqa: E402
+from pynq_cnn.model import InputSpec, Network, load_package, save_package  # noqa: E402
 
 FORMATS = {"mat": (write_mat, read_mat), "txt": (write_txt, read_txt)}
 
@@ -99,9 +100,12 @@ def test_damaged_files_are_refused(tmp_path):
         with pytest.raises(ModelPackageError, match=message):
             read_mat(path)
     for changes, message in [
-        ({"manifest": None}, "no variable 'manifest'"),
+        ({"manifest": None}, "no text 'manifest'"),
+        ({"manifest": np.arange(5.0)}, "no text 'manifest'"),
+        ({"manifest": np.array([["a", 1.0]], object)}, "no text 'manifest'"),
         ({"manifest": "{"}, "damaged manifest"),
-        ({"manifest": "[]"}, "damaged"),
+        ({"manifest": "[" * 20000}, "damaged manifest"),
+        ({"manifest": "[]"}, "bad.mat.*this is no model package"),
         ({"layer_0_weight": None}, "no array layer.0.weight"),
         ({"layer_0_weight": variables["layer_0_weight"] + np.int8(1)}, "bad.mat.*sha256"),
         ({"layer_0_bias": np.zeros(3, np.int32)}, "damaged: cannot reshape"),
@@ -124,10 +128,58 @@ def test_damaged_files_are_refused(tmp_path):
     file.unlink()
     with pytest.raises(ModelPackageError, match="net has no array layer.0.weight"):
         read_txt(tmp_path / "net")
+    (tmp_path / "net" / "manifest.json").write_text("[" * 100000)
+    with pytest.raises(ModelPackageError, match="net has a damaged manifest"):
+        read_txt(tmp_path / "net")
     with pytest.raises(ModelPackageError, match="manifest.json cannot be read"):
         read_txt(tmp_path)
-    with pytest.raises(ModelPackageError, match="no earlier export"):
-        write_txt(network, tmp_path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def fill(folder: Path, kind: str) -> None:
+    """A folder that is no earlier export as text."""
+    if kind == "package":
+        save_package(convolutional(), folder)
+        return
+    folder.mkdir()
+    if kind == "web application":
+        (folder / "manifest.json").write_text('{"name": "app"}')
+    elif kind == "export with notes":
+        write_txt(convolutional(), folder)
+    (folder / "notes.txt").write_text("years of work")
+
+
+@pytest.mark.parametrize("kind", ["notes", "web application", "export with notes", "package"])
+def test_text_takes_no_other_folders_place(tmp_path, kind):
+    fill(tmp_path / "it", kind)
+    before = contents(tmp_path)
+    with pytest.raises(ModelPackageError, match="it exists and is not a model package"):
+        write_txt(convolutional(), tmp_path / "it")
+    assert contents(tmp_path) == before
+
+
+def test_a_package_does_not_take_the_place_of_text(tmp_path):
+    write_txt(convolutional(), tmp_path / "it")
+    before = contents(tmp_path)
+    with pytest.raises(ModelPackageError, match=r"not a model package of \.npy files alone"):
+        save_package(convolutional(), tmp_path / "it")
+    assert contents(tmp_path) == before
+
+
+def test_files_take_no_folders_place(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "weights.pt").write_text("days of training")
+    network, model = convolutional(), nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    for write in (
+        lambda path: write_mat(network, path),
+        lambda path: write_torchscript(model, InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), "ab", path),
+    ):
+        with pytest.raises(ArgumentError, match="run is a folder; name a file"):
+            write(tmp_path / "run")
+    assert contents(tmp_path) == {"run/weights.pt": b"days of training"}
 
 
 def test_names_that_matlab_cannot_tell_apart_are_refused(tmp_path):
@@ -145,6 +197,35 @@ def test_torchscript_refuses_other_files(tmp_path):
     for name in ("noise.pt", "plain.pt", "nowhere.pt"):
         with pytest.raises(ArgumentError, match=f"{name} is no TorchScript file of host_train"):
             read_torchscript(tmp_path / name)
+
+
+def test_torchscript_of_binary_layers_gives_the_same_bits(tmp_path):
+    model = build_vgg_bnn(8)
+    with torch.no_grad():
+        for layer in model:
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.normal_(0, 5)
+                layer.running_var.uniform_(1, 100)
+    spec = InputSpec(32, 32, 3, "RGB", (128 / 255,) * 3, (128 / 255,) * 3)
+    write_torchscript(model.eval(), spec, "0123456789", tmp_path / "no" / "such" / "m.pt")
+    script, _, _ = read_torchscript(tmp_path / "no" / "such" / "m.pt")
+    images = torch.randint(0, 256, (50, 3, 32, 32)).float() / 128 - 1
+    with torch.no_grad():
+        logits = model(images)
+        assert len(logits.unique()) > 10 and torch.equal(script(images), logits)
+    assert [path.name for path in (tmp_path / "no" / "such").iterdir()] == ["m.pt"]
+
+
+def test_torchscript_that_cannot_be_written_leaves_what_was(tmp_path, monkeypatch):
+    def full(script, file, _extra_files):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "m.pt").write_text("before")
+    monkeypatch.setattr(torch.jit, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        write_torchscript(nn.Flatten(), InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), "abcd", tmp_path / "m.pt")
+    assert contents(tmp_path) == {"m.pt": b"before"}
 
 
 # ------------------------------------------------------------------------------------------ from the command line
@@ -182,9 +263,22 @@ def test_export_takes_a_place_and_refuses_what_does_not_go_together(trained, dig
     assert "leave --quantise max away" in capsys.readouterr().err
 
 
-def test_writing_torchscript_leaves_the_model_in_its_mode(tmp_path):
-    from pynq_cnn.model import InputSpec
+@pytest.mark.parametrize("form", ["npy", "txt", "mat", "torchscript"])
+def test_a_place_that_cannot_be_taken_is_told_before_anything_is_measured(trained, digits_folder, tmp_path, capsys, monkeypatch, form):
+    def measure(self, how="auto"):
+        raise AssertionError("measured")
 
+    monkeypatch.setattr(Run, "candidates", measure)
+    monkeypatch.setattr(Run, "float_model", measure)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text("{}")
+    for out in (tmp_path / "out", trained):
+        before = contents(out)
+        assert main(["export", str(trained), "--data-dir", str(digits_folder), "--format", form, "--out", str(out)]) == 1
+        assert f"host_train: {out} " in capsys.readouterr().err and contents(out) == before
+
+
+def test_writing_torchscript_leaves_the_model_in_its_mode(tmp_path):
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 2))
     write_torchscript(model, InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), "ab", tmp_path / "m.pt")
     assert model.training and all(module.training for module in model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from host_train.cli import main  # noqa: E402
+from host_train.tracing.files import load_model, load_weights  # noqa: E402
+from pynq_cnn.errors import ArgumentError  # noqa: E402
 from pynq_cnn.model import load_package  # noqa: E402
 
 SOURCE = """
@@ -32,6 +36,20 @@ def nothing():
     return 3
 
 number = 4
+made = Mine()
+
+class Sized(Mine):
+    def __init__(self, classes):
+        super().__init__()
+
+def broken():
+    return missing_name
+
+def leaves():
+    raise SystemExit(3)
+
+def wrong_layer():
+    return nn.Conv2d(3, 4, 3, groups=2)
 """
 
 
@@ -44,11 +62,12 @@ def source(tmp_path) -> Path:
 
 def test_a_model_in_a_file_becomes_a_measured_package(source, digits_folder, tmp_path, capsys):
     state = nn.ModuleDict({"conv": nn.Conv2d(1, 4, 5), "fc": nn.Linear(256, 10)}).state_dict()
-    torch.save(state, tmp_path / "weights.pt")
+    torch.save({"state_dict": state}, tmp_path / "weights.pt")
     out = tmp_path / "packages" / "mine"
     base = ["convert", f"{source}:Mine", "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(out)]
     assert main([*base, "--weights", str(tmp_path / "weights.pt"), "--method", "mse", "--shared"]) == 0
     text = capsys.readouterr().out
+    assert "weights.pt: took the weights from its 'state_dict'" in text
     assert "on 700 training images: the integers choose the model's class" in text and f"written: {out}" in text
     network = load_package(out)
     assert network.name == "mine" and network.input.fit == "digit" and network.metadata["conversion"]["method"] == "mse"
@@ -66,8 +85,13 @@ def test_a_model_in_a_file_becomes_a_measured_package(source, digits_folder, tmp
         ("nowhere.py:build", "nowhere.py is no file"),
         ("SOURCE:missing", "has no function or class missing"),
         ("SOURCE:number", "has no function or class number"),
+        ("SOURCE:made", "has no function or class made"),
         ("SOURCE:nothing", "gives 3, not a torch.nn.Module"),
         ("SOURCE:bad", "1: a Tanh cannot be mapped; use ReLU"),
+        ("SOURCE:Sized", "Sized cannot be called without arguments (missing a required argument: 'classes'); add a function that can"),
+        ("SOURCE:broken", "mine.py:27, `return missing_name`: NameError: name 'missing_name' is not defined; correct the file"),
+        ("SOURCE:leaves", "SystemExit: 3; correct the file"),
+        ("SOURCE:wrong_layer", "mine.py:33, `return nn.Conv2d(3, 4, 3, groups=2)`: ValueError: in_channels must be divisible by groups"),
     ],
 )
 def test_mistakes_are_told_in_a_line(source, digits_folder, tmp_path, capsys, place, message):
@@ -75,3 +99,139 @@ def test_mistakes_are_told_in_a_line(source, digits_folder, tmp_path, capsys, pl
     assert main(["convert", place, "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(tmp_path / "out")]) == 1
     err = capsys.readouterr().err
     assert err.startswith("host_train: ") and message in err and not (tmp_path / "out").exists()
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\nclass Mine(:\n", "mine.py:2: SyntaxError: invalid syntax; correct the file"),
+        (
+            "import torch\n\nraise RuntimeError('two\\nlines')\n",
+            "mine.py:3, `raise RuntimeError('two\\nlines')`: RuntimeError: two; correct",
+        ),
+        ("import no_such_module\n", "mine.py:1, `import no_such_module`: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import beside\n", "beside.py:2, `1 / 0`: ZeroDivisionError: division by zero"),
+        ("raise ValueError\n", "mine.py:1, `raise ValueError`: ValueError: ValueError()"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_told_with_its_line(tmp_path, capsys, monkeypatch, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "beside.py").write_text("\n1 / 0\n")
+    path = list(sys.path)
+    with pytest.raises(ArgumentError) as raised:
+        load_model(f"{tmp_path / 'mine.py'}:Mine")
+    assert message in str(raised.value) and "\n" not in str(raised.value) and sys.path == path
+
+
+def test_a_file_may_import_what_lies_beside_it(tmp_path):
+    (tmp_path / "layers_of_mine.py").write_text("from torch import nn\n\ndef conv():\n    return nn.Conv2d(1, 2, 3)\n")
+    (tmp_path / "later_of_mine.py").write_text("from layers_of_mine import conv\n")
+    (tmp_path / "mine.py").write_text(
+        "from layers_of_mine import conv\n\ndef build():\n    import later_of_mine\n    return later_of_mine.conv()\n"
+    )
+    path = list(sys.path)
+    try:
+        assert isinstance(load_model(f"{tmp_path / 'mine.py'}:build"), nn.Conv2d)
+    finally:
+        for name in ("layers_of_mine", "later_of_mine"):
+            sys.modules.pop(name, None)
+    assert sys.path == path
+
+
+# ------------------------------------------------------------------------------------------------------- weights
+
+
+def net(outputs: int = 3) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, outputs))
+
+
+def prefixed(prefix: str) -> dict[str, torch.Tensor]:
+    return {prefix + name: value for name, value in net().state_dict().items()}
+
+
+ACCEPTED = {
+    "state_dict": (lambda: net().state_dict(), []),
+    "checkpoint": (lambda: {"epoch": 3, "state_dict": net().state_dict(), "loss": 0.5}, ["took the weights from its 'state_dict'"]),
+    "model": (lambda: {"model": net().state_dict(), "optimizer": {}}, ["took the weights from its 'model'"]),
+    "parallel": (lambda: prefixed("module."), ["took the names without 'module.'"]),
+    "compiled": (lambda: prefixed("_orig_mod."), ["took the names without '_orig_mod.'"]),
+    "both": (lambda: {"model_state_dict": prefixed("module.")}, ["from its 'model_state_dict'", "without 'module.'"]),
+    "lightning": (lambda: {"state_dict": prefixed("model.")}, ["from its 'state_dict'", "without 'model.'"]),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_weights_are_taken_as_people_save_them(tmp_path, case):
+    make, notes = ACCEPTED[case]
+    torch.manual_seed(1)
+    torch.save(make(), tmp_path / "w.pt")
+    torch.manual_seed(1)
+    trained, model = net(), net()
+    said = load_weights(model, tmp_path / "w.pt")
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values()))
+    assert len(said) == len(notes) and all(note in line and "w.pt" in line for note, line in zip(notes, said))
+
+
+def test_a_prefix_that_the_model_has_too_stays(tmp_path):
+    model = nn.ModuleDict({"module": net()})
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    assert load_weights(model, tmp_path / "w.pt") == []
+
+
+UNUSABLE = {
+    "whole model": (
+        net,
+        "holds a torch.nn.modules.container.Sequential, not weights alone; save the weights alone: torch.save(model.state_dict",
+    ),
+    "tensor": (lambda: torch.zeros(3), "holds a Tensor, not a state_dict of tensors; save the weights alone"),
+    "list": (lambda: [1, 2], "holds a list, not a state_dict of tensors"),
+    "nothing": (dict, "holds a dict, not a state_dict of tensors"),
+    "other things": (lambda: {"epoch": 3, "loss": 0.5}, "holds a dict of epoch, loss, not a state_dict of tensors"),
+    "other shapes": (
+        lambda: net(4).state_dict(),
+        "of Sequential: other shapes: 3.weight is (4, 8) in the file and (3, 8) in the model, 3.bias",
+    ),
+    "another network": (
+        lambda: nn.Sequential(nn.Linear(2, 2)).state_dict(),
+        "it has no 1.weight, 1.bias, 1.running_mean and 4 more; other shapes: 0.weight is (2, 2) in the file",
+    ),
+    "more": (
+        lambda: {**net().state_dict(), "head.weight": torch.zeros(1)},
+        "the model has no head.weight; make the model that was trained",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_weights_are_told_with_what_the_file_holds(tmp_path, case):
+    make, message = UNUSABLE[case]
+    torch.save(make(), tmp_path / "w.pt")
+    check_refused(tmp_path / "w.pt", message)
+
+
+@pytest.mark.parametrize("octets", [b"", b"hello there " * 20, b"PK\x03\x04 cut off"])
+def test_files_of_another_kind_are_told(tmp_path, octets):
+    (tmp_path / "w.pt").write_bytes(octets)
+    check_refused(tmp_path / "w.pt", "holds no weights that torch can read; it may be damaged or of another kind; save the weights alone")
+
+
+def test_torchscript_is_told(tmp_path):
+    torch.jit.trace(net().eval(), torch.zeros(1, 1, 4, 4)).save(str(tmp_path / "w.pt"))
+    check_refused(tmp_path / "w.pt", "holds no weights that torch can read")
+
+
+def check_refused(path: Path, message: str) -> None:
+    """The message and nothing of what torch would have the user do: one line, no warning, no other command."""
+    with warnings.catch_warnings(), pytest.raises(ArgumentError) as raised:
+        warnings.simplefilter("error")
+        load_weights(net(), path)
+    told = str(raised.value)
+    assert message in told and str(path) in told
+    assert not any(word in told for word in ("\n", "\x1b", "train again", "weights_only", "remove"))
+
+
+def test_weights_that_are_not_there_are_told(source, digits_folder, tmp_path, capsys):
+    base = ["convert", f"{source}:Mine", "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(tmp_path / "out")]
+    assert main([*base, "--weights", "nowhere.pt"]) == 1
+    assert "--weights nowhere.pt: there is no such file; save the weights alone: torch.save" in capsys.readouterr().err

@@ -1,0 +1,96 @@
+"""`huffman`: quantise the shared weights of a run and Huffman-code them into a package.
+
+Prints and writes the table of what each step saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from host_train.commands.compression import add_places, make_compression
+from host_train.commands.options import add_data_dir, add_threads
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from host_train.compression.pipeline import Compression
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("huffman", help="code the shared weights of a run, and write its package", description=__doc__)
+    add_places(parser)
+    add_threads(parser)
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    compression = make_compression(args, after="share")
+    write(compression, compression.shared(), " && ".join(compression.commands()))
+
+
+def write(compression: Compression, shared: nn.Sequential, command: str) -> None:
+    """Quantise, encode and measure the shared network; write its package and the table.
+
+    Parameters
+    ----------
+    compression : Compression
+        Of the run.
+    shared : torch.nn.Sequential
+        From its stage `share`.
+    command : str
+        What does it again, from the trained run.
+    """
+    import torch
+
+    from host_train.compression.pipeline import PACKAGE
+    from host_train.compression.share import unshared
+    from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
+    from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.quantisation.golden import with_golden
+    from host_train.training.checkpoint import write_text
+    from pynq_cnn.errors import ArgumentError
+    from pynq_cnn.model import load_package, save_package
+
+    trained, recipe = compression.run, compression.recipe
+    chosen = compression.quantise(shared)
+    spec, test = trained.dataset.spec, trained.dataset.test
+    accuracy = {}
+    for name, predict in (
+        ("float32_top1", predict_torch(trained.float_model(), trained.mean, trained.std)),
+        ("shared_top1", predict_torch(unshared(shared), trained.mean, trained.std)),
+        ("int8_top1", predict_integers(chosen.network)),
+    ):
+        accuracy[name] = evaluate(predict, test, spec.classes).top1
+    metadata = {
+        "dataset": spec.title,
+        "dataset_original": trained.dataset.original,
+        "recipe": f"{trained.settings.command()} && {command}",
+        "quantisation": f"shared, {chosen.label}",
+        "seed": trained.settings.seed,
+        "torch": torch.__version__,
+        "parameters": sum(p.numel() for p in trained.float_model().parameters()),
+        "compression": {"keep": dict(recipe.keep), "bits": dict(recipe.bits)},
+        "accuracy": {**accuracy, "images": len(test)},
+    }
+    network = with_golden(replace(chosen.network, metadata=metadata), test.images)
+    out = compression.folder / PACKAGE
+    save_package(network, out)
+    if load_package(out) != network:
+        raise ArgumentError(f"{out} does not read back as it was written; is the disk full?")
+    rows = compression_table(network, out)
+    table = to_markdown(rows)
+    last = rows[-1]
+    lines = [
+        f"On the {len(test)} test images of {spec.title}: float32 {100 * accuracy['float32_top1']:.2f} %, pruned and shared "
+        f"{100 * accuracy['shared_top1']:.2f} %, in integers {100 * accuracy['int8_top1']:.2f} %.",
+        f"{last.dense:,} bytes of float32 weights and biases in a package of {last.stored:,}: {last.dense / last.stored:.1f}x.",
+        folder_line(last, out),
+    ]
+    stored = {"command": command, "accuracy": metadata["accuracy"], "layers": to_json(rows)}
+    write_text(compression.folder / "table.json", json.dumps(stored, indent=1))
+    write_text(compression.folder / "table.md", "\n".join([f"`{command}`", "", table, "", *lines]))
+    print("\n".join([table, "", *lines, f"written: {out}"]))
