@@ -268,7 +268,7 @@ def test_saving_takes_nothing_else_away(package, change, message):
 
 
 def test_what_came_while_it_was_written_stays(package, monkeypatch):
-    from pynq_cnn.model import package as module
+    from pynq_cnn.model.package import save as module
 
     write = module._write
 

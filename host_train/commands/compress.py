@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from host_train.compression.pipeline import PACKAGE
-    from pynq_cnn.model.package import check_replaceable
+    from pynq_cnn.model.package.folder import check_replaceable
 
     compression = make_compression(args)
     check_replaceable(compression.folder / PACKAGE)  # before hours of training

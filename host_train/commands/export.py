@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train.training.checkpoint import check_file
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import load_package, save_package
-    from pynq_cnn.model.package import check_replaceable
+    from pynq_cnn.model.package.folder import check_replaceable
 
     set_threads(args.threads)
     out = args.out or args.folder / DEFAULT_OUT[args.format]

@@ -9,7 +9,7 @@ from typing import Any
 
 from host_train.compression.integers import encoded_bytes, stream_bits
 from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
-from pynq_cnn.model.package import MANIFEST
+from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.model.shared import SharedWeight
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from host_train.training.checkpoint import replace_file
 from pynq_cnn.errors import ModelPackageError
 from pynq_cnn.model import Network, load_package, save_package
-from pynq_cnn.model.package import MANIFEST, array_entries, whole_folder
+from pynq_cnn.model.package.folder import array_entries, whole_folder
+from pynq_cnn.model.package.forms import MANIFEST
 
 TEXT = ".txt"
 LONGEST_NAME = 63  # of a MATLAB variable

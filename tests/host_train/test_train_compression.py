@@ -336,14 +336,14 @@ def test_a_large_bias_coarsens_the_grid_of_the_whole_layer():
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.integers(1, 2000))
 def test_encoded_bytes_are_those_of_the_package(seed, part, size):
-    from pynq_cnn.model.package import _pack_shared
+    from pynq_cnn.model.package.save import pack_shared
 
     generator = np.random.default_rng(seed)
     dense = (generator.integers(-3, 4, size) * 11 * (generator.random(size) < part)).astype(np.int8).reshape(1, -1)
     best = smallest(dense)
     sizes = []
     for bits in range(1, 9):
-        arrays = _pack_shared(SharedWeight.of(dense, bits))
+        arrays = pack_shared(SharedWeight.of(dense, bits))
         assert encoded_bytes(SharedWeight.of(dense, bits)) == sum(array.nbytes for array in arrays.values())
         sizes.append(sum(array.nbytes for array in arrays.values()))
     assert np.array_equal(best.dense(), dense) and encoded_bytes(best) == min(sizes)

@@ -1,0 +1,103 @@
+"""The folder of a package: it takes the place of an earlier one, whole, and of nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pynq_cnn.errors import ModelPackageError
+from pynq_cnn.model.package.forms import FORMAT, MANIFEST
+
+
+def array_entries(manifest: Any) -> Iterator[dict[str, Any]]:
+    """The descriptions of all arrays of a manifest: every object that names a file, but for those in the metadata, which is free."""
+    if isinstance(manifest, dict):
+        if "file" in manifest:
+            yield manifest
+        for key, value in manifest.items():
+            if key != "metadata":
+                yield from array_entries(value)
+    elif isinstance(manifest, list):
+        for value in manifest:
+            yield from array_entries(value)
+
+
+def check_replaceable(folder: str | os.PathLike[str], suffix: str = ".npy") -> None:
+    """See that writing a package to `folder` would take nothing away but an earlier one.
+
+    Parameters
+    ----------
+    folder : path
+        Not there, empty, or a package: a manifest of this format, and no file but those that it names.
+    suffix : str
+        Of the files of arrays; a package of another kind is not an earlier one.
+
+    Raises
+    ------
+    ModelPackageError
+        If the folder holds anything else; names it.
+    """
+    target = Path(folder)
+    if not target.exists():
+        return
+    try:
+        found = sorted(path.name for path in target.iterdir())
+        own = {MANIFEST} | _array_files(target / MANIFEST, suffix) if found else set()
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelPackageError(f"{target} exists and is not a model package; choose another folder") from error
+    foreign = [name for name in found if name not in own or not (target / name).is_file()]
+    if foreign:
+        raise ModelPackageError(
+            f"{target} exists and is not a model package of {suffix} files alone: it holds {foreign[0]}; choose another folder"
+        )
+
+
+def _array_files(manifest_path: Path, suffix: str) -> set[str]:
+    """Names of the files of a manifest's arrays; `ValueError` if it is no manifest of this format."""
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT!r}")
+    return {str(entry["file"]).removesuffix(".npy") + suffix for entry in array_entries(manifest)}
+
+
+@contextmanager
+def whole_folder(folder: str | os.PathLike[str], suffix: str = ".npy") -> Iterator[Path]:
+    """A new folder to write a package into; it takes the place of `folder` when all is written, and a failure leaves what was there.
+
+    Parameters
+    ----------
+    folder, suffix
+        As of `check_replaceable`, whose error is raised before and after anything is written.
+
+    Raises
+    ------
+    ModelPackageError
+        If the folder holds something else, or cannot be written.
+    """
+    check_replaceable(folder, suffix)
+    target = Path(folder).resolve()  # of a link, what it points to
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            check_replaceable(target, suffix)
+            if target.exists():
+                earlier = target.rename(temporary.with_name(f"{temporary.name}-earlier"))
+                temporary.rename(target)
+                for file in earlier.iterdir():
+                    file.unlink()
+                earlier.rmdir()
+            else:
+                temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ModelPackageError(f"{folder} cannot be written: {error}") from error

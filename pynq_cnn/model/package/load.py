@@ -1,0 +1,229 @@
+"""Package -> Network, everything checked."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Set
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pynq_cnn.errors import ModelPackageError, NetworkError
+from pynq_cnn.model.huffman import decode
+from pynq_cnn.model.layers import Layer, Requantisation, Threshold
+from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
+from pynq_cnn.model.package.forms import FORMAT, FORMAT_VERSION, FORMS, MANIFEST, SHARED_ARRAYS
+from pynq_cnn.model.shared import SharedWeight
+
+# What a package may hold at most; larger numbers in a manifest are a fault, not a reason to run out of memory.
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_ARRAY_BYTES = 256 << 20
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+class _Reader:
+    """One package being read: knows the folder, and says file and field in every error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest_path = folder / MANIFEST
+
+    def error(self, field: str, problem: str) -> ModelPackageError:
+        return ModelPackageError(f"{self.manifest_path}: {field}: {problem}")
+
+    def manifest(self) -> dict[str, Any]:
+        if not self.folder.is_dir():
+            raise ModelPackageError(f"{self.folder} is not a folder; a model package is a folder with {MANIFEST} and .npy arrays")
+        try:
+            with open(self.manifest_path, "rb") as file:
+                data = file.read(MAX_MANIFEST_BYTES + 1)
+        except OSError as error:
+            raise ModelPackageError(f"{self.manifest_path} cannot be read: {error.strerror}; is this a model package?") from error
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise ModelPackageError(f"{self.manifest_path} is larger than {MAX_MANIFEST_BYTES} bytes")
+        try:
+            manifest = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise ModelPackageError(f"{self.manifest_path} is not JSON: {error}") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise self.error("format", f"must be {FORMAT!r}; this is no model package")
+        version = manifest.get("format_version")
+        if isinstance(version, bool) or version != FORMAT_VERSION:
+            raise self.error("format_version", f"{version!r} cannot be read, only {FORMAT_VERSION}; use the pynq_cnn that wrote it")
+        return manifest
+
+    def get(self, where: str, mapping: Any, key: str, kind: type | tuple[type, ...]) -> Any:
+        field = f"{where}.{key}" if where else key
+        if not isinstance(mapping, dict):
+            raise self.error(where, f"must be an object, not {mapping!r:.80}")
+        if key not in mapping:
+            raise self.error(field, "is missing")
+        value = mapping[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            raise self.error(field, f"has the wrong type: {value!r:.80}")
+        return value
+
+    def only(self, where: str, mapping: dict[str, Any], allowed: set[str]) -> None:
+        unknown = sorted(set(mapping) - allowed)
+        if unknown:
+            raise self.error(f"{where}.{unknown[0]}" if where else unknown[0], f"is unknown; known are {', '.join(sorted(allowed))}")
+
+    def array(self, where: str, entry: Any) -> np.ndarray:
+        file = self.get(where, entry, "file", str)
+        dtype = self.get(where, entry, "dtype", str)
+        shape = self.get(where, entry, "shape", list)
+        digest = self.get(where, entry, "sha256", str)
+        self.only(where, entry, {"file", "dtype", "shape", "sha256"})
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.npy", file):
+            raise self.error(f"{where}.file", f"{file!r} must be the plain name of a .npy file in this folder")
+        path = self.folder / file
+        if path.resolve().parent != self.folder.resolve():
+            raise self.error(f"{where}.file", f"{file!r} leads out of the package")
+        try:
+            if path.stat().st_size > MAX_ARRAY_BYTES:
+                raise ModelPackageError(f"{path} ({where}) is larger than {MAX_ARRAY_BYTES} bytes")
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelPackageError(f"{path} ({where}) cannot be read: {error.strerror}; copy the whole package again") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ModelPackageError(
+                f"{path} ({where}) is not what the manifest's sha256 says: altered or truncated; copy the package again"
+            )
+        try:
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+        except Exception as error:  # np.load raises many kinds for bytes that are no array; all mean the same here
+            raise ModelPackageError(f"{path} ({where}) is no plain .npy array: {error}") from error
+        if not isinstance(array, np.ndarray) or array.dtype.name != dtype or not array.dtype.isnative:
+            raise ModelPackageError(f"{path} ({where}) holds {getattr(array, 'dtype', type(array).__name__)}, the manifest says {dtype}")
+        if list(array.shape) != shape:
+            raise ModelPackageError(f"{path} ({where}) has the shape {list(array.shape)}, the manifest says {shape}")
+        return array
+
+    def arrays(self, where: str, mapping: Any, required: set[str], optional: Set[str] = frozenset()) -> dict[str, Any]:
+        """The arrays of an entry by name; optional ones that are not there are None."""
+        entries = self.get(where, mapping, "arrays", dict)
+        self.only(f"{where}.arrays", entries, required | optional)
+        named: dict[str, Any] = dict.fromkeys(optional)
+        for name in sorted(required | (optional & set(entries))):
+            named[name] = self.array(f"{where}.arrays.{name}", self.get(f"{where}.arrays", entries, name, dict))
+        return named
+
+    def build(self, field: str, make: Callable[[], Any]) -> Any:
+        """Make a description; what it refuses is reported with this package's name."""
+        try:
+            return make()
+        except ModelPackageError:
+            raise
+        except NetworkError as error:
+            raise self.error(field, str(error)) from error
+
+    def layer(self, where: str, entry: Any) -> Layer:
+        kind = self.get(where, entry, "type", str)
+        name = self.get(where, entry, "name", str)
+        where = f"{where} ({name})"
+        form = FORMS.get(kind)
+        if form is None:
+            raise self.error(f"{where}.type", f"{kind!r} is unknown; known are {', '.join(FORMS)}")
+        has_arrays = bool(form.required or form.optional)
+        is_shared = form.shareable and "shared" in entry
+        known = {"type", "name", *form.fields} | ({"arrays"} if has_arrays else set()) | ({"shared"} if is_shared else set())
+        self.only(where, entry, known)
+        values: dict[str, Any] = {field: self.get(where, entry, field, expected) for field, expected in form.fields.items()}
+        if has_arrays:
+            required = set(form.required) - {"weight"} | set(SHARED_ARRAYS) if is_shared else set(form.required)
+            values.update(self.arrays(where, entry, required, set(form.optional)))
+        if is_shared:
+            shared = self.shared(where, entry, *(values.pop(name) for name in SHARED_ARRAYS))
+            values.update(weight=shared.dense(), shared=shared)
+        if "multiplier" in values:
+            multiplier, shift = values.pop("multiplier"), values.pop("shift")
+            if (multiplier is None) != (shift is None):
+                raise self.error(f"{where}.arrays", "multiplier and shift go together, one is missing")
+            values["requantisation"] = None if multiplier is None else self.build(where, lambda: Requantisation(multiplier, shift))
+        if values.get("threshold") is not None:
+            values["threshold"] = self.build(where, lambda: Threshold(values["threshold"]))
+        return self.build(where, lambda: form.layer(name, **values))
+
+    def shared(self, where: str, entry: dict[str, Any], codebook: np.ndarray, code_lengths: np.ndarray, stream: np.ndarray) -> SharedWeight:
+        """A pruned, weight-shared weight from its codebook and Huffman stream."""
+        details = self.get(where, entry, "shared", dict)
+        entries, shape = self.get(f"{where}.shared", details, "entries", int), self.get(f"{where}.shared", details, "shape", list)
+        self.only(f"{where}.shared", details, {"entries", "shape"})
+        if (
+            not all(isinstance(side, int) and side >= 1 for side in shape)
+            or not 0 <= entries <= np.prod(shape, dtype=float) <= MAX_ARRAY_BYTES
+        ):
+            raise self.error(f"{where}.shared", f"{entries} entries of shape {shape!r} are out of range")
+        if (
+            any(a.dtype != np.uint8 or a.ndim != 1 for a in (code_lengths, stream))
+            or codebook.ndim != 1
+            or len(code_lengths) <= len(codebook)
+        ):
+            raise self.error(f"{where}.arrays", "code_lengths and stream must be uint8 vectors, code_lengths longer than the codebook")
+
+        def make() -> SharedWeight:
+            gap_lengths = code_lengths[len(codebook) :]
+            gaps, codes = decode(stream, [gap_lengths, code_lengths[: len(codebook)]], entries)
+            return SharedWeight(codebook, gaps, codes, tuple(shape))
+
+        return self.build(where, make)
+
+    def input(self, entry: dict[str, Any]) -> InputSpec:
+        kinds = {
+            "height": int,
+            "width": int,
+            "channels": int,
+            "color": str,
+            "mean": list,
+            "std": list,
+            "fit": str,
+            "invert": str,
+        }
+        self.only("input", entry, set(kinds))
+        values = {key: self.get("input", entry, key, kind) for key, kind in kinds.items()}
+        return self.build("input", lambda: InputSpec(**values))
+
+    def network(self) -> Network:
+        manifest = self.manifest()
+        self.only("", manifest, {"format", "format_version", "name", "input", "layers", "output", "classes", "golden", "metadata"})
+        name = self.get("", manifest, "name", str)
+        spec = self.input(self.get("", manifest, "input", dict))
+        layers = tuple(self.layer(f"layers[{i}]", entry) for i, entry in enumerate(self.get("", manifest, "layers", list)))
+        scaling = self.arrays("output", self.get("", manifest, "output", dict), {"scale", "offset"})
+        output = self.build("output", lambda: OutputSpec(**scaling))
+        golden = None
+        if "golden" in manifest:
+            vectors = self.arrays("golden", self.get("", manifest, "golden", dict), {"images", "accumulators"})
+            golden = self.build("golden", lambda: Golden(**vectors))
+        classes = self.get("", manifest, "classes", list)
+        metadata = self.get("", manifest, "metadata", dict)
+        return self.build("layers", lambda: Network(name, spec, layers, output, tuple(classes), golden, metadata))
+
+
+def load_package(folder: str | os.PathLike[str]) -> Network:
+    """Read and check a model package.
+
+    Parameters
+    ----------
+    folder : path
+        The package's folder.
+
+    Returns
+    -------
+    Network
+        Equal to what `save_package` was given.
+
+    Raises
+    ------
+    ModelPackageError
+        If anything is missing, truncated, altered, of a wrong type or shape, unknown, or does not chain; names file and field.
+    """
+    return _Reader(Path(folder)).network()
