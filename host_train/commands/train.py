@@ -34,7 +34,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.evaluation.plot import plot_confusion
-    from host_train.run import Run, Settings
+    from host_train.run import Run
+    from host_train.settings import Settings
     from host_train.training.checkpoint import write_text
 
     set_threads(args.threads)

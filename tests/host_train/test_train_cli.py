@@ -89,7 +89,8 @@ def test_help_data_and_sample_do_not_import_torch(digits_folder, tmp_path):
 torch = pytest.importorskip("torch")
 
 from host_train.networks import RECIPES  # noqa: E402
-from host_train.run import Run, Settings, data_digest  # noqa: E402
+from host_train.run import Run, data_digest  # noqa: E402
+from host_train.settings import Settings  # noqa: E402
 from host_train.training.fit import EpochRecord  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
 from pynq_cnn.model import load_package  # noqa: E402

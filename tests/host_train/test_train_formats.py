@@ -19,7 +19,8 @@ from host_train.export.containers import read_array, read_mat, read_txt, write_m
 from host_train.export.torchscript import read_torchscript, write_torchscript  # noqa: E402
 from host_train.networks.binary import BinaryConv2d, BinaryLinear  # noqa: E402
 from host_train.networks.vgg_bnn import build_vgg_bnn  # noqa: E402
-from host_train.run import Run, Settings  # noqa: E402
+from host_train.run import Run  # noqa: E402
+from host_train.settings import Settings  # noqa: E402
 from host_train.training.checkpoint import save_state  # noqa: E402
 from host_train.training.fit import WEIGHTS  # noqa: E402
 from pynq_cnn.errors import ArgumentError, ModelPackageError  # noqa: E402

@@ -1,0 +1,91 @@
+"""What a run is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from host_train.networks import RECIPES, Recipe, find_recipe
+from pynq_cnn.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run changes of its recipe; None leaves it.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of the network.
+    seed : int
+        0 to 2^32 - 1; determines the initial weights, the validation images and every epoch.
+    epochs, batch : int, optional
+        Of the training in floating point.
+    learning_rate : float, optional
+        Of the training in floating point.
+    qat_epochs : int, optional
+        Of quantisation-aware training; 0 leaves it out.
+    threads : int, optional
+        torch's; sums in floating point depend on it.
+    stochastic : bool
+        Of a binary network: draw the binary weights at random while training.
+    """
+
+    recipe: str
+    seed: int = 0
+    epochs: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    qat_epochs: int | None = None
+    threads: int | None = None
+    stochastic: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.recipe, str):
+            raise ArgumentError(f"recipe must be the name of a network, not {self.recipe!r}")
+        for name in ("epochs", "batch", "qat_epochs", "threads"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ArgumentError(f"{name} must be an integer, not {value!r}")
+        if self.learning_rate is not None and not isinstance(self.learning_rate, (int, float)):
+            raise ArgumentError(f"learning_rate must be a number, not {self.learning_rate!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise ArgumentError(f"seed must be an integer from 0 to 2^32 - 1, not {self.seed!r}")
+        if self.qat_epochs is not None and self.qat_epochs < 0:
+            raise ArgumentError(f"qat_epochs must not be negative, not {self.qat_epochs!r}")
+        if self.threads is not None and self.threads < 1:
+            raise ArgumentError(f"threads must be at least 1, not {self.threads!r}")
+        if not isinstance(self.stochastic, bool):
+            raise ArgumentError(f"stochastic must be True or False, not {self.stochastic!r}")
+
+    def resolve(self) -> Recipe:
+        """The recipe with these changes; `ArgumentError` for `stochastic` if it is not binary, and for `qat_epochs` if it is."""
+        recipe = find_recipe(self.recipe)
+        if self.stochastic:
+            if recipe.build_stochastic is None:
+                binary = ", ".join(one.name for one in RECIPES.values() if one.build_stochastic)
+                raise ArgumentError(f"{self.recipe} has no binary weights to draw at random, only {binary} have; leave --stochastic away")
+            recipe = replace(recipe, build=recipe.build_stochastic)
+        if self.qat_epochs and recipe.build_stochastic is not None:
+            raise ArgumentError(
+                f"{self.recipe} has binary weights, which are in integers already; leave --qat-epochs {self.qat_epochs} away"
+            )
+        changes = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate") if getattr(self, name) is not None}
+        qat = recipe.qat
+        if self.qat_epochs is not None:
+            qat = replace(qat or recipe.schedule, epochs=self.qat_epochs) if self.qat_epochs else None
+        if qat is not None and self.batch is not None:
+            qat = replace(qat, batch=self.batch)
+        return replace(recipe, schedule=replace(recipe.schedule, **changes), qat=qat)
+
+    def command(self) -> str:
+        """The command line that does it again.
+
+        Examples
+        --------
+        >>> Settings("lenet", seed=1, epochs=5).command()
+        'python -m host_train train lenet --seed 1 --epochs 5'
+        """
+        given = {name.replace("_", "-"): value for name, value in asdict(self).items() if name != "recipe"}
+        given = {name: value for name, value in given.items() if value is not None and value is not False}
+        options = [f"--{name}" if value is True else f"--{name} {value}" for name, value in given.items()]
+        return " ".join([f"python -m host_train train {self.recipe}", *options])
