@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
-from host_train.commands.train import _report, _silent
+from host_train.commands.train import print_epoch
 
 if TYPE_CHECKING:
     from host_train.compression.pipeline import Compression
@@ -96,8 +96,10 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     recipe = recipe.layers(sizes)
     if given("target") is not None:
         recipe = for_target(recipe, sizes, args.target)
-    report, say = (_silent, _hush) if quiet else (_report, print)
-    return Compression(trained, out, recipe, device, not quiet, report, say, command_line(args, trained.recipe.name))
+    command = command_line(args, trained.recipe.name)
+    if quiet:
+        return Compression(trained, out, recipe, device, progress=False, command=command)
+    return Compression(trained, out, recipe, device, report=print_epoch, say=print, command=command)
 
 
 def command_line(args: argparse.Namespace, network: str) -> str:
@@ -110,10 +112,6 @@ def command_line(args: argparse.Namespace, network: str) -> str:
         if getattr(args, name, None) is not None:
             words.append(f"--{name.replace('_', '-')} {getattr(args, name):g}")
     return " ".join(words)
-
-
-def _hush(line: str) -> None:
-    pass
 
 
 def _changed(recipe: Mapping[str, Number], given: dict[str, Number]) -> dict[str, Number]:

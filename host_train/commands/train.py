@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     print(settings.command())
     images = f"{len(run.train)} images to train on, {len(run.validation)} held back"
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}")
-    run.fit(resume=args.resume, device=device, progress=not args.quiet, report=_silent if args.quiet else _report)
+    run.fit(resume=args.resume, device=device, progress=not args.quiet, report=None if args.quiet else print_epoch)
     spec = run.dataset.spec
     result = evaluate(predict_torch(run.float_model(), run.mean, run.std, device), run.dataset.test, spec.classes)
     write_text(run.folder / "evaluation.json", json.dumps(result.to_json(), indent=1))
@@ -56,11 +56,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"Everything is in {run.folder}. Next: python -m host_train export {run.folder}")
 
 
-def _silent(stage: str, epochs: int, record: EpochRecord) -> None:
-    pass
-
-
-def _report(stage: str, epochs: int, record: EpochRecord) -> None:
+def print_epoch(stage: str, epochs: int, record: EpochRecord) -> None:
+    """A line for an epoch of `epochs`, for the log."""
     print(
         f"{stage:5} epoch {record.epoch:4}/{epochs}  loss {record.train_loss:.4f}  validation loss {record.validation_loss:.4f}"
         f"  accuracy {100 * record.validation_accuracy:6.2f} %{'  best so far' if record.best else ''}",
