@@ -110,7 +110,7 @@ def trained(tmp_path_factory, digits_folder) -> Path:
                 if record.epoch == epochs:
                     raise KeyboardInterrupt
 
-            patch.setattr("host_train.commands.train._report", interrupt)
+            patch.setattr("host_train.commands.train.print_epoch", interrupt)
             assert main([*arguments, "--resume"]) == 130
     assert main([*arguments, "--resume"]) == 0
     return out
