@@ -529,10 +529,10 @@ def compressed(trained, digits_folder) -> Path:
                 if (name, record.epoch) == (stage, epoch):
                     raise KeyboardInterrupt
 
-            patch.setattr("host_train.commands.compression._report", interrupt)
+            patch.setattr("host_train.commands.compression.print_epoch", interrupt)
             assert main(["compress", *arguments, *QUICK]) == 130
             if stage == "tune":
-                patch.setattr("host_train.commands.compression._report", lambda *_: None)
+                patch.setattr("host_train.commands.compression.print_epoch", lambda *_: None)
                 assert main(["prune", *arguments, *of("prune")]) == 0
     assert main(["compress", *arguments, *QUICK]) == 0
     return trained / "compressed"
@@ -549,7 +549,7 @@ def step_by_step(trained, digits_folder, tmp_path_factory) -> Path:
         def interrupt(name, epochs, record):
             raise KeyboardInterrupt
 
-        patch.setattr("host_train.commands.compression._report", interrupt)
+        patch.setattr("host_train.commands.compression.print_epoch", interrupt)
         assert main(["share", *arguments, *of("share")]) == 130
     assert main(["share", *arguments, *of("share"), "--resume"]) == 0
     assert main(["huffman", *arguments]) == 0
