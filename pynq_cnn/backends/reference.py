@@ -85,7 +85,8 @@ def im2col(images: np.ndarray, layer: Conv2d | BinaryConv2d, outside: np.ndarray
 
 def convolve(images: np.ndarray, layer: Conv2d | BinaryConv2d, weight: ExactMatrix, outside: np.ndarray | int) -> np.ndarray:
     """int32 [n, out_h, out_w, out] sums of products of integers [n, h, w, in] (numerics, section 2), without the bias."""
-    out_h, out_w, outputs = layer.output_shape(images.shape[1:])
+    _, height, width, channels = images.shape
+    out_h, out_w, outputs = layer.output_shape((height, width, channels))
     acc = np.empty((len(images), out_h, out_w, outputs), np.int32)
     column = out_h * out_w * sum(len(part) for part in weight.parts) * weight.parts[0].itemsize
     step = max(1, COLUMN_BYTES // column)
