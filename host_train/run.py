@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,11 @@ import torch
 from torch import nn
 
 from host_train.data import Dataset, Split, load_dataset
-from host_train.data.dataset import digest
+from host_train.data.dataset import COLORS, digest
 from host_train.data.resize import resize_dataset
 from host_train.networks import Recipe
 from host_train.quantisation.bits import binary_to_network, is_binary
-from host_train.quantisation.calibrate import METHODS, calibrate, quantisable
+from host_train.quantisation.calibrate import METHODS, calibrations, quantisable
 from host_train.quantisation.choose import Candidate, choose, measure_candidate
 from host_train.quantisation.fold import fold
 from host_train.quantisation.integers import to_network
@@ -38,7 +38,6 @@ from pynq_cnn.model import InputSpec, Network
 RUN = "run.json"
 DATA = "data"
 CALIBRATION_IMAGES = 2048
-COLORS = {1: "L", 3: "RGB"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +170,16 @@ class Run:
 
     def _calibrated(self) -> nn.Module:
         """Where quantisation-aware training starts: the trained network with the calibration that does best."""
-        method = choose(self.calibrations()).label
-        return self._calibrate(method)
+        forms = self._calibrations()
+        return forms[choose(self.measured(forms)).label]
 
-    def _calibrate(self, method: str) -> nn.Sequential:
-        data = self.tensors(self.train[:CALIBRATION_IMAGES])
-        return calibrate(fold(self.float_model()), [images for images, _ in data.batches()], self.std, method)
+    def _calibrations(self) -> dict[str, nn.Sequential]:
+        """The trained network quantised without further training, by each method of calibration."""
+        return calibrations(fold(self.float_model()), self.calibration_batches(), self.std)
+
+    def calibration_batches(self) -> list[torch.Tensor]:
+        """Normalised training images to calibrate with, float32 [n, channels, height, width] each."""
+        return [images for images, _ in self.tensors(self.train[:CALIBRATION_IMAGES]).batches()]
 
     def float_model(self) -> nn.Module:
         """The network of the best epoch in floating point, in evaluation mode; `ArgumentError` if its training has not ended."""
@@ -198,13 +201,40 @@ class Run:
         make = binary_to_network if is_binary(model) else to_network
         return make(model, self.recipe.name, self.input, self.dataset.spec.classes, metadata)
 
-    def calibrations(self) -> list[Candidate]:
-        """The trained network quantised without further training, by each method of calibration."""
-        return [measure_candidate(method, self.integers(self._calibrate(method)), self.validation) for method in METHODS]
+    def metadata(self, quantisation: str, accuracy: dict[str, float], after: str = "", **more: Any) -> dict[str, Any]:
+        """What a package of this run says of itself.
+
+        Parameters
+        ----------
+        quantisation : str
+            How it was put in integers.
+        accuracy : dict
+            Top-1 on the test set, by what was measured.
+        after : str
+            Command that followed the training.
+        **more
+            Further entries.
+        """
+        spec, command = self.dataset.spec, self.settings.command()
+        return {
+            "dataset": spec.title,
+            "dataset_original": self.dataset.original,
+            "recipe": f"{command} && {after}" if after else command,
+            "quantisation": quantisation,
+            "seed": self.settings.seed,
+            "torch": torch.__version__,
+            "parameters": sum(p.numel() for p in self.recipe.build().parameters()),
+            **more,
+            "accuracy": {**accuracy, "images": len(self.dataset.test)},
+        }
+
+    def measured(self, forms: Mapping[str, nn.Module]) -> list[Candidate]:
+        """Calibrated or binary networks, by how they were made, in integers and measured on the validation images."""
+        return [measure_candidate(label, self.integers(form), self.validation) for label, form in forms.items()]
 
     def ways(self) -> tuple[str, ...]:
         """Labels of all ways to quantise this run."""
-        if is_binary(self.recipe.build()):
+        if self.recipe.binary:
             return ("binary",)
         return (*METHODS, "qat") if self.recipe.qat is not None else tuple(METHODS)
 
@@ -226,12 +256,9 @@ class Run:
         if how not in ("auto", *ways):
             raise ArgumentError(f"the way to quantise must be one of auto, {', '.join(ways)} for this run, not {how!r}")
         if ways == ("binary",):
-            return [measure_candidate("binary", self.integers(self.float_model()), self.validation)]
-        trained = self.qat_model() if "qat" in ways and how in ("auto", "qat") else None
-        found = self.calibrations()
-        if trained is not None:
-            found.append(measure_candidate("qat", self.integers(trained), self.validation))
-        return found
+            return self.measured({"binary": self.float_model()})
+        trained = {"qat": self.qat_model()} if "qat" in ways and how in ("auto", "qat") else {}  # first: it may be missing
+        return self.measured({**self._calibrations(), **trained})
 
 
 def data_digest(dataset: Dataset) -> str:

@@ -62,10 +62,10 @@ class Settings:
         recipe = find_recipe(self.recipe)
         if self.stochastic:
             if recipe.build_stochastic is None:
-                binary = ", ".join(one.name for one in RECIPES.values() if one.build_stochastic)
+                binary = ", ".join(one.name for one in RECIPES.values() if one.binary)
                 raise ArgumentError(f"{self.recipe} has no binary weights to draw at random, only {binary} have; leave --stochastic away")
             recipe = replace(recipe, build=recipe.build_stochastic)
-        if self.qat_epochs and recipe.build_stochastic is not None:
+        if self.qat_epochs and recipe.binary:
             raise ArgumentError(
                 f"{self.recipe} has binary weights, which are in integers already; leave --qat-epochs {self.qat_epochs} away"
             )

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from pynq_cnn.virtual_board import VirtualBoard
 
 sys.path.insert(0, str(Path(__file__).parent))  # `strategies` for the tests, under any import mode
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture
+def board() -> Iterator[VirtualBoard]:
+    """A virtual board, on which nothing may be left when a test is over."""
+    pytest.importorskip("pynq")
+    with VirtualBoard() as board:
+        yield board
+        assert board.memory.used == 0, "contiguous memory leaks"

@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
@@ -22,21 +21,12 @@ from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, BackendError, DeviceError, ImageError, ModelPackageError
 from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, save_package
 from pynq_cnn.result import Classification
-from pynq_cnn.virtual_board import VirtualBoard
 from pynq_cnn.zoo import load_model, load_sample
 
 IMAGES, LABELS = load_sample()
 LENET = load_model("lenet")
 EXPECTED = ReferenceBackend(LENET).run(IMAGES[..., None])
 CPU = ("reference", "kernel")
-
-
-@pytest.fixture
-def board() -> Iterator[VirtualBoard]:
-    pytest.importorskip("pynq")
-    with VirtualBoard() as board:
-        yield board
-        assert board.memory.used == 0, "contiguous memory leaks"
 
 
 @pytest.fixture

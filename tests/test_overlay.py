@@ -32,13 +32,6 @@ pynq = pytest.importorskip("pynq")
 NETWORK = small_network()
 
 
-@pytest.fixture
-def board() -> Iterator[VirtualBoard]:
-    with VirtualBoard() as board:
-        yield board
-        assert board.memory.used == 0, "contiguous memory leaks"
-
-
 def open_backend(board: VirtualBoard, network: Any = NETWORK, batch: int = 4, timeout: float = 10.0) -> OverlayBackend:
     return OverlayBackend(network, batch, bitfile=board.bitfile, device=board.device, timeout=timeout)
 

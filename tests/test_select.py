@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.backends.select import BACKENDS, make_backend
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Conv2d, InputSpec, Network, OutputSpec
-from pynq_cnn.virtual_board import VirtualBoard
 
 NETWORK = small_network()
 
@@ -26,14 +24,6 @@ def too_large(kernel: int = 12) -> Network:
     output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     spec = InputSpec(kernel, kernel, 1, "L", (0.0,), (1.0,))
     return Network("large", spec, (Conv2d("conv", weight, np.zeros(2, np.int32)),), output, ("a", "b"))
-
-
-@pytest.fixture
-def board() -> Iterator[VirtualBoard]:
-    pytest.importorskip("pynq")
-    with VirtualBoard() as board:
-        yield board
-        assert board.memory.used == 0, "contiguous memory leaks"
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ Number = TypeVar("Number", int, float)
 
 # Options that change the result, in the order of the command line.
 LISTS = ("keep", "bits")
-NUMBERS = ("threshold", "target", "rounds", "round_epochs", "tune_epochs", "learning_rate", "share_epochs", "threads")
+OF_RECIPE = ("rounds", "round_epochs", "tune_epochs", "learning_rate", "share_epochs")
+NUMBERS = ("threshold", "target", *OF_RECIPE, "threads")
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +81,7 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     device, quiet = find_device(given("device") or "cpu"), bool(given("quiet"))
     trained, out = Run.open(args.folder, args.data_dir), args.out or args.folder / "compressed"
     model = dense_model(trained)
-    names = ("rounds", "round_epochs", "tune_epochs", "learning_rate", "share_epochs")
-    recipe = replace(find_compression(trained.recipe.name), **{name: given(name) for name in names if given(name) is not None})
+    recipe = replace(find_compression(trained.recipe.name), **{name: given(name) for name in OF_RECIPE if given(name) is not None})
     if given("keep") and given("threshold") is not None:
         raise ArgumentError(f"--keep {' '.join(args.keep)} and --threshold {args.threshold:g} both say what is kept; give one of them")
     if given("threshold") is not None:

@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> None:
 
     from host_train import from_torch
     from host_train.data import load_dataset
+    from host_train.data.dataset import COLORS
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
     from host_train.tracing.files import load_model, load_weights
     from pynq_cnn.model import InputSpec, save_package
@@ -39,10 +40,9 @@ def run(args: argparse.Namespace) -> None:
             print(note)
     dataset = load_dataset(args.dataset, args.data_dir)
     about, test = dataset.spec, dataset.test
-    channels = about.shape[2]
     mean, std = (tuple(given or own) for given, own in ((args.mean, about.mean), (args.std, about.std)))
     fit, invert = ("digit", "auto") if args.dataset == "mnist" else ("crop", "never")
-    spec = InputSpec(*about.shape, {1: "L", 3: "RGB"}[channels], mean, std, fit, invert)
+    spec = InputSpec(*about.shape, COLORS[about.shape[2]], mean, std, fit, invert)
     metadata = {"dataset": about.title, "dataset_original": dataset.original}
     options = {"spec": spec, "classes": about.classes, "method": args.method, "shared": args.shared}
     network = from_torch(model, dataset.train.images, name=args.out.name, metadata=metadata, **options)

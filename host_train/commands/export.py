@@ -29,17 +29,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import torch
-
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
-    from host_train.export.containers import TEXT, read_mat, read_txt, write_mat, write_txt
+    from host_train.export.containers import TEXT, write_checked
     from host_train.export.torchscript import write_torchscript
     from host_train.quantisation.choose import choose
     from host_train.quantisation.golden import with_golden
     from host_train.run import Run
     from host_train.training.checkpoint import check_file
     from pynq_cnn.errors import ArgumentError
-    from pynq_cnn.model import load_package, save_package
     from pynq_cnn.model.package.folder import check_replaceable
 
     set_threads(args.threads)
@@ -64,21 +61,9 @@ def run(args: argparse.Namespace) -> None:
     spec, test = run.dataset.spec, run.dataset.test
     real = evaluate(predict_torch(run.float_model(), run.mean, run.std), test, spec.classes)
     integer = evaluate(predict_integers(chosen.network), test, spec.classes)
-    metadata = {
-        "dataset": spec.title,
-        "dataset_original": run.dataset.original,
-        "recipe": run.settings.command(),
-        "quantisation": chosen.label,
-        "seed": run.settings.seed,
-        "torch": torch.__version__,
-        "parameters": sum(p.numel() for p in run.float_model().parameters()),
-        "accuracy": {"int8_top1": integer.top1, "float32_top1": real.top1, "images": len(test)},
-    }
+    metadata = run.metadata(chosen.label, {"int8_top1": integer.top1, "float32_top1": real.top1})
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
-    write, read = {"npy": (save_package, load_package), "mat": (write_mat, read_mat), "txt": (write_txt, read_txt)}[args.format]
-    write(network, out)
-    if read(out) != network:
-        raise ArgumentError(f"{out} does not read back as it was written; is the disk full?")
+    write_checked(network, out, args.format)
     print(
         f"on the {len(test)} test images of {spec.title}: int8 {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} % "
         f"({100 * (integer.top1 - real.top1):+.2f} points)\nwritten: {out}"

@@ -44,16 +44,13 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
     command : str
         What does it again, from the trained run.
     """
-    import torch
-
     from host_train.compression.pipeline import PACKAGE
     from host_train.compression.share import unshared
     from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.export.containers import write_checked
     from host_train.quantisation.golden import with_golden
     from host_train.training.checkpoint import write_text
-    from pynq_cnn.errors import ArgumentError
-    from pynq_cnn.model import load_package, save_package
 
     trained, recipe = compression.run, compression.recipe
     chosen = compression.quantise(shared)
@@ -65,22 +62,11 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
         ("int8_top1", predict_integers(chosen.network)),
     ):
         accuracy[name] = evaluate(predict, test, spec.classes).top1
-    metadata = {
-        "dataset": spec.title,
-        "dataset_original": trained.dataset.original,
-        "recipe": f"{trained.settings.command()} && {command}",
-        "quantisation": f"shared, {chosen.label}",
-        "seed": trained.settings.seed,
-        "torch": torch.__version__,
-        "parameters": sum(p.numel() for p in trained.float_model().parameters()),
-        "compression": {"keep": dict(recipe.keep), "bits": dict(recipe.bits)},
-        "accuracy": {**accuracy, "images": len(test)},
-    }
+    kept = {"keep": dict(recipe.keep), "bits": dict(recipe.bits)}
+    metadata = trained.metadata(f"shared, {chosen.label}", accuracy, after=command, compression=kept)
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
     out = compression.folder / PACKAGE
-    save_package(network, out)
-    if load_package(out) != network:
-        raise ArgumentError(f"{out} does not read back as it was written; is the disk full?")
+    write_checked(network, out)
     rows = compression_table(network, out)
     table = to_markdown(rows)
     last = rows[-1]

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train.quantisation.bits import is_binary
     from host_train.quantisation.calibrate import calibrate
     from host_train.quantisation.fold import fold
-    from host_train.run import CALIBRATION_IMAGES, Run
+    from host_train.run import Run
     from host_train.spectrum.plots import plot_comparison, plot_spectra
     from host_train.spectrum.study import check_rates, compare, spectra
     from host_train.training.checkpoint import write_text
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     assert isinstance(model, nn.Sequential)
     if not is_binary(model):
         form, model = "int8", fold(model)
-    images = [batch for batch, _ in trained.tensors(trained.train[:CALIBRATION_IMAGES]).batches()]
+    images = trained.calibration_batches()
 
     def integers(decoded: nn.Sequential) -> Network:
         return trained.integers(decoded if form == "bits" else calibrate(decoded, images, trained.std, CALIBRATION))

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from host_train.compression.share import unshared
-from host_train.quantisation.calibrate import METHODS, calibrate
-from host_train.quantisation.fake import TINY, WEIGHT_MAX, QuantisedConv2d, QuantisedLinear
+from host_train.quantisation.calibrate import calibrations
+from host_train.quantisation.fake import TINY, WEIGHT_MAX
 from pynq_cnn.model import Conv2d, Dense, Network
 from pynq_cnn.model.huffman import code_lengths
 from pynq_cnn.model.shared import SharedWeight
@@ -44,15 +44,9 @@ def quantised_forms(shared: nn.Sequential, images: Sequence[torch.Tensor], std: 
     Returns
     -------
     dict
-        As `calibrate` makes them, but with one step for all weights of a layer, so that what is shared stays shared.
+        As `calibrations` makes them, with one step for all weights of a layer, so that what is shared stays shared.
     """
-    snapped = unshared(shared, snap)
-    forms = {method: calibrate(snapped, images, std, method) for method in METHODS}
-    for form in forms.values():
-        for layer in form:
-            if isinstance(layer, (QuantisedConv2d, QuantisedLinear)):
-                layer.per_layer = True
-    return forms
+    return calibrations(unshared(shared, snap), images, std, per_layer=True)
 
 
 def stream_bits(symbols: np.ndarray, alphabet: int) -> int:

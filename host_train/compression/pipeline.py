@@ -25,9 +25,9 @@ from host_train.compression.prune import describe_kept, kept, masked, plain, pru
 from host_train.compression.recipe import CompressionRecipe
 from host_train.compression.share import share
 from host_train.networks.binary import BinaryLayer
-from host_train.quantisation.choose import Candidate, choose, measure_candidate
+from host_train.quantisation.choose import Candidate, choose
 from host_train.quantisation.fold import fold
-from host_train.run import CALIBRATION_IMAGES, Run
+from host_train.run import Run
 from host_train.training.checkpoint import load_weights, write_text
 from host_train.training.curves import plot_history
 from host_train.training.fit import CHECKPOINT, WEIGHTS, EpochRecord, fit
@@ -143,9 +143,7 @@ class Compression:
 
     def quantise(self, shared: nn.Sequential) -> Candidate:
         """The shared network in integers, calibrated as does best on the validation images, its layers encoded."""
-        data = self.run.tensors(self.run.train[:CALIBRATION_IMAGES])
-        forms = quantised_forms(shared, [images for images, _ in data.batches()], self.run.std)
-        best = choose([measure_candidate(how, self.run.integers(form), self.run.validation) for how, form in forms.items()])
+        best = choose(self.run.measured(quantised_forms(shared, self.run.calibration_batches(), self.run.std)))
         return replace(best, network=encode_layers(best.network))
 
     def _clustered(self) -> nn.Sequential:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from host_train.compression.prune import Weighted, weighted_layers
+from host_train.quantisation.fake import first_gain
 from host_train.quantisation.fold import WEIGHTED
 from pynq_cnn.errors import ArgumentError
 
@@ -129,16 +130,9 @@ def share(model: nn.Sequential, bits: Mapping[str, int], std: tuple[float, ...])
     for number, (name, layer) in enumerate(weighted_layers(model).items()):
         if not layer.weight.any():
             raise ArgumentError(f"{name} has no weights left to share; prune it less")
-        gain = _first_gain(layer, std) if number == 0 else None
+        gain = first_gain(layer, std).reshape(1, -1, *[1] * (layer.weight.ndim - 2)) if number == 0 else None
         parametrize.register_parametrization(layer, "weight", SharedValues(layer.weight, bits[name], gain))
     return model
-
-
-def _first_gain(layer: Weighted, std: tuple[float, ...]) -> torch.Tensor:
-    gain = 1 / torch.tensor(std, device=layer.weight.device)
-    if isinstance(layer, nn.Conv2d):
-        return gain.reshape(1, -1, 1, 1)
-    return gain.repeat_interleave(layer.in_features // len(std)).reshape(1, -1)
 
 
 def codebook(layer: nn.Module) -> nn.Parameter:

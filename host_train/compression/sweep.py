@@ -94,16 +94,17 @@ def sweep(
     points = {point.threshold: point for point in _earlier(path, about)}
     folder.mkdir(parents=True, exist_ok=True)
     dense, validation = dense_model(run), run.tensors(run.validation, device)
+    train = run.tensors(run.train, device) if epochs else None
     for threshold in tqdm(sorted(set(thresholds) - set(points)), desc="sweep", leave=False, disable=None if progress else True):
         model = masked(copy.deepcopy(dense))
         prune_to(model, threshold_keep(dense, threshold))
         model.to(device)
         accuracy, tuned = measure(model, validation)[1], None
         counts = kept(model)
-        if epochs:
+        if train is not None:
             place = folder / f"threshold-{threshold:g}"
             schedule = replace(run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
-            fit(model, run.tensors(run.train, device), validation, schedule, place, seed=run.settings.seed, resume=True, progress=progress)
+            fit(model, train, validation, schedule, place, seed=run.settings.seed, resume=True, progress=progress)
             tuned = measure(model, validation)[1]
             for name in (CHECKPOINT, WEIGHTS):
                 (place / name).unlink()  # the point is all that is wanted of it

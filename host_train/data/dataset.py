@@ -11,6 +11,8 @@ from pynq_cnn.errors import DatasetError
 
 Arrays = dict[str, np.ndarray]
 
+COLORS = {1: "L", 3: "RGB"}  # what images of so many channels are, as of `InputSpec`
+
 ARRAY_NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from host_train.training.checkpoint import replace_file
-from pynq_cnn.errors import ModelPackageError
+from pynq_cnn.errors import ArgumentError, ModelPackageError
 from pynq_cnn.model import Network, load_package, save_package
 from pynq_cnn.model.package.folder import array_entries, whole_folder
 from pynq_cnn.model.package.forms import MANIFEST
@@ -59,6 +59,14 @@ def pack(manifest: str, arrays: dict[str, np.ndarray], where: str) -> Network:
                 raise ModelPackageError(str(error).replace(folder, where)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelPackageError(f"{where} is damaged: {error}; export it again") from error
+
+
+def write_checked(network: Network, path: Path, form: str = "npy") -> None:
+    """Write `network` as one of `FORMATS`, and see that it reads back as it was; `ArgumentError` if not."""
+    write, read = FORMATS[form]
+    write(network, path)
+    if read(path) != network:
+        raise ArgumentError(f"{path} does not read back as it was written; is the disk full?")
 
 
 # --------------------------------------------------------------------------------------------------------- .mat
@@ -176,3 +184,6 @@ def read_txt(folder: str | os.PathLike[str]) -> Network:
     except (OSError, ValueError) as error:
         raise ModelPackageError(f"{source / MANIFEST} cannot be read: {error}") from error
     return pack(manifest, {file.stem: read_array(file) for file in sorted(source.glob(f"*{TEXT}"))}, str(source))
+
+
+FORMATS = {"npy": (save_package, load_package), "mat": (write_mat, read_mat), "txt": (write_txt, read_txt)}

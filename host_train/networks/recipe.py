@@ -53,3 +53,8 @@ class Recipe:
     build_stochastic: Callable[[], nn.Module] | None = None
     fit: str = "crop"
     invert: str = "never"
+
+    @property
+    def binary(self) -> bool:
+        """Whether weights and activations are bits."""
+        return self.build_stochastic is not None

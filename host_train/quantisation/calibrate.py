@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU
+from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, first_gain
 from host_train.quantisation.fold import AVERAGING
 from pynq_cnn.errors import ArgumentError, NetworkError
 
@@ -79,7 +79,18 @@ def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> dict[
 
 
 def calibrate(folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple[float, ...], method: str = "max") -> nn.Sequential:
-    """The network with weights and activations on the integers' grids, in floating point.
+    """`calibrations` by one method."""
+    return calibrations(folded, batches, std, [method])[method]
+
+
+def calibrations(
+    folded: nn.Sequential,
+    batches: Iterable[torch.Tensor],
+    std: tuple[float, ...],
+    methods: Iterable[str] = tuple(METHODS),
+    per_layer: bool = False,
+) -> dict[str, nn.Sequential]:
+    """The network with weights and activations on the integers' grids, in floating point, by each method; the images are seen once.
 
     Parameters
     ----------
@@ -89,13 +100,15 @@ def calibrate(folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple
         Normalised training images float32 [n, channels, height, width].
     std : tuple of float
         What the images were divided by, per channel.
-    method : {"max", "percentile", "mse"}
+    methods : iterable of {"max", "percentile", "mse"}
         How the step of a layer's output follows from its values.
+    per_layer : bool
+        One step for all weights of a layer, so that those that are equal stay so, instead of one for each output channel.
 
     Returns
     -------
-    torch.nn.Sequential
-        Of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, `QuantisedAvgPool2d`, MaxPool2d and Flatten (and AvgPool2d or
+    dict of str to torch.nn.Sequential
+        By method: of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, `QuantisedAvgPool2d`, MaxPool2d and Flatten (and AvgPool2d or
         AdaptiveAvgPool2d as the last layer), of the same names; it can be trained further.
 
     Raises
@@ -105,26 +118,32 @@ def calibrate(folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple
     NetworkError
         If an activation is not finite.
     """
-    if method not in METHODS:
-        raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    steps = {name: METHODS[method](counts, width) for name, (counts, width) in _histograms(folded, batches).items()}
-    return quantisable(folded, std, steps)
+    methods = list(methods)
+    for method in methods:
+        if method not in METHODS:
+            raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    histograms = _histograms(folded, batches)
+    made = {}
+    for method in methods:
+        steps = {name: METHODS[method](counts, width) for name, (counts, width) in histograms.items()}
+        made[method] = quantisable(folded, std, steps, per_layer)
+    return made
 
 
-def quantisable(folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, float] | None = None) -> nn.Sequential:
+def quantisable(
+    folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, float] | None = None, per_layer: bool = False
+) -> nn.Sequential:
     """`folded` in quantised layers, with the steps of its bytes by layer (1 where none is given: to load a trained state into)."""
     in_bytes = _byte_layers(folded)
     layers: list[tuple[str, nn.Module]] = []
     first = True
     for name, layer in folded.named_children():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            gain = torch.ones(1)
-            if first:
-                gain = 1 / torch.tensor(std)
-                if isinstance(layer, nn.Linear):
-                    gain = gain.repeat_interleave(layer.in_features // len(std))
+            gain = first_gain(layer, std) if first else torch.ones(1)
             first = False
-            layer = QuantisedConv2d.of(layer, gain) if isinstance(layer, nn.Conv2d) else QuantisedLinear.of(layer, gain)
+            layer = (
+                QuantisedConv2d.of(layer, gain, per_layer) if isinstance(layer, nn.Conv2d) else QuantisedLinear.of(layer, gain, per_layer)
+            )
         elif isinstance(layer, nn.ReLU):
             layer = QuantisedReLU((steps or {}).get(name, 1.0))
         elif isinstance(layer, AVERAGING) and name in in_bytes:

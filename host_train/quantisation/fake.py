@@ -35,6 +35,18 @@ def fake_quantise_weight(weight: torch.Tensor, gain: torch.Tensor, per_layer: bo
     return torch.fake_quantize_per_channel_affine(scaled, weight_steps(scaled, per_layer), zero, 0, -WEIGHT_MAX, WEIGHT_MAX) / gain
 
 
+def first_gain(layer: nn.Conv2d | nn.Linear, std: tuple[float, ...]) -> torch.Tensor:
+    """`1 / std` for each input [in] of a first layer, which sees channels, or pixels channel by channel.
+
+    Examples
+    --------
+    >>> first_gain(nn.Conv2d(2, 1, 3), (0.5, 0.25)).tolist(), first_gain(nn.Linear(4, 1), (0.5, 0.25)).tolist()
+    ([2.0, 4.0], [2.0, 2.0, 4.0, 4.0])
+    """
+    gain = 1 / torch.tensor(std, device=layer.weight.device)
+    return gain if isinstance(layer, nn.Conv2d) else gain.repeat_interleave(layer.in_features // len(std))
+
+
 class QuantisedReLU(nn.Module):
     """ReLU whose output is one of 256 multiples of `step`.
 
@@ -98,11 +110,12 @@ class QuantisedConv2d(nn.Conv2d):
     per_layer = False
 
     @classmethod
-    def of(cls, layer: nn.Conv2d, gain: torch.Tensor) -> QuantisedConv2d:
+    def of(cls, layer: nn.Conv2d, gain: torch.Tensor, per_layer: bool = False) -> QuantisedConv2d:
         """With the weight and bias of `layer`."""
         made = cls(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)  # type: ignore[arg-type]
         made.load_state_dict(layer.state_dict())
         made.register_buffer("gain", gain.reshape(1, -1, 1, 1))
+        made.per_layer = per_layer
         return made
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -116,11 +129,12 @@ class QuantisedLinear(nn.Linear):
     per_layer = False
 
     @classmethod
-    def of(cls, layer: nn.Linear, gain: torch.Tensor) -> QuantisedLinear:
+    def of(cls, layer: nn.Linear, gain: torch.Tensor, per_layer: bool = False) -> QuantisedLinear:
         """With the weight and bias of `layer`."""
         made = cls(layer.in_features, layer.out_features)
         made.load_state_dict(layer.state_dict())
         made.register_buffer("gain", gain.reshape(1, -1))
+        made.per_layer = per_layer
         return made
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from host_train.data.dataset import COLORS
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
 
-COLORS = {1: "L", 3: "RGB"}
 SLACK = 0.1  # how far interpolation may overshoot 0 and 1
 
 FORMS = (

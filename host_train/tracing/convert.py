@@ -14,8 +14,7 @@ from torch import nn
 
 from host_train.compression.integers import encode_layers
 from host_train.quantisation.bits import binary_to_network, is_binary
-from host_train.quantisation.calibrate import METHODS, calibrate
-from host_train.quantisation.fake import QuantisedConv2d, QuantisedLinear
+from host_train.quantisation.calibrate import METHODS, calibrations
 from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden
 from host_train.quantisation.integers import to_network
@@ -266,12 +265,6 @@ def _candidates(
     if is_binary(layers):
         return [("binary", binary_to_network(layers, name, spec, classes))]
     folded = fold(layers)
-    made = []
-    for label in list(METHODS) if method == "auto" else [method]:
-        quantised = calibrate(folded, inputs.split(BATCH), spec.std, label)
-        for layer in quantised:
-            if isinstance(layer, (QuantisedConv2d, QuantisedLinear)):
-                layer.per_layer = shared
-        network = to_network(quantised, name, spec, classes)
-        made.append((label, encode_layers(network) if shared else network))
-    return made
+    forms = calibrations(folded, inputs.split(BATCH), spec.std, METHODS if method == "auto" else [method], per_layer=shared)
+    networks = {label: to_network(form, name, spec, classes) for label, form in forms.items()}
+    return [(label, encode_layers(network) if shared else network) for label, network in networks.items()]

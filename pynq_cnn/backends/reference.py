@@ -38,12 +38,10 @@ class ExactMatrix:
     def of(cls, weight: np.ndarray) -> ExactMatrix:
         """For inputs of magnitude up to 255, from int8 [out, ...], flattened behind the first."""
         rows = weight.reshape(len(weight), -1)
-        magnitudes = np.abs(rows.astype(np.int64)).sum(1)
-        fewest = max(1, -(-255 * int(magnitudes.max(initial=0)) // (2**24 - 1)))
-        for count in range(fewest, PARTS + 1):
-            parts = np.array_split(rows, count, axis=1)
-            if all(255 * int(np.abs(part.astype(np.int64)).sum(1).max(initial=0)) < 2**24 for part in parts):
-                return cls(tuple(np.ascontiguousarray(part.T, np.float32) for part in parts))
+        bounds = 255 * np.abs(rows.astype(np.int64))
+        for count in range(1, PARTS + 1):
+            if all(part.sum(1).max(initial=0) < 2**24 for part in np.array_split(bounds, count, axis=1)):
+                return cls(tuple(np.ascontiguousarray(part.T, np.float32) for part in np.array_split(rows, count, axis=1)))
         return cls((np.ascontiguousarray(rows.T, np.float64),))
 
     def product(self, inputs: np.ndarray) -> np.ndarray:
