@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train.evaluation.plot import check_picture, plot_confusion
     from host_train.run import RUN, Run
     from pynq_cnn.errors import ArgumentError
-    from pynq_cnn.model import load_package
+    from pynq_cnn.zoo import load_model
 
     set_threads(args.threads)
     device = find_device(args.device)  # of a run; integers are computed by NumPy
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         dataset, spec, classes = trained.dataset, trained.input, trained.dataset.spec.classes
         predict, what = predict_torch(trained.float_model(), trained.mean, trained.std, device), f"{trained.recipe.name}, float32"
     else:
-        network = load_package(_package_folder(args.model))
+        network = load_model(args.model)
         spec, classes = network.input, network.classes
         predict, what = predict_integers(network), f"{network.name}, integers"
         if not args.images:
@@ -81,11 +81,3 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps({**about, **({"note": note} if note else {}), **result.to_json()}))
     else:
         print(f"{what}, {where}{f' ({note})' if note else ''}\n{result}")
-
-
-def _package_folder(model: str) -> Path:
-    """The folder itself, or that of the shipped model of this name."""
-    import pynq_cnn
-
-    shipped = Path(pynq_cnn.__file__).parent / "models" / model
-    return shipped if not Path(model).exists() and (shipped / "manifest.json").is_file() else Path(model)

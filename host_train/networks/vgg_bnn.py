@@ -3,8 +3,8 @@
 Three pairs of 3x3 convolutions, each pair followed by 2x2 max pooling, and one fully connected layer; batch norm and hardtanh behind every
 convolution. The first layer's weights are binary too, its inputs are the image's bytes.
 
-Pooling comes before batch norm, as in BinaryNet (arXiv 1602.02830): of four random signs the maximum is +1 fifteen times in sixteen, so that
-bits pooled behind the batch norm say little, while sums that are pooled before it are centred afterwards.
+Pooling comes before batch norm, as in BinaryNet (arXiv 1602.02830): of four random signs the maximum is +1 fifteen times in sixteen, so
+bits that are pooled behind the batch norm say little, while sums that are pooled before it are centred afterwards.
 """
 
 from __future__ import annotations

@@ -225,6 +225,16 @@ def test_a_package_on_another_data_set_is_told(digits_folder, digits, tmp_path, 
     assert "note" not in json.loads(capsys.readouterr().out)
 
 
+def test_a_shipped_name_means_the_shipped_model_everywhere(digits_folder, tmp_path, monkeypatch, capsys):
+    """A folder that happens to have its name hides it neither here nor in `pynq_cnn.zoo.load_model`; `./lenet` names the folder."""
+    (tmp_path / "lenet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "lenet", "--data-dir", str(digits_folder)]) == 0
+    assert capsys.readouterr().out.startswith("lenet, integers")
+    assert main(["evaluate", "./lenet", "--data-dir", str(digits_folder)]) == 1
+    assert "manifest.json" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -301,7 +311,7 @@ def test_the_way_to_quantise_can_be_named(trained, digits_folder, tmp_path, caps
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--device", "abacus"], "--device abacus cannot be used"),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--batch", "631"], "less than a batch of 631"),
         (["export", "OTHER"], "is no run: run.json is not there; train first"),
-        (["evaluate", "OTHER"], "OTHER"),
+        (["evaluate", "OTHER"], "is neither a shipped network (convnet, "),
         (["evaluate", "RUN", "--dataset", "cifar10", "--data-dir", "DATA"], "leave --dataset cifar10 away"),
     ],
 )
