@@ -65,7 +65,7 @@ def _recipe(name: str, width: int, epochs: int) -> Recipe:
             batch=100,
             learning_rate=1e-3,
             weight_decay=0.0,
-            augmentation=Augmentation(crop=4, flip=True),
+            augmentation=Augmentation(crop=2, reflect=True, flip=True),
             bfloat16=True,
             compiled=True,
         ),

@@ -27,11 +27,14 @@ class Augmentation:
         Mirror left and right half of the images.
     crop : int
         Whole pixels, in either direction: a shift without interpolation, drawn from all offsets.
+    reflect : bool
+        What a crop sees outside of the image is its reflection, instead of black. Where images fill their frame, black borders make
+        activations, and so statistics of batch norms, of a kind that no test image has.
 
     Raises
     ------
     ArgumentError
-        For a negative amount, or a scale of 1 or more.
+        For a negative amount, a scale of 1 or more, or a reflection without a crop.
 
     Examples
     --------
@@ -48,19 +51,31 @@ class Augmentation:
     shear: float = 0.0
     flip: bool = False
     crop: int = 0
+    reflect: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shift", "rotation", "scale", "shear", "crop"):
             if not 0 <= getattr(self, name) < (1 if name == "scale" else math.inf):
                 raise ArgumentError(f"{name} must not be negative{' and below 1' if name == 'scale' else ''}, not {getattr(self, name)!r}")
+        if not isinstance(self.crop, int):
+            raise ArgumentError(f"crop must be whole pixels, not {self.crop!r}")
+        if self.reflect and not self.crop:
+            raise ArgumentError("reflect says what a crop sees outside of the image; give a crop too")
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
-        """Distorted copies of float [n, channels, height, width] images, by torch's global generator; what comes from outside is 0."""
+        """Distorted copies of float [n, channels, height, width] images, by torch's global generator.
+
+        What comes from outside is 0, or reflected; `ArgumentError` if the images are too small for that.
+        """
         if self.flip:
             mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
             images = torch.where(mirrored, images.flip(-1), images)
+        if self.reflect and self.crop >= min(images.shape[-2:]):
+            raise ArgumentError(
+                f"images of {images.shape[-2]} x {images.shape[-1]} have no reflection of crop={self.crop} pixels; lower it"
+            )
         if self.crop:
-            images = _random_crop(images, self.crop)
+            images = _random_crop(images, self.crop, "reflect" if self.reflect else "constant")
         if not (self.shift or self.rotation or self.scale or self.shear):
             return images
         height, width = images.shape[-2:]
@@ -74,10 +89,10 @@ class Augmentation:
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _random_crop(images: torch.Tensor, border: int) -> torch.Tensor:
-    """Each image cut at random out of itself with a black border around."""
+def _random_crop(images: torch.Tensor, border: int, mode: str) -> torch.Tensor:
+    """Each image cut at random out of itself with a border around."""
     n, _, height, width = images.shape
-    padded = F.pad(images, (border,) * 4)
+    padded = F.pad(images, (border,) * 4, mode=mode)
     down, right = torch.randint(0, 2 * border + 1, (2, n, 1), device=images.device)
     rows = down + torch.arange(height, device=images.device)
     columns = right + torch.arange(width, device=images.device)

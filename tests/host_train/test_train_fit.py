@@ -310,7 +310,25 @@ def test_augmentation_scales_and_mirrors():
     assert 130 < left.sum() < 270 and set(left.tolist()) == {0.0, 1.0}
 
 
-@pytest.mark.parametrize("bad", [{"shift": -1}, {"rotation": float("nan")}, {"scale": 1.0}, {"shear": -0.1}])
+@pytest.mark.parametrize(("reflect", "mode"), [(False, "constant"), (True, "reflect")])
+def test_crops_are_windows_of_the_image_with_a_border(reflect, mode):
+    image = np.random.default_rng(0).random((2, 5, 6), np.float32)
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode)
+    windows = [padded[:, y : y + 5, x : x + 6] for y in range(3) for x in range(3)]
+    crops = Augmentation(crop=1, reflect=reflect).apply(torch.from_numpy(image).expand(300, 2, 5, 6)).numpy()
+    matches = [[np.array_equal(crop, window) for window in windows] for crop in crops]
+    assert (np.sum(matches, axis=1) == 1).all() and (np.sum(matches, axis=0) > 10).all()  # every offset, about as often
+
+
+def test_images_too_small_to_reflect_are_refused():
+    with pytest.raises(ArgumentError, match="images of 4 x 9 have no reflection of crop=4"):
+        Augmentation(crop=4, reflect=True).apply(torch.zeros(1, 1, 4, 9))
+    assert Augmentation(crop=3, reflect=True).apply(torch.zeros(1, 1, 4, 9)).shape == (1, 1, 4, 9)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"shift": -1}, {"rotation": float("nan")}, {"scale": 1.0}, {"shear": -0.1}, {"crop": -1}, {"crop": 1.5}, {"reflect": True}]
+)
 def test_bad_augmentations_are_refused(bad):
     with pytest.raises(ArgumentError, match=list(bad)[0]):
         Augmentation(**bad)
