@@ -75,4 +75,4 @@ def _recipe(name: str, width: int, epochs: int) -> Recipe:
 
 
 VGG_BNN = _recipe("vgg_bnn", 128, epochs=40)
-VGG_BNN_HALF = _recipe("vgg_bnn_half", 64, epochs=50)
+VGG_BNN_HALF = _recipe("vgg_bnn_half", 64, epochs=60)
