@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ from pynq_cnn.errors import DeviceError
 from pynq_cnn.virtual_board import VirtualBoard
 
 pynq = pytest.importorskip("pynq")
-
-
-@pytest.fixture
-def board() -> Iterator[VirtualBoard]:
-    with VirtualBoard() as board:
-        yield board
 
 
 def engine(board: VirtualBoard) -> Any:

@@ -70,12 +70,8 @@ class Augmentation:
         if self.flip:
             mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
             images = torch.where(mirrored, images.flip(-1), images)
-        if self.reflect and self.crop >= min(images.shape[-2:]):
-            raise ArgumentError(
-                f"images of {images.shape[-2]} x {images.shape[-1]} have no reflection of crop={self.crop} pixels; lower it"
-            )
         if self.crop:
-            images = _random_crop(images, self.crop, "reflect" if self.reflect else "constant")
+            images = _random_crop(images, self.crop, self.reflect)
         if not (self.shift or self.rotation or self.scale or self.shear):
             return images
         height, width = images.shape[-2:]
@@ -89,10 +85,12 @@ class Augmentation:
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _random_crop(images: torch.Tensor, border: int, mode: str) -> torch.Tensor:
-    """Each image cut at random out of itself with a border around."""
+def _random_crop(images: torch.Tensor, border: int, reflect: bool) -> torch.Tensor:
+    """Each image cut at random out of itself with a border around, black or its reflection."""
     n, _, height, width = images.shape
-    padded = F.pad(images, (border,) * 4, mode=mode)
+    if reflect and border >= min(height, width):
+        raise ArgumentError(f"images of {height} x {width} have no reflection of crop={border} pixels; lower it")
+    padded = F.pad(images, (border,) * 4, mode="reflect" if reflect else "constant")
     down, right = torch.randint(0, 2 * border + 1, (2, n, 1), device=images.device)
     rows = down + torch.arange(height, device=images.device)
     columns = right + torch.arange(width, device=images.device)
