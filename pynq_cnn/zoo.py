@@ -102,7 +102,7 @@ def models() -> Models:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         metadata = manifest["metadata"]
         size = sum(file.stat().st_size for file in path.parent.glob("*.npy") if not file.name.startswith("golden."))
-        accuracy = metadata.get("accuracy", {}).get("int8_top1")
+        accuracy = metadata.get("accuracy", {}).get("integer_top1")
         infos[path.parent.name] = ModelInfo(
             path.parent.name, metadata.get("dataset", ""), accuracy, len(manifest["layers"]), size, metadata.get("recipe", ""), path.parent
         )

@@ -178,7 +178,7 @@ class TestModels:
 
     def test_json(self, run_json):
         rows = {row["name"]: row for row in run_json("models")}
-        assert rows["lenet"]["accuracy"] == LENET.metadata["accuracy"]["int8_top1"]
+        assert rows["lenet"]["accuracy"] == LENET.metadata["accuracy"]["integer_top1"]
         assert rows["lenet"]["layers"] == len(LENET.layers)
 
 

@@ -75,7 +75,7 @@ def test_stated_accuracy(name):
     dataset = next(key for key, entry in DATASETS.items() if entry.spec.title == network.metadata["dataset"])
     test = resize_split(load_dataset(dataset).test, network.input.height, network.input.width)
     top1 = float((network.logits(ReferenceBackend(network, 100).run(test.images)).argmax(1) == test.labels).mean())
-    assert top1 == pytest.approx(network.metadata["accuracy"]["int8_top1"], abs=1e-9)
+    assert top1 == pytest.approx(network.metadata["accuracy"]["integer_top1"], abs=1e-9)
 
 
 def test_the_full_test_set(lenet, others):
@@ -86,6 +86,6 @@ def test_the_full_test_set(lenet, others):
         pytest.skip(f"MNIST is not at hand: {error}")
     answers = compare(lenet, test.images, others)
     accuracy = float((answers == test.labels).mean())
-    assert accuracy == pytest.approx(lenet.metadata["accuracy"]["int8_top1"], abs=1e-9)
+    assert accuracy == pytest.approx(lenet.metadata["accuracy"]["integer_top1"], abs=1e-9)
     assert accuracy >= 0.988
     assert accuracy >= lenet.metadata["accuracy"]["float32_top1"] - 0.002

@@ -24,7 +24,7 @@ from pynq_cnn.model import Golden, Network, load_package, save_package, stored_b
 
 def with_golden(network: Network) -> Network:
     images = random_images(network, 3, 1)
-    return replace(network, golden=Golden(images, ReferenceBackend(network).run(images)), metadata={"accuracy": {"int8_top1": 0.99}})
+    return replace(network, golden=Golden(images, ReferenceBackend(network).run(images)), metadata={"accuracy": {"integer_top1": 0.99}})
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -11,7 +11,7 @@ import pytest
 
 import pynq_cnn
 from pynq_cnn.errors import ArgumentError, ModelPackageError
-from pynq_cnn.model import stored_bytes
+from pynq_cnn.model import BinaryConv2d, stored_bytes
 from pynq_cnn.zoo import MODELS, ModelInfo, Models, load_model, load_sample
 
 
@@ -24,8 +24,10 @@ def test_models():
         assert (info.name, info.layers, info.path) == (network.name, len(network.layers), MODELS / name)
         assert info.dataset == network.metadata["dataset"]
         assert info.recipe == network.metadata["recipe"]
-        assert info.accuracy == network.metadata["accuracy"]["int8_top1"]
+        assert info.accuracy == network.metadata["accuracy"]["integer_top1"]
         assert info.bytes == sum(file.stat().st_size for file in info.path.glob("*.npy") if "golden" not in file.name)
+        if any(isinstance(layer, BinaryConv2d) for layer in network.layers):  # integers of bits are exact
+            assert network.metadata["accuracy"]["agreement"] == 1.0
         assert network.golden is not None
         assert stored_bytes(info.path)
     with pytest.raises(KeyError):

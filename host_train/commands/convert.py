@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     )
     real = evaluate(predict_torch(model, spec.mean, spec.std), test, about.classes)
     integer = evaluate(predict_integers(network), test, about.classes)
-    accuracy = {"int8_top1": integer.top1, "float32_top1": real.top1, "images": len(test)}
+    accuracy = {"integer_top1": integer.top1, "float32_top1": real.top1, "images": len(test)}
     save_package(replace(network, metadata={**network.metadata, "accuracy": accuracy}), args.out)
     print(
         f"on the {len(test)} test images of {about.title}: integers {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} %\n"

@@ -1,7 +1,7 @@
-"""`export`: quantise a trained run to int8 and write its model package, or the same as .mat or text; or the float model as TorchScript.
+"""`export`: put a trained run in integers and write its model package, or the same as .mat or text; or the float model as TorchScript.
 
-The ways to quantise (calibration without further training, by three methods, and quantisation-aware training) are compared on the
-validation images; the best is exported, and only then measured on the test set.
+The ways to quantise to int8 (calibration without further training, by three methods, and quantisation-aware training) are compared on the
+validation images; the best is exported, and only then measured on the test set. A binary network has one way, which is exact.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DEFAULT_OUT = {"npy": "package", "mat": "network.mat", "txt": "txt", "torchscrip
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("export", help="quantise a run and write its model package", description=__doc__)
+    parser = commands.add_parser("export", help="put a run in integers and write its model package", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of the run, such as runs/lenet")
     parser.add_argument("--format", choices=DEFAULT_OUT, default="npy", help="npy: a model package (default); or for other tools")
     places = ", ".join(DEFAULT_OUT.values())
@@ -55,16 +55,17 @@ def run(args: argparse.Namespace) -> None:
         return
     candidates = run.candidates(args.quantise)
     chosen = choose([one for one in candidates if args.quantise in ("auto", one.label)])
-    print(f"int8 on the {len(run.validation)} validation images:")
+    print(f"in integers on the {len(run.validation)} validation images:")
     for one in candidates:
         print(f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}")
     spec, test = run.dataset.spec, run.dataset.test
     real = evaluate(predict_torch(run.float_model(), run.mean, run.std), test, spec.classes)
     integer = evaluate(predict_integers(chosen.network), test, spec.classes)
-    metadata = run.metadata(chosen.label, {"int8_top1": integer.top1, "float32_top1": real.top1})
+    agreement = integer.agreement(real)
+    metadata = run.metadata(chosen.label, {"integer_top1": integer.top1, "float32_top1": real.top1, "agreement": agreement})
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
     write_checked(network, out, args.format)
     print(
-        f"on the {len(test)} test images of {spec.title}: int8 {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} % "
-        f"({100 * (integer.top1 - real.top1):+.2f} points)\nwritten: {out}"
+        f"on the {len(test)} test images of {spec.title}: integers {100 * integer.top1:.2f} %, PyTorch {100 * real.top1:.2f} % "
+        f"({100 * (integer.top1 - real.top1):+.2f} points); the same class for {round(agreement * len(test))} of them\nwritten: {out}"
     )

@@ -59,7 +59,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
     for name, predict in (
         ("float32_top1", predict_torch(trained.float_model(), trained.mean, trained.std)),
         ("shared_top1", predict_torch(unshared(shared), trained.mean, trained.std)),
-        ("int8_top1", predict_integers(chosen.network)),
+        ("integer_top1", predict_integers(chosen.network)),
     ):
         accuracy[name] = evaluate(predict, test, spec.classes).top1
     kept = {"keep": dict(recipe.keep), "bits": dict(recipe.bits)}
@@ -72,7 +72,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
     last = rows[-1]
     lines = [
         f"On the {len(test)} test images of {spec.title}: float32 {100 * accuracy['float32_top1']:.2f} %, pruned and shared "
-        f"{100 * accuracy['shared_top1']:.2f} %, in integers {100 * accuracy['int8_top1']:.2f} %.",
+        f"{100 * accuracy['shared_top1']:.2f} %, in integers {100 * accuracy['integer_top1']:.2f} %.",
         f"{last.dense:,} bytes of float32 weights and biases in a package of {last.stored:,}: {last.dense / last.stored:.1f}x.",
         folder_line(last, out),
     ]

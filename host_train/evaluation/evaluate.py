@@ -34,6 +34,8 @@ class Evaluation:
         Mean cross-entropy, in nats.
     confusion : numpy.ndarray
         int64 [classes, classes]: images of the class in the row taken for that in the column.
+    answers : numpy.ndarray
+        int64 [images]: the class that each was taken for.
     classes : tuple of str
         Names.
     """
@@ -43,6 +45,7 @@ class Evaluation:
     top5: float
     loss: float
     confusion: np.ndarray
+    answers: np.ndarray
     classes: tuple[str, ...]
 
     @property
@@ -50,6 +53,10 @@ class Evaluation:
         """Part of each class that is recognised; NaN for a class without images."""
         with np.errstate(invalid="ignore"):
             return (self.confusion.diagonal() / self.confusion.sum(1)).tolist()
+
+    def agreement(self, other: Evaluation) -> float:
+        """Part of the images, 0 to 1, that `other`, over the same images, takes for the same class."""
+        return float((self.answers == other.answers).mean())
 
     def to_json(self) -> dict[str, Any]:
         """As values for JSON; a class without images has None."""
@@ -118,14 +125,14 @@ def evaluate(predict: Predict, split: Split, classes: tuple[str, ...]) -> Evalua
     if not np.isfinite(logits).all():
         raise ArgumentError("the model gives logits that are not finite; train it again with a lower learning rate")
     labels = split.labels
-    # What argmax answers, the first of equals, is what the classifier answers.
-    confusion = confusion_matrix(labels, logits.argmax(1), labels=np.arange(len(classes)))
+    answers = logits.argmax(1)  # the first of equals, as the classifier answers
+    confusion = confusion_matrix(labels, answers, labels=np.arange(len(classes)))
     own = logits[np.arange(len(split)), labels]
     shifted = logits - logits.max(1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(1)) - (own - logits.max(1))
     best = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     top5 = float((best == labels[:, None]).any(1).mean())
-    return Evaluation(len(split), float(confusion.trace() / len(split)), top5, float(losses.mean()), confusion, tuple(classes))
+    return Evaluation(len(split), float(confusion.trace() / len(split)), top5, float(losses.mean()), confusion, answers, tuple(classes))
 
 
 def predict_torch(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], device: str = "cpu") -> Predict:

@@ -148,7 +148,7 @@ def test_export_writes_a_package_with_its_own_accuracy(trained, digits_folder, c
 
     assert main(["evaluate", str(trained / "package"), "--data-dir", str(digits_folder), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
-    assert measured["top1"] == stated["int8_top1"] and measured["model"] == "lenet, integers"
+    assert measured["top1"] == stated["integer_top1"] and measured["model"] == "lenet, integers"
     assert main(["evaluate", str(trained), "--data-dir", str(digits_folder), "--json", "--plot", str(tmp_path / "c.png")]) == 0
     measured = json.loads(capsys.readouterr().out)
     assert measured["top1"] == stated["float32_top1"] and measured["model"] == "lenet, float32"
@@ -381,7 +381,7 @@ def test_the_shipped_lenet_has_its_stated_accuracy_on_the_full_test_set(monkeypa
     network = load_package(ROOT / "pynq_cnn" / "models" / "lenet")
     result = evaluate(predict_integers(network), dataset.test, network.classes)
     stated = network.metadata["accuracy"]
-    assert result.images == stated["images"] == 10000 and result.top1 == stated["int8_top1"] >= 0.988
+    assert result.images == stated["images"] == 10000 and result.top1 == stated["integer_top1"] >= 0.988
     assert stated["float32_top1"] - result.top1 <= 0.002
     with np.load(ROOT / "pynq_cnn" / "samples" / "mnist.npz", allow_pickle=False) as sample:
         assert np.array_equal(dataset.test.images[sample["indices"], :, :, 0], sample["images"])

@@ -655,10 +655,10 @@ def test_the_package_is_pruned_shared_and_as_good_as_it_says(compressed, digits_
         assert 0 < (layer.weight != 0).sum() <= round(part * layer.weight.size)
         assert len(layer.shared.codebook) <= (8 if name == "fc1" else 16)
     stated = network.metadata["accuracy"]
-    assert stated["int8_top1"] > 0.5 and abs(stated["int8_top1"] - stated["shared_top1"]) < 0.05
+    assert stated["integer_top1"] > 0.5 and abs(stated["integer_top1"] - stated["shared_top1"]) < 0.05
     assert len(network.golden.images) == 32 and "&& python -m host_train compress runs/lenet --keep conv1=0.9" in network.metadata["recipe"]
     assert main(["evaluate", str(compressed / "package"), "--data-dir", str(digits_folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["top1"] == stated["int8_top1"]
+    assert json.loads(capsys.readouterr().out)["top1"] == stated["integer_top1"]
 
 
 def test_the_table_is_that_of_the_package(compressed):
@@ -779,5 +779,5 @@ def test_a_short_compression_on_real_digits(tmp_path, monkeypatch):
     words = ["--keep", "fc1=0.2", "--rounds", "3", "--round-epochs", "1", "--tune-epochs", "2", "--share-epochs", "1", "--quiet"]
     assert main(["compress", str(tmp_path), *words]) == 0
     accuracy = load_package(tmp_path / "compressed" / "package").metadata["accuracy"]
-    assert accuracy["int8_top1"] > accuracy["float32_top1"] - 0.02 and accuracy["images"] == 10000
-    assert abs(accuracy["int8_top1"] - accuracy["shared_top1"]) < 0.003
+    assert accuracy["integer_top1"] > accuracy["float32_top1"] - 0.02 and accuracy["images"] == 10000
+    assert abs(accuracy["integer_top1"] - accuracy["shared_top1"]) < 0.003

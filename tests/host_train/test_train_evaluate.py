@@ -48,6 +48,14 @@ def test_ties_go_to_the_first_as_in_the_classifier():
     assert evaluate(lambda images: np.zeros((3, 3)), split, ("a", "b", "c")).confusion[:, 0].tolist() == [1, 1, 1]
 
 
+def test_agreement_is_of_answers_right_or_wrong(case):
+    split, logits = case
+    other = logits.copy()
+    other[:50] = -other[:50]  # the worst answer in place of the best
+    first, second = (evaluate(lambda images, values=values: values, split, CLASSES) for values in (logits, other))
+    assert first.agreement(second) == second.agreement(first) == 0.9 and first.agreement(first) == 1.0
+
+
 def test_a_class_without_images_is_none_in_json(case):
     split, logits = case
     without = split[split.labels != 3]

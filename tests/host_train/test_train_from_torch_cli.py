@@ -75,7 +75,7 @@ def test_a_model_in_a_file_becomes_a_measured_package(source, digits_folder, tmp
     largest = state["conv.weight"].abs().argmax()
     assert abs(int(network.layers[0].weight.transpose(0, 3, 1, 2).ravel()[largest])) == 127
     assert main(["evaluate", str(out), "--data-dir", str(digits_folder)]) == 0  # the package says which data set is its
-    assert f"top-1 {100 * network.metadata['accuracy']['int8_top1']:.2f} %" in capsys.readouterr().out
+    assert f"top-1 {100 * network.metadata['accuracy']['integer_top1']:.2f} %" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
