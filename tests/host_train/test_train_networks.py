@@ -260,7 +260,6 @@ def test_training_calibration_and_integers_see_the_same_bytes(digits_folder, tmp
     inputs = np.stack([to_network_input(image, network.input) for image in small.test.images])
     answers = network.logits(ReferenceBackend(network).run(inputs)).argmax(1)
     assert (answers == small.test.labels).mean() == stated["integer_top1"]
-    capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "run" / "package"), "--json", *data]) == 0
     assert json.loads(capsys.readouterr().out)["top1"] == stated["integer_top1"]
     assert main(["evaluate", out, "--json", *data]) == 0
