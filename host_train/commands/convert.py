@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train import from_torch
     from host_train.data import load_dataset
     from host_train.data.dataset import COLORS
-    from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.evaluation.compare import compare
     from host_train.tracing.files import load_model, load_weights
     from pynq_cnn.model import InputSpec, save_package
 
@@ -51,11 +51,7 @@ def run(args: argparse.Namespace) -> None:
         f"on {conversion['images']} training images: the integers choose the model's class for {100 * conversion['agreement']:.2f} %, mean "
         f"error of the logits {100 * conversion['mean_error']:.2f} % of their deviation ({conversion['method']})"
     )
-    real = evaluate(predict_torch(model, spec.mean, spec.std), test, about.classes)
-    integer = evaluate(predict_integers(network), test, about.classes)
-    accuracy = {"integer_top1": integer.top1, "float32_top1": real.top1, "images": len(test)}
+    measured = compare(network, model, spec.mean, spec.std, test)
+    accuracy = {**measured.accuracy, "images": len(test)}
     save_package(replace(network, metadata={**network.metadata, "accuracy": accuracy}), args.out)
-    print(
-        f"on the {len(test)} test images of {about.title}: integers {100 * integer.top1:.2f} %, float32 {100 * real.top1:.2f} %\n"
-        f"written: {args.out}"
-    )
+    print(f"on the {len(test)} test images of {about.title}: {measured}\nwritten: {args.out}")

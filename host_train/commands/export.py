@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.evaluation.compare import compare
     from host_train.export.containers import TEXT, write_checked
     from host_train.export.torchscript import write_torchscript
     from host_train.quantisation.choose import choose
@@ -59,13 +59,8 @@ def run(args: argparse.Namespace) -> None:
     for one in candidates:
         print(f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}")
     spec, test = run.dataset.spec, run.dataset.test
-    real = evaluate(predict_torch(run.float_model(), run.mean, run.std), test, spec.classes)
-    integer = evaluate(predict_integers(chosen.network), test, spec.classes)
-    agreement = integer.agreement(real)
-    metadata = run.metadata(chosen.label, {"integer_top1": integer.top1, "float32_top1": real.top1, "agreement": agreement})
+    measured = compare(chosen.network, run.float_model(), run.mean, run.std, test)
+    metadata = run.metadata(chosen.label, measured.accuracy)
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
     write_checked(network, out, args.format)
-    print(
-        f"on the {len(test)} test images of {spec.title}: integers {100 * integer.top1:.2f} %, PyTorch {100 * real.top1:.2f} % "
-        f"({100 * (integer.top1 - real.top1):+.2f} points); the same class for {round(agreement * len(test))} of them\nwritten: {out}"
-    )
+    print(f"on the {len(test)} test images of {spec.title}: {measured}\nwritten: {out}")

@@ -47,7 +47,8 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
     from host_train.compression.pipeline import PACKAGE
     from host_train.compression.share import unshared
     from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
-    from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+    from host_train.evaluation.compare import compare
+    from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.export.containers import write_checked
     from host_train.quantisation.golden import with_golden
     from host_train.training.checkpoint import write_text
@@ -55,13 +56,10 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
     trained, recipe = compression.run, compression.recipe
     chosen = compression.quantise(shared)
     spec, test = trained.dataset.spec, trained.dataset.test
-    accuracy = {}
-    for name, predict in (
-        ("float32_top1", predict_torch(trained.float_model(), trained.mean, trained.std)),
-        ("shared_top1", predict_torch(unshared(shared), trained.mean, trained.std)),
-        ("integer_top1", predict_integers(chosen.network)),
-    ):
-        accuracy[name] = evaluate(predict, test, spec.classes).top1
+    dense = evaluate(predict_torch(trained.float_model(), trained.mean, trained.std), test, spec.classes)
+    measured = compare(chosen.network, unshared(shared), trained.mean, trained.std, test)
+    # What came out of `share` is what the integers agree with; float32 is the network before pruning.
+    accuracy = {**measured.accuracy, "float32_top1": dense.top1, "shared_top1": measured.real.top1}
     kept = {"keep": dict(recipe.keep), "bits": dict(recipe.bits)}
     metadata = trained.metadata(f"shared, {chosen.label}", accuracy, after=command, compression=kept)
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)

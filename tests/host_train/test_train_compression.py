@@ -656,6 +656,7 @@ def test_the_package_is_pruned_shared_and_as_good_as_it_says(compressed, digits_
         assert len(layer.shared.codebook) <= (8 if name == "fc1" else 16)
     stated = network.metadata["accuracy"]
     assert stated["integer_top1"] > 0.5 and abs(stated["integer_top1"] - stated["shared_top1"]) < 0.05
+    assert 0.9 < stated["agreement"] <= 1.0
     assert len(network.golden.images) == 32 and "&& python -m host_train compress runs/lenet --keep conv1=0.9" in network.metadata["recipe"]
     assert main(["evaluate", str(compressed / "package"), "--data-dir", str(digits_folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["top1"] == stated["integer_top1"]

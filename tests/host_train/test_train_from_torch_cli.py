@@ -72,6 +72,8 @@ def test_a_model_in_a_file_becomes_a_measured_package(source, digits_folder, tmp
     network = load_package(out)
     assert network.name == "mine" and network.input.fit == "digit" and network.metadata["conversion"]["method"] == "mse"
     assert network.metadata["accuracy"]["images"] == 120 and network.layers[0].shared is not None
+    agreement = network.metadata["accuracy"]["agreement"]
+    assert agreement > 0.8 and f"the same class for {round(agreement * 120)} of them" in text
     largest = state["conv.weight"].abs().argmax()
     assert abs(int(network.layers[0].weight.transpose(0, 3, 1, 2).ravel()[largest])) == 127
     assert main(["evaluate", str(out), "--data-dir", str(digits_folder)]) == 0  # the package says which data set is its

@@ -1,0 +1,64 @@
+"""A network in integers beside the PyTorch model that it was made from, over the same labelled set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from host_train.data import Split
+from host_train.evaluation.evaluate import Evaluation, evaluate, predict_integers, predict_torch
+from pynq_cnn.model import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """How good the integers are, and how good the model.
+
+    Parameters
+    ----------
+    integer, real : Evaluation
+        Of the integers and of PyTorch, over the same images.
+    """
+
+    integer: Evaluation
+    real: Evaluation
+
+    @property
+    def accuracy(self) -> dict[str, float]:
+        """What a package states: top-1 of both and the part of the images that both take for the same class, 0 to 1."""
+        return {
+            "integer_top1": self.integer.top1,
+            "float32_top1": self.real.top1,
+            "agreement": self.integer.agreement(self.real),
+        }
+
+    def __str__(self) -> str:
+        integer, real, agreement = self.accuracy.values()
+        return (
+            f"integers {100 * integer:.2f} %, PyTorch {100 * real:.2f} % ({100 * (integer - real):+.2f} points); "
+            f"the same class for {round(agreement * self.integer.images)} of them"
+        )
+
+
+def compare(network: Network, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], split: Split) -> Comparison:
+    """Classify `split` by `network`, through the integer arithmetic of the reference backend, and by `model`.
+
+    Parameters
+    ----------
+    network : Network
+        In integers.
+    model : torch.nn.Module
+        Takes images float32 [n, channels, height, width], normalised with `mean` and `std`.
+    mean, std : tuple of float
+        Per channel, of images in 0..1.
+    split : Split
+        Images and labels.
+
+    Raises
+    ------
+    ArgumentError
+        As `evaluate`.
+    """
+    integer = evaluate(predict_integers(network), split, network.classes)
+    return Comparison(integer, evaluate(predict_torch(model, mean, std), split, network.classes))
