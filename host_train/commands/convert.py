@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         f"on {conversion['images']} training images: the integers choose the model's class for {100 * conversion['agreement']:.2f} %, mean "
         f"error of the logits {100 * conversion['mean_error']:.2f} % of their deviation ({conversion['method']})"
     )
-    measured = compare(network, model, spec.mean, spec.std, test)
+    measured = compare(network, model, test)
     accuracy = {**measured.accuracy, "images": len(test)}
     save_package(replace(network, metadata={**network.metadata, "accuracy": accuracy}), args.out)
     print(f"on the {len(test)} test images of {about.title}: {measured}\nwritten: {args.out}")

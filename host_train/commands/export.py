@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     for one in candidates:
         print(f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}")
     spec, test = run.dataset.spec, run.dataset.test
-    measured = compare(chosen.network, run.float_model(), run.mean, run.std, test)
+    measured = compare(chosen.network, run.float_model(), test)
     metadata = run.metadata(chosen.label, measured.accuracy)
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
     write_checked(network, out, args.format)

@@ -57,9 +57,13 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
     chosen = compression.quantise(shared)
     spec, test = trained.dataset.spec, trained.dataset.test
     dense = evaluate(predict_torch(trained.float_model(), trained.mean, trained.std), test, spec.classes)
-    measured = compare(chosen.network, unshared(shared), trained.mean, trained.std, test)
-    # What came out of `share` is what the integers agree with; float32 is the network before pruning.
-    accuracy = {**measured.accuracy, "float32_top1": dense.top1, "shared_top1": measured.real.top1}
+    measured = compare(chosen.network, unshared(shared), test)
+    accuracy = {
+        "float32_top1": dense.top1,  # before pruning; the integers agree with what came out of `share`
+        "shared_top1": measured.real.top1,
+        "integer_top1": measured.integer.top1,
+        "agreement": measured.agreement,
+    }
     kept = {"keep": dict(recipe.keep), "bits": dict(recipe.bits)}
     metadata = trained.metadata(f"shared, {chosen.label}", accuracy, after=command, compression=kept)
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)

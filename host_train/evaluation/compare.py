@@ -25,23 +25,24 @@ class Comparison:
     real: Evaluation
 
     @property
+    def agreement(self) -> float:
+        """Part of the images, 0 to 1, that both take for the same class."""
+        return self.integer.agreement(self.real)
+
+    @property
     def accuracy(self) -> dict[str, float]:
-        """What a package states: top-1 of both and the part of the images that both take for the same class, 0 to 1."""
-        return {
-            "integer_top1": self.integer.top1,
-            "float32_top1": self.real.top1,
-            "agreement": self.integer.agreement(self.real),
-        }
+        """What a package states: top-1 of both, 0 to 1, and their agreement."""
+        return {"integer_top1": self.integer.top1, "float32_top1": self.real.top1, "agreement": self.agreement}
 
     def __str__(self) -> str:
-        integer, real, agreement = self.accuracy.values()
+        integer, real = self.integer.top1, self.real.top1
         return (
             f"integers {100 * integer:.2f} %, PyTorch {100 * real:.2f} % ({100 * (integer - real):+.2f} points); "
-            f"the same class for {round(agreement * self.integer.images)} of them"
+            f"the same class for {round(self.agreement * self.integer.images)} of them"
         )
 
 
-def compare(network: Network, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], split: Split) -> Comparison:
+def compare(network: Network, model: nn.Module, split: Split) -> Comparison:
     """Classify `split` by `network`, through the integer arithmetic of the reference backend, and by `model`.
 
     Parameters
@@ -49,9 +50,7 @@ def compare(network: Network, model: nn.Module, mean: tuple[float, ...], std: tu
     network : Network
         In integers.
     model : torch.nn.Module
-        Takes images float32 [n, channels, height, width], normalised with `mean` and `std`.
-    mean, std : tuple of float
-        Per channel, of images in 0..1.
+        What it was made from: takes images float32 [n, channels, height, width], normalised as `network.input` says.
     split : Split
         Images and labels.
 
@@ -61,4 +60,4 @@ def compare(network: Network, model: nn.Module, mean: tuple[float, ...], std: tu
         As `evaluate`.
     """
     integer = evaluate(predict_integers(network), split, network.classes)
-    return Comparison(integer, evaluate(predict_torch(model, mean, std), split, network.classes))
+    return Comparison(integer, evaluate(predict_torch(model, network.input.mean, network.input.std), split, network.classes))
