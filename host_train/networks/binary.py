@@ -1,8 +1,8 @@
 """Layers with binary weights and activations, trained by the straight-through estimator.
 
-Weights are kept as real *latent* weights in [-1, 1], of which only the sign is used; gradients pass the sign as if it were not there, and
-latent weights are clipped after every step. [Courbariaux et al. 2016, "Binarized Neural Networks", arXiv 1602.02830, sections 1.1 to 1.3;
-Courbariaux, Bengio and David 2015, "BinaryConnect", arXiv 1511.00363, for the clipping and the stochastic form]
+Weights are kept as real *latent* weights, of which only the sign is used; gradients pass the sign as if it were not there, and latent
+weights are clipped to a window around 0 after every step. [Courbariaux et al. 2016, "Binarized Neural Networks", arXiv 1602.02830,
+sections 1.1 to 1.3; Courbariaux, Bengio and David 2015, "BinaryConnect", arXiv 1511.00363, for the clipping and the stochastic form]
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def binarise(x: torch.Tensor) -> torch.Tensor:
     return _Sign.forward(None, x) if torch.jit.is_tracing() else _Sign.apply(x)  # TorchScript has PyTorch's own operations only
 
 
-def binarise_stochastically(x: torch.Tensor) -> torch.Tensor:
-    """+1 with the probability `clip((x + 1) / 2, 0, 1)`, else -1, with the straight-through gradient.
+def binarise_stochastically(x: torch.Tensor, window: float = 1.0) -> torch.Tensor:
+    """+1 with the probability `clip((x / window + 1) / 2, 0, 1)`, else -1, with the straight-through gradient.
 
     Examples
     --------
     >>> x = torch.zeros(10000)
     >>> bool(abs(binarise_stochastically(x).mean()) < 0.05)
     True
-    >>> binarise_stochastically(torch.tensor([-1.0, 1.0])).tolist()
+    >>> binarise_stochastically(torch.tensor([-0.1, 0.1]), window=0.1).tolist()
     [-1.0, 1.0]
     """
-    probability = ((x.detach() + 1) / 2).clamp(0, 1)
+    probability = ((x.detach() / window + 1) / 2).clamp(0, 1)
     return binarise(x + (torch.where(torch.rand_like(probability) < probability, 1.0, -1.0) - x).detach())
 
 
@@ -81,19 +81,30 @@ class Sign(nn.Module):
 
 
 class BinaryLayer(nn.Module):
-    """What binary layers share: binarised weights, and latent weights that stay in [-1, 1].
+    """What binary layers share: binarised weights, and latent weights that stay in [-window, window].
+
+    The window is 1 where weights are signs, of which it changes nothing how far from 0 the latent weight is. Where they are drawn at
+    random it is Glorot's coefficient for the layer, and latent weights start evenly spread over it, as in BinaryConnect: ones that
+    start near the middle of a wide window are drawn by the toss of a coin, and nothing is learned.
 
     Parameters
     ----------
+    shape : tuple of int
+        Of the weight: outputs, inputs, and the kernel's sides where there is one.
     stochastic : bool
         Draw the weights at random while training, instead of taking the sign.
     """
 
-    weight: nn.Parameter
-
-    def __init__(self, stochastic: bool) -> None:
+    def __init__(self, shape: tuple[int, ...], stochastic: bool) -> None:
         super().__init__()
         self.stochastic = stochastic
+        self.weight = nn.Parameter(torch.empty(shape))
+        fans = self.weight[0].numel() + self.weight[:, 0].numel()
+        self.window = (1.5 / fans) ** 0.5 if stochastic else 1.0
+        if stochastic:
+            nn.init.uniform_(self.weight, -self.window, self.window)
+        else:
+            nn.init.xavier_normal_(self.weight)
 
     def seen(self, x: torch.Tensor) -> torch.Tensor:
         """What is multiplied with the weights where `x` comes in."""
@@ -101,12 +112,12 @@ class BinaryLayer(nn.Module):
 
     def binary_weight(self) -> torch.Tensor:
         """+1 and -1, of the latent weight's shape."""
-        return binarise_stochastically(self.weight) if self.stochastic and self.training else binarise(self.weight)
+        return binarise_stochastically(self.weight, self.window) if self.stochastic and self.training else binarise(self.weight)
 
     def clip(self) -> None:
-        """Bring the latent weights back into [-1, 1], after an optimiser's step."""
+        """Bring the latent weights back into their window, after an optimiser's step."""
         with torch.no_grad():
-            self.weight.clamp_(-1, 1)
+            self.weight.clamp_(-self.window, self.window)
 
 
 class BinaryConv2d(BinaryLayer):
@@ -140,11 +151,9 @@ class BinaryConv2d(BinaryLayer):
         input_step: float | None = None,
         stochastic: bool = False,
     ) -> None:
-        super().__init__(stochastic)
+        super().__init__((out_channels, in_channels, kernel_size, kernel_size), stochastic)
         self.padding = padding
         self.input_step = input_step
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
-        nn.init.xavier_normal_(self.weight)
 
     def seen(self, x: torch.Tensor) -> torch.Tensor:
         return super().seen(x) if self.input_step is None else torch.round(x / self.input_step) * self.input_step
@@ -170,11 +179,9 @@ class BinaryLinear(BinaryLayer):
     """
 
     def __init__(self, in_features: int, out_features: int, *, stochastic: bool = False) -> None:
-        super().__init__(stochastic)
+        super().__init__((out_features, in_features), stochastic)
         self.scale = in_features**-0.5  # sums of n random signs are of the order of sqrt(n); logits are of the order of 1
-        self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features))
-        nn.init.xavier_normal_(self.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(self.seen(x), self.binary_weight()) * self.scale + self.bias

@@ -174,6 +174,32 @@ def test_stochastic_weights_vary_in_training_only():
     assert torch.equal(layer.binary_weight(), torch.where(layer.weight >= 0, 1.0, -1.0))
 
 
+@pytest.mark.parametrize("layer", [BinaryConv2d(64, 128, 3, stochastic=True), BinaryLinear(4096, 10, stochastic=True)])
+def test_stochastic_weights_lean_towards_their_signs_from_the_start(layer):
+    """Latent weights that all start near the middle of their window are tosses of a coin, of which nothing was learned."""
+    drawn = torch.stack([layer.binary_weight().detach() for _ in range(50)]).mean(0)
+    agreement = float((1 + drawn * layer.weight.detach().sign()).mean()) / 2
+    assert 0.74 < agreement < 0.76  # evenly spread over the window
+    layer.weight.data *= 100
+    clip_latent_weights(layer)
+    assert layer.weight.abs().max().item() == pytest.approx(layer.window)
+    assert float((layer.binary_weight() == layer.weight.sign()).float().mean()) > 0.98
+
+
+def test_a_network_of_stochastic_weights_learns():
+    torch.manual_seed(0)
+    x, classes = torch.randn(512, 256).sign(), torch.arange(512) % 4
+    x[torch.arange(512)[:, None], classes[:, None] * 64 + torch.arange(48)] = 1.0  # a part of its own for each class
+    net = nn.Sequential(BinaryLinear(256, 64, stochastic=True), nn.BatchNorm1d(64), nn.Hardtanh(), BinaryLinear(64, 4, stochastic=True))
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(60):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(net(x), classes).backward()
+        optimiser.step()
+        clip_latent_weights(net)
+    assert float((net.eval()(x).argmax(1) == classes).float().mean()) > 0.9
+
+
 def first(**options) -> BinaryConv2d:
     return BinaryConv2d(3, 4, 3, input_step=1 / 128, **options)
 
