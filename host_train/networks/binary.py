@@ -99,11 +99,12 @@ class BinaryLayer(nn.Module):
         super().__init__()
         self.stochastic = stochastic
         self.weight = nn.Parameter(torch.empty(shape))
-        fans = self.weight[0].numel() + self.weight[:, 0].numel()
-        self.window = (1.5 / fans) ** 0.5 if stochastic else 1.0
         if stochastic:
+            fans = self.weight[0].numel() + self.weight[:, 0].numel()
+            self.window = (1.5 / fans) ** 0.5
             nn.init.uniform_(self.weight, -self.window, self.window)
         else:
+            self.window = 1.0
             nn.init.xavier_normal_(self.weight)
 
     def seen(self, x: torch.Tensor) -> torch.Tensor:

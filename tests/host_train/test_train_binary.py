@@ -174,9 +174,10 @@ def test_stochastic_weights_vary_in_training_only():
     assert torch.equal(layer.binary_weight(), torch.where(layer.weight >= 0, 1.0, -1.0))
 
 
-@pytest.mark.parametrize("layer", [BinaryConv2d(64, 128, 3, stochastic=True), BinaryLinear(4096, 10, stochastic=True)])
-def test_stochastic_weights_lean_towards_their_signs_from_the_start(layer):
+@pytest.mark.parametrize(("kind", "sizes"), [(BinaryConv2d, (64, 128, 3)), (BinaryLinear, (4096, 10))])
+def test_stochastic_weights_lean_towards_their_signs_from_the_start(kind, sizes):
     """Latent weights that all start near the middle of their window are tosses of a coin, of which nothing was learned."""
+    layer = kind(*sizes, stochastic=True)
     drawn = torch.stack([layer.binary_weight().detach() for _ in range(50)]).mean(0)
     agreement = float((1 + drawn * layer.weight.detach().sign()).mean()) / 2
     assert 0.74 < agreement < 0.76  # evenly spread over the window
