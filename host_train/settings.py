@@ -18,8 +18,10 @@ class Settings:
         Name of the network.
     seed : int
         0 to 2^32 - 1; determines the initial weights, the validation images and every epoch.
-    epochs, batch : int, optional
+    epochs : int, optional
         Of the training in floating point.
+    batch : int, optional
+        Images in a step, also of quantisation-aware training.
     learning_rate : float, optional
         Of the training in floating point.
     qat_epochs : int, optional

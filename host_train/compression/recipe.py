@@ -91,7 +91,7 @@ LENET = CompressionRecipe(
     keep={"conv1": 0.9, "conv2": 0.5, "fc1": 0.12, "fc2": 0.5}, bits={OTHERS: 4}, rounds=6, round_epochs=5, tune_epochs=30, share_epochs=10
 )
 
-# Caffe's LeNet-5, of Deep Compression's own table (39x). About 1.5 % of the weights: 1.72 MB to about 13 KB (131x).
+# Caffe's LeNet-5, of Deep Compression's own table (39x). About 1.4 % of the weights: 1.72 MB to about 13 KB (129x).
 LENET5 = CompressionRecipe(
     keep={"conv1": 0.5, "conv2": 0.08, "fc1": 0.008, "fc2": 0.12},
     bits={"conv1": 4, "conv2": 4, "fc1": 3, "fc2": 3},

@@ -102,7 +102,8 @@ def from_torch(
     classes : sequence of str, optional
         Names of the outputs; numbers if not given.
     method : {"auto", "max", "percentile", "mse"}
-        How activations are scaled; "auto" takes the one whose logits are closest to the model's. Of no concern to a binary network.
+        How activations are scaled; "auto" takes the one that most often chooses the model's class, among equals that of the
+        closest logits. Of no concern to a binary network.
     shared : bool
         For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and stream in the package
         (docs/model-package.md, "Shared weights"). Of no concern to a binary network.

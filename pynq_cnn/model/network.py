@@ -139,7 +139,7 @@ class Network(Description):
     input : InputSpec
         What it takes.
     layers : tuple of Layer
-        In order. All but the last give uint8, the last gives int32 over a 1 x 1 image.
+        In order. All but the last give uint8 or bits, the last gives int32 over a 1 x 1 image.
     output : OutputSpec
         From accumulators to logits.
     classes : tuple of str
