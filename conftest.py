@@ -9,6 +9,8 @@ NEEDS_TORCH = (
     "host_train/networks",
     "host_train/quantisation",
     "host_train/run.py",
+    "host_train/settings.py",
+    "host_train/spectrum",
     "host_train/tracing",
     "host_train/training",
 )

@@ -28,7 +28,7 @@ engine = Extension(
     optional=True,
 )
 
-train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.5", "tqdm>=4.60"]
+train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.6", "tqdm>=4.60"]
 board = ["pynq>=3.0.1,<4", "pycparser<3"]  # 4.0 dropped the PYNQ-Z2; pynq imports a module that pycparser 3 does not have
 test = ["pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6", "ruff>=0.6", "mypy>=1.8"]
 

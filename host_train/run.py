@@ -1,6 +1,6 @@
 """A run: the folder of one training, from which everything else (evaluation, export) follows.
 
-run.json             recipe, what was changed of it, seed, command, digest of the training data
+run.json             recipe, what was changed of it, seed, command, digests of the training data and of the network
 float/  qat/         checkpoint.pt, weights.pt, history.json, curves.png of each training
 evaluation.json      on the test set, confusion.png with it
 package/             the model package, once exported
@@ -36,8 +36,9 @@ from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec, Network
 
 RUN = "run.json"
-DATA = "data"
+DATA, NETWORK = "data", "network"
 CALIBRATION_IMAGES = 2048
+OPTIONS = ("kernel_size", "stride", "padding", "eps", "input_step")  # of layers, which show in no shape of a weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +71,15 @@ class Run:
         """A run of `settings` in `folder`; `ArgumentError` if there is one of other settings or on other data."""
         path = folder / RUN
         if path.exists():
-            found, _ = _read(path)
+            found = _read(path).settings
             if found != settings:
                 old = found.command()
                 raise ArgumentError(f"{folder} is of another run, {old!r}; give the same options, or choose another folder (--out)")
             return cls.open(folder, data_dir)
         dataset = _load(settings, data_dir)
         run = cls._of(folder, settings, dataset)
-        write_text(path, json.dumps({**asdict(settings), "command": settings.command(), DATA: data_digest(dataset)}, indent=1))
+        digests = {DATA: data_digest(dataset), NETWORK: network_digest(run.recipe)}
+        write_text(path, json.dumps({**asdict(settings), "command": settings.command(), **digests}, indent=1))
         return run
 
     @classmethod
@@ -86,9 +88,15 @@ class Run:
         path = folder / RUN
         if not path.is_file():
             raise ArgumentError(f"{folder} is no run: {RUN} is not there; train first (python -m host_train train NAME --out {folder})")
-        settings, data = _read(path)
+        stored = _read(path)
+        settings = stored.settings
+        if stored.network not in (None, network_digest(settings.resolve())):
+            raise ArgumentError(
+                f"{folder} is of another network than {settings.recipe} is in this version; use the version that trained it, or train "
+                "again in another folder (--out)"
+            )
         dataset = _load(settings, data_dir)
-        if data not in (None, data_digest(dataset)):
+        if stored.data not in (None, data_digest(dataset)):
             raise ArgumentError(
                 f"{folder} was trained on other data than those of {dataset.source}: name the folder of its own by --data-dir, "
                 "or leave that away if they were the published ones"
@@ -145,15 +153,15 @@ class Run:
         report : callable, optional
             Called after every epoch with the training's name, its number of epochs and the epoch's record.
         """
-        train, validation = self.tensors(self.train, device), self.tensors(self.validation, device)
         stages = [("float", self.recipe.schedule, self._fresh)]
         if self.recipe.qat is not None:
             stages.append(("qat", self.recipe.qat, self._calibrated))
         for number, (stage, schedule, build) in enumerate(stages):
+            place = stage_device(stage, device)
             history = fit(
-                build().to(device),
-                train,
-                validation,
+                build().to(place),
+                self.tensors(self.train, place),
+                self.tensors(self.validation, place),
                 schedule,
                 self.folder / stage,
                 seed=self.settings.seed + number * 2**32,  # no epoch of one draws what one of the other draws
@@ -261,6 +269,17 @@ class Run:
         return self.measured({**self._calibrations(), **trained})
 
 
+def stage_device(stage: str, device: str) -> str:
+    """Where a training of a run is done that is to be on `device`: PyTorch has no fake quantisation for Apple's GPUs.
+
+    Examples
+    --------
+    >>> stage_device("float", "mps"), stage_device("qat", "mps"), stage_device("qat", "cuda")
+    ('mps', 'cpu', 'cuda')
+    """
+    return "cpu" if stage == "qat" and device == "mps" else device
+
+
 def data_digest(dataset: Dataset) -> str:
     """SHA-256 of the SHA-256s of the training images and labels; those of published data are known, and were compared in loading."""
     arrays = {"train_images": dataset.train.images, "train_labels": dataset.train.labels}
@@ -268,15 +287,31 @@ def data_digest(dataset: Dataset) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
+def network_digest(recipe: Recipe) -> str:
+    """SHA-256 of what a recipe's weights alone do not tell: its layers in their order, their options, and what images become for them."""
+    with torch.random.fork_rng(devices=[]):  # what a caller draws afterwards does not depend on this
+        model = recipe.build()
+    layers = [(name, type(layer).__name__, *(str(getattr(layer, one, "")) for one in OPTIONS)) for name, layer in model.named_modules()]
+    return hashlib.sha256(repr((layers, recipe.mean, recipe.std, recipe.size)).encode()).hexdigest()
+
+
 def _load(settings: Settings, data_dir: Path | None) -> Dataset:
     return load_dataset(settings.resolve().dataset, data_dir)
 
 
-def _read(path: Path) -> tuple[Settings, str | None]:
-    """What a run was asked for, and the digest of its data, which older runs do not have."""
+@dataclass(frozen=True)
+class _Stored:
+    """What a run was asked for, and the digests of its data and network, which older runs do not have."""
+
+    settings: Settings
+    data: str | None
+    network: str | None
+
+
+def _read(path: Path) -> _Stored:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        settings = Settings(**{name: value for name, value in stored.items() if name not in ("command", DATA)})
-        return settings, stored.get(DATA)
+        settings = Settings(**{name: value for name, value in stored.items() if name not in ("command", DATA, NETWORK)})
+        return _Stored(settings, stored.get(DATA), stored.get(NETWORK))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ArgumentError(f"{path} cannot be read: {error}; remove the folder and train again") from error

@@ -74,7 +74,9 @@ class Settings:
         changes = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate") if getattr(self, name) is not None}
         qat = recipe.qat
         if self.qat_epochs is not None:
-            qat = replace(qat or recipe.schedule, epochs=self.qat_epochs) if self.qat_epochs else None
+            # The integers' grids have as many steps as bfloat16 has between powers of two: quantisation is learnt in float32.
+            plain = replace(recipe.schedule, bfloat16=False, compiled=False)
+            qat = replace(qat or plain, epochs=self.qat_epochs) if self.qat_epochs else None
         if qat is not None and self.batch is not None:
             qat = replace(qat, batch=self.batch)
         return replace(recipe, schedule=replace(recipe.schedule, **changes), qat=qat)

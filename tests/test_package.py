@@ -163,6 +163,7 @@ class TestEveryArray:
         (lambda m: m["input"].update(std=[0]), "input.std"),
         (lambda m: m["input"].pop("fit"), "input.fit: is missing"),
         (lambda m: m["input"].update(mean=[float("nan")]), "NaN"),
+        (lambda m: m["input"].update(mean=[10**400]), "input.mean must be 1 numbers"),
         (lambda m: m["classes"].pop(), "classes must be 3"),
         (lambda m: m["output"]["arrays"]["scale"].update(file="../scale.npy"), "plain name"),
         (lambda m: m["output"]["arrays"]["scale"].update(file="/etc/passwd"), "plain name"),
@@ -305,5 +306,23 @@ def test_a_failed_save_leaves_the_old_package(package):
     before = load_package(package)
     with pytest.raises(ModelPackageError, match="JSON"):
         save_package(replace(NETWORK, metadata={"x": object()}), package)
+    assert load_package(package) == before
+    assert [path.name for path in package.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("no more")])
+def test_an_interruption_while_the_new_package_takes_its_place_leaves_the_old_one(package, monkeypatch, failing, error):
+    before, rename, calls = load_package(package), Path.rename, []
+
+    def interrupted(self, target):
+        calls.append(target)
+        if len(calls) == failing:
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(ModelPackageError if isinstance(error, OSError) else KeyboardInterrupt):
+        save_package(replace(NETWORK, name="other"), package)
     assert load_package(package) == before
     assert [path.name for path in package.parent.iterdir()] == ["model"]

@@ -135,6 +135,9 @@ def test_damaged_streams_are_refused(tmp_path):
         (lambda m: m["layers"][2]["shared"].update(entries=10**12), "out of range"),
         (lambda m: m["layers"][2]["shared"].update(entries=-1), "out of range"),
         (lambda m: m["layers"][2]["shared"].update(shape=[2**40, 2**40]), "out of range"),
+        (lambda m: m["layers"][2]["shared"].update(shape=[1] * 71), "out of range"),
+        (lambda m: m["layers"][2]["shared"].update(shape=[]), "out of range"),
+        (lambda m: m["layers"][2]["shared"].update(shape=[10**400]), "out of range"),
         (lambda m: m["layers"][2]["shared"].update(shape=[1, 20]), "reach to weight"),
         (lambda m: m["layers"][2]["arrays"].pop("stream"), "stream: is missing"),
         (lambda m: m["layers"][2].pop("shared"), "is unknown; known are bias"),
@@ -144,3 +147,12 @@ def test_damaged_streams_are_refused(tmp_path):
         with pytest.raises(ModelPackageError, match=message):
             load_package(folder)
         (folder / "manifest.json").write_text(whole)
+
+
+def test_alphabets_larger_than_a_byte_are_refused(tmp_path):
+    folder = tmp_path / "model"
+    save_package(shared_network(), folder)
+    lengths = np.full(300 + len(np.load(folder / "layer.fc.codebook.npy")), 9, np.uint8)
+    rewrite(folder, "layer.fc.code_lengths.npy", npy(lengths), shape=[len(lengths)])
+    with pytest.raises(ModelPackageError, match="code_lengths longer than it by 1 to 256"):
+        load_package(folder)

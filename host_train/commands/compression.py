@@ -110,7 +110,7 @@ def command_line(args: argparse.Namespace, network: str) -> str:
             words.append(f"--{name} {' '.join(getattr(args, name))}")
     for name in NUMBERS:
         if getattr(args, name, None) is not None:
-            words.append(f"--{name.replace('_', '-')} {getattr(args, name):g}")
+            words.append(f"--{name.replace('_', '-')} {getattr(args, name):.15g}")
     return " ".join(words)
 
 

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train.data.resize import resize_split
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
     from host_train.evaluation.folder import read_folder
+    from host_train.evaluation.match import match_classes, match_colours
     from host_train.evaluation.plot import check_picture, plot_confusion
     from host_train.run import RUN, Run
     from pynq_cnn.errors import ArgumentError
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
         raise ArgumentError("--images takes the place of a data set; leave --split and --dataset away")
     folder, part = Path(args.model), args.split or "test"
     dataset: Dataset | None = None
-    note = ""
+    notes: list[str] = []
     if (folder / RUN).is_file():
         if args.dataset:
             raise ArgumentError(f"{folder} is a run, which is evaluated on its own data set; leave --dataset {args.dataset} away")
@@ -64,16 +65,18 @@ def run(args: argparse.Namespace) -> None:
             if name is None:
                 raise ArgumentError(f"{args.model} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset")
             dataset = load_dataset(name, args.data_dir)
-            classes = dataset.spec.classes
             if title and title != dataset.spec.title:
-                note = f"the package says that its data set is {title!r}, not {dataset.spec.title!r}"
+                notes.append(f"the package says that its data set is {title!r}, not {dataset.spec.title!r}")
     if args.images:
         split, where = read_folder(args.images, spec, classes), f"images in {args.images}"
         about: dict[str, str | bool] = {"model": what, "folder": str(args.images)}
     else:
         assert dataset is not None
         split, where = resize_split(getattr(dataset, part), spec.height, spec.width), f"{part} set of {dataset.spec.title}"
+        split, classes, named = match_classes(match_colours(split, spec), dataset.spec.classes, classes)
+        notes += named
         about = {"model": what, "dataset": dataset.spec.title, "split": part, "original": dataset.original}
+    note = "; ".join(notes)
     result = evaluate(predict, split, classes)
     if args.plot:
         plot_confusion(result, args.plot, f"{what}, {where}")

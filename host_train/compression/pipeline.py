@@ -90,12 +90,14 @@ class Compression:
             If there is such a stage and not `resume`, or it is of another recipe.
         """
         recipe, stage = self.recipe, self.folder / "prune"
+        if (self.folder / "share" / STAGE).exists() and not (stage / STAGE).exists():
+            raise ArgumentError(f"{self.folder / 'share'} is of an earlier pruning; remove it, or choose another folder (--out)")
         schedules = [self._schedule(recipe.round_epochs, recipe.learning_rate)] * recipe.rounds
         schedules.append(self._schedule(recipe.tune_epochs, recipe.learning_rate))
         about = {"keep": recipe.keep, "rounds": recipe.rounds, "round_epochs": recipe.round_epochs, "of": self.run.settings.command()}
         self._claim(stage, resume, about, schedules[-1])
         folders = [stage / f"round-{number + 1:02}" for number in range(recipe.rounds)] + [stage / "tune"]
-        done = max((number for number, folder in enumerate(folders) if (folder / WEIGHTS).exists()), default=-1)
+        done = max((number for number, folder in enumerate(folders) if _is_done(folder)), default=-1)
         model = masked(dense_model(self.run))
         if done >= 0:
             load_weights(model, folders[done] / WEIGHTS)
@@ -103,8 +105,8 @@ class Compression:
             prune_to(model, round_keep(recipe.keep, min(number + 1, recipe.rounds), recipe.rounds))
             name = f"prune {number + 1}/{recipe.rounds}" if number < recipe.rounds else "tune"
             self._fit(model, folders[number], schedules[number], SEEDS + number, resume, name)
-            if number:
-                (folders[number - 1] / WEIGHTS).unlink(missing_ok=True)  # tens of megabytes, and nothing reads them again
+            for earlier in folders[:number]:
+                (earlier / WEIGHTS).unlink(missing_ok=True)  # tens of megabytes, and nothing reads them again
             self.say(f"{name}:\n{describe_kept(model)}" if number + 1 == len(folders) else _line(name, model))
         return model.eval()
 
@@ -120,7 +122,7 @@ class Compression:
         model = self._clustered()
         schedule = self._schedule(recipe.share_epochs, recipe.share_learning_rate)
         self._claim(stage, resume, {"bits": recipe.bits}, schedule)
-        if (stage / "tune" / WEIGHTS).exists():
+        if _is_done(stage / "tune"):
             load_weights(model, stage / "tune" / WEIGHTS)
         else:
             self._fit(model, stage / "tune", schedule, SEEDS + recipe.rounds + 1, resume, "share")
@@ -186,8 +188,13 @@ class Compression:
             report=None if self.report is None else partial(self.report, name, schedule.epochs),
         )
         plot_history(history, folder / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {name}")
-        (folder / CHECKPOINT).unlink()  # the weights of the best epoch are there: it is done
+        (folder / CHECKPOINT).unlink()  # the weights of the best epoch are there: it is done (`_is_done`)
         model.cpu()
+
+
+def _is_done(folder: Path) -> bool:
+    """Whether a fine-tuning has ended: `_fit` writes its weights, and removes the checkpoint last."""
+    return (folder / WEIGHTS).exists() and not (folder / CHECKPOINT).exists()
 
 
 def as_made(run: Run, folder: Path, recipe: CompressionRecipe, stage: str) -> CompressionRecipe:

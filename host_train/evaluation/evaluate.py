@@ -143,7 +143,8 @@ def predict_torch(model: nn.Module, mean: tuple[float, ...], std: tuple[float, .
         data = TensorData.of(Split(images, np.zeros(len(images), np.int64)), mean, std, device)
         model.eval()
         with torch.no_grad():
-            return np.concatenate([model(batch).cpu().numpy() for batch, _ in data.batches()])
+            # Also what ends in 1 x 1 pixels, or squeezes the dimension of a single image away.
+            return np.concatenate([model(batch).reshape(len(batch), -1).cpu().numpy() for batch, _ in data.batches()])
 
     return predict
 

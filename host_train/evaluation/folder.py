@@ -7,6 +7,7 @@ The label is what stands behind the last underscore: the name of a class, in low
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def label_of_class(name: str) -> str:
     >>> label_of_class("Ankle boot"), label_of_class("T-shirt/top"), label_of_class("7")
     ('ankle-boot', 't-shirt-top', '7')
     """
-    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", name).lower()).strip("-")
 
 
 def _labels(classes: Sequence[str]) -> dict[str, int]:

@@ -47,9 +47,10 @@ def plot_confusion(result: Evaluation, path: Path, title: str) -> None:
             weight = "bold" if row == column else "normal"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8, fontweight=weight, color=colour)
     ticks = range(len(result.classes))
-    axes.set_xticks(ticks, result.classes, rotation=0 if max(map(len, result.classes)) < 3 else 45, ha="center")
-    axes.set_yticks(ticks, result.classes)
-    axes.set(xlabel="taken for", ylabel="is", title=f"{title}: {100 * result.top1:.2f} % of {result.images}")
+    axes.set_xticks(ticks, result.classes, rotation=0 if max(map(len, result.classes)) < 3 else 45, ha="center", parse_math=False)
+    axes.set_yticks(ticks, result.classes, parse_math=False)
+    axes.set(xlabel="taken for", ylabel="is")
+    axes.set_title(f"{title}: {100 * result.top1:.2f} % of {result.images}", parse_math=False)  # names of the user's may have a $
     figure.colorbar(shown, label="mistaken, % of the class", shrink=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

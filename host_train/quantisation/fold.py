@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,7 +27,8 @@ def pair(value: Any) -> tuple[int, int]:
 
 def _flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """The layers of a Sequential, nested ones opened."""
-    for name, layer in model.named_children():
+    for name, layer in model._modules.items():  # `named_children` would leave away a layer that is there twice
+        assert layer is not None  # the type allows it; a Sequential would fail to run
         if isinstance(layer, nn.Sequential):
             yield from _flat(layer, f"{prefix}{name}.")
         else:
@@ -181,6 +182,9 @@ def fold(model: nn.Module) -> nn.Sequential:
     named = [(name.replace(".", "_"), layer) for name, layer in _flat(model)]
     check_order(named)
     check_end(named)
+    twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
+    if twice:
+        raise NetworkError(f"two layers would be called {twice[0]}, as '.' becomes '_'; rename one")
     layers: list[tuple[str, nn.Module]] = []
     for name, original in named:
         layer = copy.deepcopy(original)

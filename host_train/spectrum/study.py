@@ -148,8 +148,8 @@ def compare(
 ) -> list[Point]:
     """Keep the weights by every method at every rate, decode them, and run the integer network that results on the test set.
 
-    At each rate all methods have the same stored bits to spend, headers included. Water-filling leaves some of them, up to a ninth at 1 bit with
-    kernels of 9 weights: bits of a coefficient are whole.
+    At each rate all methods have the same stored bits to spend, headers included. Water-filling leaves some of them, up to a ninth at
+    1 bit with kernels of 9 weights: bits of a coefficient are whole.
 
     Parameters
     ----------

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from host_train.compression.integers import encode_layers
 from host_train.quantisation.bits import binary_to_network, is_binary
@@ -143,7 +145,7 @@ def from_torch(
     spec, octets, inputs = read_calibration(calibration_data, spec, mean, std, images)
     device = _device(model)
     traced = trace(model, inputs[:1].repeat(2, 1, 1, 1).to(device))
-    with evaluating(model):
+    with evaluating(model), _exact_products():
         theirs = _run(model, inputs, device)
     logits = _run(traced.layers, inputs, torch.device("cpu"))
     _check_trace(model, traced, logits, theirs)
@@ -183,6 +185,8 @@ def _check(model: Any, spec: Any, method: Any, images: Any, metadata: Any, folde
     if folder is not None and not isinstance(folder, (str, os.PathLike)):
         raise ArgumentError(f"folder must be a path, not {folder!r:.60}")
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if is_lazy(tensor):
+            raise NetworkError(f"{name} has no shape yet; load the weights, or run the model once on an image")
         if tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype != torch.float32):
             raise NetworkError(f"{name} is {tensor.dtype}; convert the model first: model.float()")
         if tensor.is_meta:
@@ -203,13 +207,26 @@ def _device(model: nn.Module) -> torch.device:
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """float32 products on GPUs too, which may round them to TensorFloat-32: that error would be taken for another network."""
+    precision, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
 def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
     """What `model` gives, [n, classes] on the CPU."""
     with torch.no_grad():
         try:
             return torch.cat([model(batch.to(device)).cpu().reshape(len(batch), -1) for batch in inputs.split(BATCH)])
-        except RuntimeError as error:  # it took the two images that it was traced with
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # whatever the user's code raises: it took the two images that it was traced with
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
             raise NetworkError(
                 f"{type(model).__name__} does not take a batch of any size: {reason}; use x.flatten(1), not a size"
             ) from error

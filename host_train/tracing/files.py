@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from pynq_cnn.errors import ArgumentError
 
@@ -108,7 +109,8 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
         If the file holds no weights, or not this model's; says what it holds and what to do.
     """
     state, notes = _read(path)
-    ours = {name: tuple(value.shape) for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+    own = {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+    ours = {name: None if is_lazy(value) else tuple(value.shape) for name, value in own.items()}  # lazy layers take any shape
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in ours):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -120,7 +122,7 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
         "other shapes:": [
             f"{name} is {theirs[name]} in the file and {shape} in the model"
             for name, shape in ours.items()
-            if theirs.get(name, shape) != shape
+            if shape is not None and theirs.get(name, shape) != shape
         ],
     }
     told = "; ".join(f"{what} {_first_of(names)}" for what, names in differences.items() if names)

@@ -39,7 +39,12 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state of tensors and plain values."""
-    replace_file(path, lambda temporary: torch.save(state, temporary))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # of a path, torch reports a full disk as a RuntimeError
+            torch.save(state, file)
+
+    replace_file(path, write)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,8 +8,9 @@ machine, with the same number of threads).
 from __future__ import annotations
 
 import json
-import shutil
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,11 +124,30 @@ def measure(model: nn.Module, data: TensorData) -> tuple[float, float]:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether layers run faster in bfloat16 there: GPUs, and CPUs that multiply it themselves."""
+    """Whether layers run faster in bfloat16 there: on GPUs and CPUs that multiply it themselves."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # older ones emulate it
     if device.type != "cpu":
-        return True
+        return False
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from torch 2.9 on; without it, say no
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def _compiled(model: nn.Module, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """`model` compiled; as it is, with a warning, where torch cannot compile even a sum: it takes a compiler and headers of its own."""
+
+    def probe(x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+    try:
+        torch.compile(probe)(torch.zeros(2, device=device))
+    except Exception as error:  # of many kinds, by what is missing
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        warnings.warn(
+            f"training is not compiled, and slower: torch.compile fails here ({reason}); install g++ and python3-dev", stacklevel=4
+        )
+        return model
+    return torch.compile(model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,14 +162,13 @@ class _Forward:
     def of(cls, model: nn.Module, schedule: Schedule, device: torch.device) -> _Forward:
         if not schedule.compiled:
             return cls(model, torch.contiguous_format, schedule.bfloat16 and has_bfloat16(device))
-        compiler = shutil.which("g++") or shutil.which("clang++")
-        run = torch.compile(model) if device.type != "cpu" or compiler else model
+        run = _compiled(model, device)
         # How the fast convolutions want 4-D tensors; sums are taken in another order, so only where the schedule asks for it.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(run, torch.channels_last, schedule.bfloat16 and has_bfloat16(device))
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(images.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
             return self.run(images.contiguous(memory_format=self.memory_format)).float()
 
 
@@ -231,10 +250,14 @@ def fit(
         if not isinstance(state, dict) or state.get("identity") != identity:
             found = state.get("identity") if isinstance(state, dict) else type(state).__name__
             raise ArgumentError(f"{path} is of another run, {found}, not {identity}; choose another folder (--out)")
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        policy.load_state_dict(state["policy"])
-        history, best = [EpochRecord(**record) for record in state["history"]], state["best"]
+        try:
+            model.load_state_dict(state["model"])
+            optimiser.load_state_dict(state["optimiser"])
+            policy.load_state_dict(state["policy"])
+            history, best = [EpochRecord(**record) for record in state["history"]], state["best"]
+        except Exception as error:  # wrong names and shapes, or parts that are missing
+            reason = str(error).splitlines()[-1].strip()
+            raise ArgumentError(f"{path} has not the state of this network: {reason}; choose another folder (--out)") from error
     with torch.random.fork_rng():  # what a caller draws afterwards does not depend on this training
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             seed_everything(seed, epoch)

@@ -32,7 +32,7 @@ class Schedule:
     bfloat16 : bool
         Compute layers in bfloat16 where the processor has it (weights, sums of the loss and validation stay float32).
     compiled : bool
-        Let torch compile the network where there is a C++ compiler: the same sums, in another order, in less than half the time.
+        Let torch compile the network where it can, which takes a C++ compiler: the same sums, in another order, in less than half the time.
 
     Raises
     ------

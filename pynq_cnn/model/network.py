@@ -20,8 +20,8 @@ INVERTS = ("auto", "never")
 def _finite(where: str, values: Any, count: int, positive: bool) -> tuple[float, ...]:
     try:
         numbers = tuple(float(v) for v in values)
-    except (TypeError, ValueError):
-        raise NetworkError(f"{where} must be {count} numbers, not {values!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise NetworkError(f"{where} must be {count} numbers, not {values!r:.80}") from None
     if len(numbers) != count or not np.all(np.isfinite(numbers)) or (positive and min(numbers) <= 0):
         raise NetworkError(f"{where} must be {count} finite{' positive' if positive else ''} numbers, not {values!r}")
     return numbers

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from digits import write_idx
 
 from host_train.cli import main, make_parser
 from host_train.commands.options import find_device
-from host_train.data import load_dataset
+from host_train.data import DATASETS, load_dataset
 from host_train.data.dataset import digest
 from host_train.data.npz import write_npz
 
@@ -24,12 +25,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_help_names_every_command_and_option(capsys):
-    for command in ("data", "networks", "train", "evaluate", "export", "sample", "sweep", "prune", "share", "huffman", "compress"):
+    for command in make_parser()._subparsers._group_actions[0].choices:
         with pytest.raises(SystemExit) as done:
             make_parser().parse_args([command, "--help"])
         assert done.value.code == 0
         text = capsys.readouterr().out
-        assert "usage: python -m host_train" in text and (command == "networks" or "--data-dir" in text)
+        assert "usage: python -m host_train" in text and (command in ("networks", "profile") or "--data-dir" in text)
 
 
 def test_sample_is_a_plain_npz(digits_folder, tmp_path, capsys):
@@ -93,7 +94,8 @@ from host_train.run import Run, data_digest  # noqa: E402
 from host_train.settings import Settings  # noqa: E402
 from host_train.training.fit import EpochRecord  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
-from pynq_cnn.model import load_package  # noqa: E402
+from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, load_package, save_package  # noqa: E402
+from pynq_cnn.zoo import load_model  # noqa: E402
 
 QUICK = ["--epochs", "3", "--batch", "32", "--qat-epochs", "2", "--seed", "4", "--device", "cpu"]
 
@@ -195,6 +197,19 @@ def test_a_run_keeps_to_its_data(trained, digits, digits_folder, tmp_path, capsy
     assert main(["evaluate", str(trained), "--data-dir", str(compressed)]) == 0
 
 
+def test_a_run_keeps_to_its_network(trained, digits_folder, tmp_path, capsys, monkeypatch):
+    """As when another version of the recipe pools before batch norm: every weight fits, and answers are others."""
+    layers = dict(RECIPES["lenet"].build().named_children())
+    names = list(layers)
+    pool, before = names.index("pool1"), names.index("pool1") - 1
+    names[before], names[pool] = names[pool], names[before]
+    swapped = replace(RECIPES["lenet"], build=lambda: torch.nn.Sequential(OrderedDict((name, layers[name]) for name in names)))
+    monkeypatch.setitem(RECIPES, "lenet", swapped)
+    for words in (["evaluate", str(trained)], ["export", str(trained)], ["train", "lenet", "--out", str(trained), "--resume", *QUICK]):
+        assert main([*words, "--data-dir", str(digits_folder)]) == 1
+        assert f"{trained} is of another network than lenet is in this version" in capsys.readouterr().err
+
+
 def test_published_data_are_known_by_their_digests(digits_folder):
     dataset = load_dataset("mnist", digits_folder)
     assert data_digest(dataset) != data_digest(replace(dataset, original=True))
@@ -206,7 +221,7 @@ def test_runs_from_before_the_digest_open_and_stay_as_they_are(trained, digits_f
     shutil.copytree(trained, tmp_path / "run")
     path = tmp_path / "run" / "run.json"
     stored = json.loads(path.read_text())
-    del stored["data"]
+    del stored["data"], stored["network"]
     path.write_text(json.dumps(stored))
     before, run = path.read_text(), Run.open(tmp_path / "run", digits_folder)
     assert run.settings.command() == stored["command"]
@@ -223,6 +238,38 @@ def test_a_package_on_another_data_set_is_told(digits_folder, digits, tmp_path, 
     assert json.loads(capsys.readouterr().out)["note"] == note
     assert main(["evaluate", "lenet", "--data-dir", str(digits_folder), "--dataset", "mnist", "--json"]) == 0
     assert "note" not in json.loads(capsys.readouterr().out)
+
+
+def test_classes_in_another_order_are_matched_by_name(digits_folder, tmp_path, capsys):
+    network = load_model("lenet")
+    *layers, last = network.layers
+    output = OutputSpec(network.output.scale[::-1].copy(), network.output.offset[::-1].copy())
+    turned = replace(last, weight=last.weight[::-1].copy(), bias=last.bias[::-1].copy())
+    other = replace(network, layers=(*layers, turned), output=output, classes=network.classes[::-1], golden=None)
+    results = {}
+    for name, one in {"own": network, "turned": other, "named": replace(network, classes=tuple("abcdefghij"))}.items():
+        save_package(one, tmp_path / name)
+        assert main(["evaluate", str(tmp_path / name), "--data-dir", str(digits_folder), "--json"]) == 0
+        results[name] = json.loads(capsys.readouterr().out)
+    assert results["own"]["top1"] == results["turned"]["top1"] == results["named"]["top1"]
+    assert results["turned"]["per_class"] == results["own"]["per_class"] and "note" not in results["turned"]
+    assert results["named"]["note"].startswith("its classes have names that the data set has not (a, b, c)")
+
+
+def test_networks_of_blue_first_see_blue_first(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    arrays = {f"{part}_images": generator.integers(0, 256, (30, 32, 32, 3), np.uint8) for part in ("train", "test")}
+    write_npz(tmp_path / "cifar10.npz", {**arrays, **{f"{part}_labels": np.arange(30) % 10 for part in ("train", "test")}})
+    weight = generator.integers(-127, 128, (10, 32, 32, 3)).astype(np.int8)
+    answers = {}
+    for color, order in {"RGB": slice(None), "BGR": slice(None, None, -1)}.items():
+        layer = Dense("fc", weight[..., order].reshape(10, -1).copy(), np.zeros(10, np.int32))
+        output = OutputSpec(np.full(10, 1e-5, np.float32), np.zeros(10, np.float32))
+        spec = InputSpec(32, 32, 3, color, (0.0,) * 3, (1.0,) * 3)
+        save_package(Network("n", spec, (layer,), output, DATASETS["cifar10"].spec.classes), tmp_path / color)
+        assert main(["evaluate", str(tmp_path / color), "--dataset", "cifar10", "--data-dir", str(tmp_path), "--json"]) == 0
+        answers[color] = json.loads(capsys.readouterr().out)
+    assert answers["RGB"]["confusion"] == answers["BGR"]["confusion"] and answers["RGB"]["loss"] == answers["BGR"]["loss"]
 
 
 def test_a_shipped_name_means_the_shipped_model_everywhere(digits_folder, tmp_path, monkeypatch, capsys):
@@ -346,6 +393,8 @@ def test_settings_change_the_recipe_and_nothing_else():
     changed = Settings("lenet", epochs=3, batch=16, learning_rate=0.5, qat_epochs=0).resolve()
     assert changed.qat is None and changed.schedule == replace(recipe.schedule, epochs=3, batch=16, learning_rate=0.5)
     assert Settings("lenet", qat_epochs=2).resolve().qat == replace(recipe.qat, epochs=2)
+    nin = Settings("nin", qat_epochs=2).resolve()
+    assert nin.schedule.bfloat16 and nin.qat == replace(nin.schedule, epochs=2, bfloat16=False, compiled=False)
 
 
 def test_networks_are_listed(capsys):

@@ -18,11 +18,12 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train.cli import main, make_parser  # noqa: E402
+from host_train.commands.compression import command_line  # noqa: E402
 from host_train.compression.integers import encode_layers, encoded_bytes, quantised_forms, smallest, snap  # noqa: E402
 from host_train.compression.pipeline import dense_model, layer_sizes  # noqa: E402
 from host_train.compression.prune import kept, masked, plain, prune_to, round_keep, threshold_keep, weighted_layers  # noqa: E402
 from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe, find_compression  # noqa: E402
-from host_train.compression.share import cluster, codebook, share, unshared  # noqa: E402
+from host_train.compression.share import FINE, cluster, codebook, share, unshared  # noqa: E402
 from host_train.compression.sweep import sweep  # noqa: E402
 from host_train.compression.table import LayerBytes, compression_table, folder_line, layer_bytes, to_json, to_markdown, total  # noqa: E402
 from host_train.compression.target import expected_bytes, for_target, package_bytes  # noqa: E402
@@ -32,6 +33,7 @@ from host_train.networks.lenet import build_lenet  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402
 from host_train.quantisation.integers import to_network  # noqa: E402
 from host_train.run import Run  # noqa: E402
+from host_train.training.curves import plot_history  # noqa: E402
 from host_train.training.fit import TensorData, fit  # noqa: E402
 from host_train.training.schedule import Schedule  # noqa: E402
 from pynq_cnn.backends.kernel import KernelBackend  # noqa: E402
@@ -182,6 +184,13 @@ def test_clusters_of_many_values_cost_bins_and_are_as_good():
     centres, codes = cluster(values, 4)
     assert np.allclose(centres, [-2, -0.5, 1, 3], atol=1e-3)
     assert np.array_equal(codes, np.repeat(np.arange(4), 20000))
+
+
+def test_clusters_where_one_value_is_far_out():
+    """Most bins are empty then: fewer are left than clusters are asked for."""
+    values = np.append(np.linspace(-1, 1, FINE + 1), 1e4)
+    centres, codes = cluster(values, 255)
+    assert 2 <= len(centres) <= 255 and codes[-1] == len(centres) - 1 and centres[-1] == 1e4
 
 
 def test_clusters_start_from_an_even_spread():
@@ -679,6 +688,54 @@ def test_the_table_is_that_of_the_package(compressed):
     )
     folder = files + (compressed / "package" / "manifest.json").stat().st_size
     assert f"the folder takes {folder:,}: {last.dense / folder:.1f}x" in (compressed / "table.md").read_text()
+
+
+def test_an_interruption_behind_the_last_epoch_is_made_good(compressed, trained, digits_folder, tmp_path, monkeypatch):
+    """While the curves are drawn: the picture comes, and what is of use only to a resumption goes."""
+    arguments = ["compress", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume", *QUICK]
+    for name in ("prune 2/2", "tune", "share"):
+        with monkeypatch.context() as patch:
+
+            def interrupted(history, path, title, name=name):
+                if title.endswith(f": {name}"):
+                    raise KeyboardInterrupt
+                plot_history(history, path, title)
+
+            patch.setattr("host_train.compression.pipeline.plot_history", interrupted)
+            assert main(arguments) == 130
+    assert main(arguments) == 0
+    files, whole = (
+        {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} for folder in (tmp_path / "c", compressed)
+    )
+    assert files == whole
+    assert load_package(tmp_path / "c" / "package") == load_package(compressed / "package")
+
+
+def test_shared_weights_of_a_pruning_that_is_gone_are_refused(compressed, trained, digits_folder, tmp_path, capsys):
+    shutil.copytree(compressed, tmp_path / "c")
+    shutil.rmtree(tmp_path / "c" / "prune")
+    arguments = [str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume", *QUICK]
+    assert main(["compress", *arguments]) == 1
+    assert f"{tmp_path / 'c' / 'share'} is of an earlier pruning; remove it" in capsys.readouterr().err
+
+
+def test_a_sweep_interrupted_in_its_first_point_is_of_its_run(trained, digits_folder, tmp_path):
+    run = Run.open(trained, digits_folder)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupted(*arguments, **options):
+            raise KeyboardInterrupt
+
+        patch.setattr("host_train.compression.sweep.fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(run, tmp_path, [1.0], epochs=1)
+    with pytest.raises(ArgumentError, match="of another sweep"):
+        sweep(replace(run, settings=replace(run.settings, seed=9)), tmp_path, [1.0], epochs=1)
+
+
+def test_commands_say_numbers_as_they_were_given():
+    args = make_parser().parse_args(["compress", "r", "--target", "100", "--learning-rate", "0.00123456789"])
+    assert command_line(args, "lenet5") == "python -m host_train compress runs/lenet5 --target 100 --learning-rate 0.00123456789"
 
 
 def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_path, capsys):

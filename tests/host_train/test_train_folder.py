@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,12 @@ def test_pictures_of_any_kind_are_fitted_and_the_case_of_labels_does_not_matter(
     split = read_folder(tmp_path, InputSpec(32, 32, 3, "BGR", (0.5,) * 3, (0.5,) * 3), ("Ankle boot", "cat"))
     assert split.labels.tolist() == [1, 0] and split.images.shape == (2, 32, 32, 3)
     assert split.images[0, 16, 16, 2] > 250 and (split.images[1] == 9).all()
+
+
+def test_letters_may_be_composed_or_not(tmp_path):
+    """Some programs write the dots of an umlaut as a letter of their own."""
+    Image.new("L", (28, 28)).save(tmp_path / unicodedata.normalize("NFD", "00001_Käse.png"))
+    assert read_folder(tmp_path, GREY, ("cat", "Käse")).labels.tolist() == [1]
 
 
 @pytest.mark.parametrize("name", ["cat.png", "00042.png", "00042_dog.png", "cat_0001.png", "00042_.png", "_0.png"])

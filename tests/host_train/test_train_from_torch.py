@@ -22,6 +22,7 @@ from host_train import from_torch  # noqa: E402
 from host_train.networks.binary import BinaryConv2d, BinaryLinear, Sign, binarise  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE  # noqa: E402
 from host_train.quantisation.fixed_point import fixed_point  # noqa: E402
+from host_train.tracing.convert import BATCH  # noqa: E402
 from host_train.tracing.trace import trace  # noqa: E402
 from pynq_cnn.backends.reference import ReferenceBackend, requantise  # noqa: E402
 from pynq_cnn.errors import ArgumentError, ModelPackageError, NetworkError  # noqa: E402
@@ -937,6 +938,11 @@ UNUSABLE = {
     "metadata": (lambda: from_torch(digits(), images(8), name="n", metadata=[1]), ArgumentError, r"metadata must be a dict.*\[1\]"),
     "spec": (lambda: from_torch(digits(), images(8), name="n", spec="mnist"), ArgumentError, "spec must be a .*InputSpec, not 'mnist'"),
     "folder by number": (lambda: from_torch(digits(), images(8), name="n", folder=5), ArgumentError, "folder must be a path, not 5"),
+    "lazy layers": (
+        lambda: from_torch(nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), images(8), name="n"),
+        NetworkError,
+        "1.weight has no shape yet; load the weights, or run the model once",
+    ),
     "meta device": (lambda: from_torch(digits().to("meta"), images(8), name="n"), NetworkError, "conv1.weight is on the meta device"),
     "std": (lambda: from_torch(digits(), images(8), name="n", std=0), NetworkError, "positive"),
     "classes": (lambda: from_torch(digits(), images(8), name="n", classes=["a"]), ArgumentError, "classes must be 3 strings"),
@@ -1073,6 +1079,35 @@ def test_a_batch_size_in_the_model_is_refused():
 
     with pytest.raises(NetworkError, match="Fixed does not take a batch of any size"):
         from_torch(Fixed(), images(5), name="n")
+
+
+def test_a_number_of_images_that_leaves_one_for_the_last_batch_is_told():
+    class Picky(Squeezed):
+        def forward(self, x):
+            return torch.log_softmax(self.conv(x).squeeze(), dim=1)
+
+    with pytest.raises(NetworkError, match="Picky does not take a batch of any size: Dimension out of range"):
+        from_torch(Picky(), images(BATCH + 1), name="n")
+    assert from_torch(Picky(), images(8), name="n").metadata["conversion"]["images"] == 8
+
+
+def test_products_are_exact_for_comparing_and_as_before_afterwards():
+    seen = []
+
+    class Looks(Squeezed):
+        def forward(self, x):
+            if not isinstance(x, torch.fx.Proxy):
+                seen.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+            return self.conv(x)
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    try:
+        from_torch(Looks(), images(4), name="n")
+        assert seen == [("highest", False)] and torch.get_float32_matmul_precision() == "high"
+        assert torch.backends.cudnn.allow_tf32 == before[1]
+    finally:
+        torch.set_float32_matmul_precision(before[0])
 
 
 def test_it_is_loaded_on_first_use():

@@ -175,6 +175,24 @@ def test_weights_are_taken_as_people_save_them(tmp_path, case):
     assert len(said) == len(notes) and all(note in line and "w.pt" in line for note, line in zip(notes, said))
 
 
+def test_lazy_layers_take_their_shape_from_the_file(tmp_path):
+    torch.save(net().state_dict(), tmp_path / "w.pt")
+    model = nn.Sequential(nn.LazyConv2d(2, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(3))
+    load_weights(model, tmp_path / "w.pt")
+    assert model[3].weight.shape == (3, 8)
+
+
+def test_a_model_that_ends_in_one_pixel_a_class_becomes_a_package(tmp_path, digits_folder, capsys):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv2d(1, 10, 5, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(1))\n"
+    )
+    out = tmp_path / "mine"
+    assert (
+        main(["convert", f"{tmp_path / 'mine.py'}:build", "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(out)]) == 0
+    )
+    assert load_package(out).metadata["accuracy"]["images"] == 120
+
+
 def test_a_prefix_that_the_model_has_too_stays(tmp_path):
     model = nn.ModuleDict({"module": net()})
     torch.save(model.state_dict(), tmp_path / "w.pt")

@@ -201,11 +201,11 @@ C, R = nn.Conv2d, nn.ReLU
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (nn.Sequential(C(1, 2, 3), R(), nn.AvgPool2d(3, padding=1)), "1 is|2 is AvgPool2d.* without padding"),
+        (nn.Sequential(C(1, 2, 3), R(), nn.AvgPool2d(3, padding=1)), "2 is AvgPool2d.* without padding"),
         (nn.Sequential(C(1, 2, 3), R(), nn.AvgPool2d(3, ceil_mode=True)), "ceil_mode"),
         (nn.Sequential(C(1, 2, 3), R(), nn.AvgPool2d(3, divisor_override=2)), "divisor_override"),
         (nn.Sequential(C(1, 2, 3), R(), nn.AdaptiveAvgPool2d(2)), "2 averages to 2; only to 1"),
-        (nn.Sequential(C(1, 2, 3), nn.AdaptiveAvgPool2d(1)), "0 has no ReLU|1 averages what no layer"),
+        (nn.Sequential(C(1, 2, 3), nn.AdaptiveAvgPool2d(1)), "0 has no ReLU behind it"),
         (nn.Sequential(nn.AvgPool2d(2), C(1, 2, 3)), "0 averages what no layer"),
         (nn.Sequential(C(1, 2, 3), R(), C(2, 2, 3), nn.AdaptiveAvgPool2d(1)), "2 has no ReLU behind it"),
         (nn.Sequential(C(1, 2, 3), R(), nn.AvgPool2d(2), R()), "3 does not follow a Conv2d or Linear"),

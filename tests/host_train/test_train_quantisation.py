@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from fractions import Fraction
 from pathlib import Path
 
@@ -391,3 +392,17 @@ def test_the_best_candidate_is_chosen():
     assert choose(given_).label == "c"
     with pytest.raises(ArgumentError):
         choose([])
+
+
+def test_a_layer_that_is_there_twice_counts_twice():
+    relu, conv = nn.ReLU(), nn.Conv2d(1, 1, 3, padding=1)
+    model = nn.Sequential(conv, relu, conv, relu, nn.Flatten(), nn.Linear(16, 2)).eval()
+    folded, x = fold(model), torch.rand(3, 1, 4, 4)
+    assert len(folded) == 6 and torch.allclose(folded(x), model(x), atol=1e-6)
+
+
+def test_names_that_would_become_one_are_refused():
+    inner = nn.Sequential(OrderedDict(b=nn.Conv2d(1, 1, 3), relu=nn.ReLU()))
+    model = nn.Sequential(OrderedDict(a=inner, a_b=nn.Conv2d(1, 1, 3), flat=nn.Flatten()))
+    with pytest.raises(NetworkError, match="two layers would be called a_b"):
+        fold(model)

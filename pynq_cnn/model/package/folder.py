@@ -90,8 +90,14 @@ def whole_folder(folder: str | os.PathLike[str], suffix: str = ".npy") -> Iterat
             temporary.chmod(0o755)
             check_replaceable(target, suffix)
             if target.exists():
-                earlier = target.rename(temporary.with_name(f"{temporary.name}-earlier"))
-                temporary.rename(target)
+                earlier = temporary.with_name(f"{temporary.name}-earlier")
+                try:
+                    target.rename(earlier)
+                    temporary.rename(target)
+                except BaseException:
+                    if earlier.exists() and not target.exists():
+                        earlier.rename(target)
+                    raise
                 for file in earlier.iterdir():
                     file.unlink()
                 earlier.rmdir()

@@ -23,6 +23,8 @@ from pynq_cnn.model.shared import SharedWeight
 # What a package may hold at most; larger numbers in a manifest are a fault, not a reason to run out of memory.
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_ARRAY_BYTES = 256 << 20
+MAX_SIDES = 4  # of a weight
+MAX_SYMBOLS = 256  # codebook indices, and gaps, are bytes
 
 
 def _no_constant(name: str) -> None:
@@ -158,16 +160,22 @@ class _Reader:
         entries, shape = self.get(f"{where}.shared", details, "entries", int), self.get(f"{where}.shared", details, "shape", list)
         self.only(f"{where}.shared", details, {"entries", "shape"})
         if (
-            not all(isinstance(side, int) and side >= 1 for side in shape)
+            not 1 <= len(shape) <= MAX_SIDES
+            or not all(isinstance(side, int) and 1 <= side <= MAX_ARRAY_BYTES for side in shape)
             or not 0 <= entries <= np.prod(shape, dtype=float) <= MAX_ARRAY_BYTES
         ):
             raise self.error(f"{where}.shared", f"{entries} entries of shape {shape!r} are out of range")
         if (
             any(a.dtype != np.uint8 or a.ndim != 1 for a in (code_lengths, stream))
             or codebook.ndim != 1
-            or len(code_lengths) <= len(codebook)
+            or not len(codebook) < len(code_lengths) <= len(codebook) + MAX_SYMBOLS
+            or len(codebook) > MAX_SYMBOLS
         ):
-            raise self.error(f"{where}.arrays", "code_lengths and stream must be uint8 vectors, code_lengths longer than the codebook")
+            raise self.error(
+                f"{where}.arrays",
+                f"code_lengths and stream must be uint8 vectors, the codebook of at most {MAX_SYMBOLS} values, code_lengths longer than it "
+                f"by 1 to {MAX_SYMBOLS}",
+            )
 
         def make() -> SharedWeight:
             gap_lengths = code_lengths[len(codebook) :]
