@@ -52,7 +52,7 @@ def build_vgg_bnn(width: int, stochastic: bool = False) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-def _recipe(name: str, width: int, epochs: int, batch: int) -> Recipe:
+def _recipe(name: str, width: int, epochs: int) -> Recipe:
     widths = "-".join(str(width * k) for k in (1, 1, 2, 2, 4, 4))
     return Recipe(
         name=name,
@@ -62,7 +62,7 @@ def _recipe(name: str, width: int, epochs: int, batch: int) -> Recipe:
         build_stochastic=partial(build_vgg_bnn, width, stochastic=True),
         schedule=Schedule(
             epochs=epochs,
-            batch=batch,
+            batch=25,
             learning_rate=1e-3,
             weight_decay=0.0,
             augmentation=Augmentation(crop=2, reflect=True, flip=True),
@@ -74,5 +74,5 @@ def _recipe(name: str, width: int, epochs: int, batch: int) -> Recipe:
     )
 
 
-VGG_BNN = _recipe("vgg_bnn", 128, epochs=50, batch=25)
-VGG_BNN_HALF = _recipe("vgg_bnn_half", 64, epochs=60, batch=100)
+VGG_BNN = _recipe("vgg_bnn", 128, epochs=50)
+VGG_BNN_HALF = _recipe("vgg_bnn_half", 64, epochs=100)
