@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
 
 AUTO = "auto"
@@ -43,7 +44,7 @@ def find_device(device: str) -> str:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ArgumentError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from error
+        raise ArgumentError(f"--device {device} cannot be used: {reason_of(error)}") from error
     return device
 
 

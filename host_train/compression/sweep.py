@@ -93,8 +93,7 @@ def sweep(
     about = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
     points = {point.threshold: point for point in _earlier(path, about)}
     dense, validation = dense_model(run), run.tensors(run.validation, device)
-    if not path.exists():
-        write_text(path, json.dumps({**about, "points": []}, indent=1))  # a checkpoint of the first point is of this sweep
+    _store(path, about, points)  # before the first point: its checkpoint is of this sweep
     train = run.tensors(run.train, device) if epochs else None
     for threshold in tqdm(sorted(set(thresholds) - set(points)), desc="sweep", leave=False, disable=None if progress else True):
         model = masked(copy.deepcopy(dense))
@@ -112,13 +111,16 @@ def sweep(
         layers = {name: 1 - left / size for name, (left, size) in counts.items()}
         sparsity = 1 - sum(left for left, _ in counts.values()) / sum(size for _, size in counts.values())
         points[threshold] = SweepPoint(threshold, sparsity, layers, accuracy, tuned)
-        ordered = [points[one] for one in sorted(points)]
-        write_text(path, json.dumps({**about, "points": [asdict(one) for one in ordered]}, indent=1))
+        _store(path, about, points)
         if report is not None:
             report(points[threshold])
     chosen = [points[one] for one in sorted(set(thresholds))]
     plot_sweep(chosen, folder, f"{run.recipe.name} on {run.dataset.spec.title}")
     return chosen
+
+
+def _store(path: Path, about: dict[str, object], points: dict[float, SweepPoint]) -> None:
+    write_text(path, json.dumps({**about, "points": [asdict(points[one]) for one in sorted(points)]}, indent=1))
 
 
 def _earlier(path: Path, about: dict[str, object]) -> list[SweepPoint]:

@@ -51,7 +51,7 @@ def match_classes(split: Split, classes: Sequence[str], own: Sequence[str]) -> t
     >>> matched.labels.tolist(), names, notes
     ([2, 0, 1], ('ant', 'bee', 'cat'), [])
     """
-    if len(set(own)) == len(own) and sorted(own) == sorted(classes):
+    if sorted(own) == sorted(classes):
         order = np.array([list(own).index(name) for name in classes])
         return replace(split, labels=order[split.labels]), tuple(own), []
     numbered = list(own) == [str(i) for i in range(len(own))]  # the network has no names for them

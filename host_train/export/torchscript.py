@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from host_train.reason import reason_of
 from host_train.tracing.trace import evaluating
 from host_train.training.checkpoint import replace_file
 from pynq_cnn.errors import ArgumentError
@@ -74,4 +75,4 @@ def read_torchscript(path: str | os.PathLike[str]) -> tuple[torch.jit.ScriptModu
         about = json.loads(extra[ABOUT])
         return script, InputSpec(**about["input"]), tuple(about["classes"])
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ArgumentError(f"{path} is no TorchScript file of host_train: {str(error).splitlines()[0]}") from error
+        raise ArgumentError(f"{path} is no TorchScript file of host_train: {reason_of(error)}") from error

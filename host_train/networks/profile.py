@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from host_train.networks.binary import BinaryConv2d, BinaryLayer, BinaryLinear
+from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
 
 COMPUTING = (nn.Conv2d, nn.Linear, BinaryConv2d, BinaryLinear, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
@@ -181,7 +182,7 @@ def profile(model: nn.Module, name: str, input_shape: tuple[int, int, int]) -> P
             model.eval()(torch.zeros(1, *input_shape, device=device))
     except RuntimeError as error:
         wanted = " x ".join(map(str, input_shape))
-        raise ArgumentError(f"{name} does not take an image of {wanted}: {str(error).splitlines()[0]}") from error
+        raise ArgumentError(f"{name} does not take an image of {wanted}: {reason_of(error)}") from error
     finally:
         model.train(training)
         for hook in hooks:

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from host_train.networks.binary import BinaryConv2d, BinaryLayer, BinaryLinear, Sign
-from host_train.quantisation.fold import NORMS, check_options, pair
+from host_train.quantisation.fold import NORMS, check_options, every_layer, pair
 from pynq_cnn import model as integers
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import InputSpec, Network, OutputSpec, Threshold
@@ -248,7 +248,7 @@ def binary_to_network(
         Names the first layer that is out of place.
     """
     model = model.cpu().eval()
-    found = blocks(model.named_children())
+    found = blocks(every_layer(model))
     check_end(found)
     layers: list[integers.Layer] = []
     shape = spec.shape

@@ -25,10 +25,14 @@ def pair(value: Any) -> tuple[int, int]:
     return (values[0], values[-1])
 
 
+def every_layer(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Names and layers of a Sequential; `named_children` would leave away the second place of a layer that is there twice."""
+    return [(name, layer) for name, layer in model._modules.items() if layer is not None]
+
+
 def _flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """The layers of a Sequential, nested ones opened."""
-    for name, layer in model._modules.items():  # `named_children` would leave away a layer that is there twice
-        assert layer is not None  # the type allows it; a Sequential would fail to run
+    for name, layer in every_layer(model):
         if isinstance(layer, nn.Sequential):
             yield from _flat(layer, f"{prefix}{name}.")
         else:

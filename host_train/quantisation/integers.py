@@ -12,6 +12,7 @@ from torch import nn
 from host_train.quantisation.fake import WEIGHT_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, weight_steps
 from host_train.quantisation.fixed_point import fixed_point
 from host_train.quantisation.fold import AVERAGING
+from host_train.reason import reason_of
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, Layer, MaxPool2d, Network, OutputSpec, Requantisation
 
@@ -84,7 +85,7 @@ def to_network(quantised: nn.Module, name: str, spec: InputSpec, classes: Sequen
             try:
                 values = module(values)
             except RuntimeError as error:
-                raise NetworkError(f"{layer_name} does not take an input of shape {before}: {str(error).splitlines()[0]}") from error
+                raise NetworkError(f"{layer_name} does not take an input of shape {before}: {reason_of(error)}") from error
         if isinstance(module, (QuantisedConv2d, QuantisedLinear)):
             if isinstance(module, QuantisedLinear) and len(before) != 1:
                 raise NetworkError(f"{layer_name} is a Linear over an input of shape {before}; put a Flatten before it")

@@ -20,6 +20,7 @@ from host_train.quantisation.calibrate import METHODS, calibrations
 from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden
 from host_train.quantisation.integers import to_network
+from host_train.reason import reason_of
 from host_train.tracing.calibration import normalise, read_calibration
 from host_train.tracing.trace import Traced, evaluating, trace
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -226,9 +227,8 @@ def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.
         try:
             return torch.cat([model(batch.to(device)).cpu().reshape(len(batch), -1) for batch in inputs.split(BATCH)])
         except Exception as error:  # whatever the user's code raises: it took the two images that it was traced with
-            reason = (str(error).strip() or repr(error)).splitlines()[0]
             raise NetworkError(
-                f"{type(model).__name__} does not take a batch of any size: {reason}; use x.flatten(1), not a size"
+                f"{type(model).__name__} does not take a batch of any size: {reason_of(error)}; use x.flatten(1), not a size"
             ) from error
 
 

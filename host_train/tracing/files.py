@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where people put a state_dict beside that of the optimiser and others
@@ -63,8 +64,7 @@ def _importing_from(file: Path) -> Iterator[None]:
     except SyntaxError as error:
         raise ArgumentError(f"{error.filename or file}:{error.lineno}: {type(error).__name__}: {error.msg}; correct the file") from error
     except (Exception, SystemExit) as error:  # whatever the user's code raises
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise ArgumentError(f"{_place(error, file)}: {type(error).__name__}: {reason}; correct the file") from error
+        raise ArgumentError(f"{_place(error, file)}: {type(error).__name__}: {reason_of(error)}; correct the file") from error
     finally:
         if folder in sys.path:
             sys.path.remove(folder)

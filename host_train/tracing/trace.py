@@ -23,6 +23,7 @@ from torch import fx, nn
 
 from host_train.networks.binary import BinaryLayer, binarise
 from host_train.quantisation import bits, fold
+from host_train.reason import reason_of
 from host_train.tracing.operations import FUNCTIONS, LEAVES, METHODS, WEIGHTED, advice, module_layers
 from pynq_cnn.errors import NetworkError
 
@@ -107,10 +108,6 @@ def _raising_place(error: BaseException) -> str:
     return _place(found[-1].filename, found[-1].lineno or 0) if found else ""
 
 
-def _reason(error: BaseException) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]
-
-
 # ------------------------------------------------------------------------------------------------------ tracing
 
 
@@ -158,7 +155,7 @@ class _Recorder(fx.Interpreter):
         try:
             value = super().run_node(n)
         except Exception as error:  # whatever an operation raises for an input that it does not take
-            self.failure, self.reason = error, f"{_where(n)} fails on the calibration images: {_reason(error)}"
+            self.failure, self.reason = error, f"{_where(n)} fails on the calibration images: {reason_of(error)}"
             raise
         self.values[n] = _Tensor(tuple(value.shape)) if isinstance(value, torch.Tensor) else value
         return value
@@ -188,7 +185,7 @@ def _record(model: nn.Module, inputs: torch.Tensor) -> tuple[_Whole, fx.Graph, _
             place = _raising_place(error)
             hint = IN_INIT if isinstance(error, NameError) else STRAIGHT
             where = ": ".join(filter(None, (place, f"{type(model).__name__} cannot be traced")))
-            raise NetworkError(f"{where} ({_reason(error)}); {hint}") from error
+            raise NetworkError(f"{where} ({reason_of(error)}); {hint}") from error
         traced = fx.GraphModule(whole, graph)
         recorder = _Recorder(traced)
         with suppress(Exception):  # an earlier operation may be one that cannot be mapped; that is then said first
@@ -360,4 +357,4 @@ def _map(node: fx.Node, current: fx.Node, constants: set[fx.Node], whole: nn.Mod
     try:
         return handler(before, after.shape, *arguments, **options)
     except TypeError as error:
-        raise NetworkError(f"its arguments cannot be mapped ({_reason(error)}); use the module of torch.nn instead") from error
+        raise NetworkError(f"its arguments cannot be mapped ({reason_of(error)}); use the module of torch.nn instead") from error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
 
 
@@ -59,16 +61,22 @@ def load_state(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ArgumentError(f"{path} is not there; train first (python -m host_train train)") from None
     except Exception as error:  # a damaged file makes torch raise nearly anything; all mean the same here
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise ArgumentError(f"{path} cannot be read: {reason}; remove it and train again") from error
+        raise ArgumentError(f"{path} cannot be read: {reason_of(error)}; remove it and train again") from error
+
+
+@contextmanager
+def fitting(path: Path, what: str, advice: str) -> Iterator[None]:
+    """What fails to load in here is of another network; `ArgumentError` says so, with the last line of the reason, and gives `advice`."""
+    try:
+        yield
+    except Exception as error:  # wrong names and shapes, parts that are missing, or no state at all
+        reason = str(error).splitlines()[-1].strip()
+        raise ArgumentError(f"{path} has not the {what} of this network: {reason}; {advice}") from error
 
 
 def load_weights(model: nn.Module, path: Path) -> nn.Module:
     """`model` with the weights in `path`, in evaluation mode; `ArgumentError` if they are of another network."""
     state = load_state(path)
-    try:
+    with fitting(path, "weights", "train again in another folder"):
         model.load_state_dict(state)
-    except Exception as error:  # wrong names and shapes, or no state at all
-        reason = str(error).splitlines()[-1].strip()
-        raise ArgumentError(f"{path} has not the weights of this network: {reason}; train again in another folder") from error
     return model.eval()

@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from host_train.data import Split
 from host_train.networks.binary import clip_latent_weights
-from host_train.training.checkpoint import load_state, save_state, write_text
+from host_train.reason import reason_of
+from host_train.training.checkpoint import fitting, load_state, save_state, write_text
 from host_train.training.schedule import Schedule
 from pynq_cnn.errors import ArgumentError
 
@@ -142,9 +143,9 @@ def _compiled(model: nn.Module, device: torch.device) -> Callable[[torch.Tensor]
     try:
         torch.compile(probe)(torch.zeros(2, device=device))
     except Exception as error:  # of many kinds, by what is missing
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
         warnings.warn(
-            f"training is not compiled, and slower: torch.compile fails here ({reason}); install g++ and python3-dev", stacklevel=4
+            f"training is not compiled, and slower: torch.compile fails here ({reason_of(error)}); install g++ and python3-dev",
+            stacklevel=4,
         )
         return model
     return torch.compile(model)
@@ -233,7 +234,6 @@ def fit(
     ArgumentError
         If there is a checkpoint and not `resume`, or it is of another schedule or seed, or there is less than a batch to train on.
     """
-    forward = _Forward.of(model, schedule, train.images.device)
     if len(train) < schedule.batch:
         raise ArgumentError(f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the batch")
     steps = len(train) // schedule.batch
@@ -250,14 +250,12 @@ def fit(
         if not isinstance(state, dict) or state.get("identity") != identity:
             found = state.get("identity") if isinstance(state, dict) else type(state).__name__
             raise ArgumentError(f"{path} is of another run, {found}, not {identity}; choose another folder (--out)")
-        try:
+        with fitting(path, "state", "choose another folder (--out)"):
             model.load_state_dict(state["model"])
             optimiser.load_state_dict(state["optimiser"])
             policy.load_state_dict(state["policy"])
             history, best = [EpochRecord(**record) for record in state["history"]], state["best"]
-        except Exception as error:  # wrong names and shapes, or parts that are missing
-            reason = str(error).splitlines()[-1].strip()
-            raise ArgumentError(f"{path} has not the state of this network: {reason}; choose another folder (--out)") from error
+    forward = _Forward.of(model, schedule, train.images.device)  # takes seconds: not before all that may be refused
     with torch.random.fork_rng():  # what a caller draws afterwards does not depend on this training
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             seed_everything(seed, epoch)

@@ -21,6 +21,7 @@ import host_train  # noqa: E402
 from host_train import from_torch  # noqa: E402
 from host_train.networks.binary import BinaryConv2d, BinaryLinear, Sign, binarise  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE  # noqa: E402
+from host_train.quantisation.bits import binary_to_network  # noqa: E402
 from host_train.quantisation.fixed_point import fixed_point  # noqa: E402
 from host_train.tracing.convert import BATCH  # noqa: E402
 from host_train.tracing.trace import trace  # noqa: E402
@@ -324,6 +325,15 @@ def test_binary_blocks_become_bits_and_agree_on_every_image(kind, seed):
         theirs = bits(kind, seed).eval()((tensor(fresh) - CENTRE) / CENTRE).log_softmax(1)
     ours = torch.from_numpy(logits(network, fresh)).log_softmax(1)
     assert torch.allclose(ours, theirs, atol=1e-4) and torch.equal(ours.argmax(1), theirs.argmax(1))
+
+
+def test_a_pooling_that_a_binary_network_calls_twice_is_there_twice():
+    pool, act = nn.MaxPool2d(2), nn.Hardtanh()
+    first, second = BinaryConv2d(3, 8, 3, padding=1, input_step=1 / 128), BinaryConv2d(8, 8, 3, padding=1)
+    layers = (first, pool, nn.BatchNorm2d(8), act, second, pool, nn.BatchNorm2d(8), act, nn.Flatten(), BinaryLinear(8 * 9, 5))
+    model, spec = nn.Sequential(*layers).eval(), InputSpec(SIDE, SIDE, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3)
+    for network in (from_torch(model, images(8, 3), name="n", spec=spec), binary_to_network(model, "n", spec, tuple("abcde"))):
+        assert [type(layer).__name__ for layer in network.layers].count("MaxPool2d") == 2
 
 
 def test_masks_of_pruning_and_parametrisations_of_binary_layers_act():
