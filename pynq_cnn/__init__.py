@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         DatasetError,
         DeviceError,
         ImageError,
+        ImageWarning,
         ModelPackageError,
         NetworkError,
         PynqCnnError,
+        PynqCnnWarning,
     )
     from pynq_cnn.result import Classification
     from pynq_cnn.zoo import models
@@ -40,9 +42,11 @@ _HOMES = {
     "DatasetError": "errors",
     "DeviceError": "errors",
     "ImageError": "errors",
+    "ImageWarning": "errors",
     "ModelPackageError": "errors",
     "NetworkError": "errors",
     "PynqCnnError": "errors",
+    "PynqCnnWarning": "errors",
 }
 
 __all__ = [
@@ -54,9 +58,11 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "ImageError",
+    "ImageWarning",
     "ModelPackageError",
     "NetworkError",
     "PynqCnnError",
+    "PynqCnnWarning",
     "__version__",
     "classify",
     "models",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,8 +14,8 @@ from typing import Any, overload
 import numpy as np
 
 from pynq_cnn.backends.select import check_name, make_backend
-from pynq_cnn.errors import ArgumentError, ImageError
-from pynq_cnn.images import ImageLike, to_network_input
+from pynq_cnn.errors import ArgumentError, ImageError, ImageWarning
+from pynq_cnn.images import ImageLike, Prepared, prepare
 from pynq_cnn.model import Network
 from pynq_cnn.result import Classification
 from pynq_cnn.zoo import load_model
@@ -128,7 +129,7 @@ class Classifier:
         Parameters
         ----------
         image : path, bytes, PIL.Image.Image, numpy.ndarray, or a list or tuple of these
-            See `pynq_cnn.images.to_network_input`.
+            See `pynq_cnn.images.prepare`.
 
         Returns
         -------
@@ -139,23 +140,59 @@ class Classifier:
         ------
         ImageError
             If a picture cannot be read or nothing is found on it; in a list, says which.
+
+        Warns
+        -----
+        ImageWarning
+            For each of the `warnings` of an answer.
         """
+        answers = self._classify(image)
+        _tell(answers)
+        return answers if isinstance(image, (list, tuple)) else answers[0]
+
+    def _classify(self, image: Any) -> list[Classification]:
         several = isinstance(image, (list, tuple))
-        start = perf_counter()
-        fitted = []
-        for i, one in enumerate(image if several else [image]):  # type: ignore[arg-type]
+        ready = []
+        for i, one in enumerate(image if several else [image]):
             try:
-                fitted.append(to_network_input(one, self.network.input))
+                ready.append(self.prepare(one))
             except ImageError as error:
                 if not several:
                     raise
                 raise ImageError(f"image {i} of the list: {error}") from error
-        seen = np.stack(fitted) if fitted else np.empty((0, *self.network.input_shape), np.uint8)
-        logits = self.network.logits(self.backend.run(seen))
-        seconds = (perf_counter() - start) / max(len(fitted), 1)
+        start = perf_counter()
+        seen = np.stack([one.pixels for one in ready]) if ready else np.empty((0, *self.network.input_shape), np.uint8)
+        accumulators, steps = self.backend.run_timed(seen)
+        logits = self.network.logits(accumulators)
+        images = max(len(ready), 1)
+        seconds, run_seconds = (perf_counter() - start) / images, steps.get("run", 0.0) / images
         color = self.network.input.color
-        answers = [Classification(row, self.network.classes, self.backend_name, seconds, one, color) for row, one in zip(logits, seen)]
-        return answers if several else answers[0]
+        return [
+            Classification(
+                logits=row,
+                classes=self.network.classes,
+                backend=self.backend_name,
+                seconds=one.seconds + seconds,
+                run_seconds=run_seconds,
+                seen=pixels,
+                color=color,
+                preparation=one.steps,
+                warnings=one.warnings,
+            )
+            for row, one, pixels in zip(logits, ready, seen)
+        ]
+
+    def prepare(self, image: ImageLike) -> Prepared:
+        """What `classify` would give the network for this picture, and what was done to it; `classify` takes it in place of the picture.
+
+        Examples
+        --------
+        >>> from pynq_cnn.zoo import load_sample
+        >>> with Classifier("lenet", backend="reference") as classifier:
+        ...     classifier.prepare(load_sample()[0][0]).steps
+        ('taken as it is',)
+        """
+        return prepare(image, self.network.input)
 
     def accumulators(self, images: np.ndarray) -> np.ndarray:
         """int32 [n, classes] of images that have the network's size already.
@@ -215,6 +252,14 @@ class Classifier:
         return f"Classifier({self.network.name!r}, backend={self.backend_name!r}, batch={self.backend.batch})"
 
 
+def _tell(answers: list[Classification]) -> None:
+    """Raise the warnings of answers as Python warnings of the line that has called our caller."""
+    for i, answer in enumerate(answers):
+        for text in answer.warnings:
+            which = f"image {i} of the list: " if len(answers) > 1 else ""
+            warnings.warn(f"{which}{text}", ImageWarning, stacklevel=3)
+
+
 # Classifiers that `classify` has made, so that its second call is quick. On a board each holds contiguous memory: a small batch is enough.
 _classifiers: dict[tuple[str, str], Classifier] = {}
 _classifiers_lock = threading.Lock()
@@ -251,7 +296,7 @@ def classify(
     Parameters
     ----------
     image : path, bytes, PIL.Image.Image, numpy.ndarray, or a list or tuple of these
-        See `pynq_cnn.images.to_network_input`.
+        See `pynq_cnn.images.prepare`.
     model : str, path or Network
         The name of a shipped network (`pynq_cnn.models()`), the folder of a model package, or a network.
     backend : {"auto", "overlay", "kernel", "reference"}
@@ -260,12 +305,17 @@ def classify(
     Returns
     -------
     Classification or list of Classification
-        With label, index, probabilities, logits, top(k), backend and seconds. A list for a list.
+        With label, index, probabilities, logits, top(k), warnings, preparation, backend, seconds and run_seconds. A list for a list.
 
     Raises
     ------
     ArgumentError, ImageError, ModelPackageError, BackendError, CompileError
         All `PynqCnnError`; the message says what to do.
+
+    Warns
+    -----
+    ImageWarning
+        For each of the `warnings` of an answer.
 
     Examples
     --------
@@ -277,7 +327,9 @@ def classify(
     """
     classifier, kept = _shared_classifier(model, backend)
     try:
-        return classifier.classify(image)  # type: ignore[arg-type]  # the overloads take either, not their union
+        answers = classifier._classify(image)
     finally:
         if not kept:
             classifier.close()
+    _tell(answers)
+    return answers if isinstance(image, (list, tuple)) else answers[0]

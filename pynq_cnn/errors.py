@@ -1,6 +1,7 @@
-"""The exceptions of pynq_cnn.
+"""The exceptions and warnings of pynq_cnn.
 
 Everything the package raises on purpose derives from `PynqCnnError`; the message names the offending value and says what to do next.
+Where the package goes on, but the user should know something, it warns with a category below `PynqCnnWarning`.
 """
 
 from __future__ import annotations
@@ -40,3 +41,11 @@ class DeviceError(BackendError):
 
 class DatasetError(PynqCnnError):
     """A data set cannot be found or read; lists every way to get it."""
+
+
+class PynqCnnWarning(UserWarning):
+    """Base of every warning of pynq_cnn."""
+
+
+class ImageWarning(PynqCnnWarning):
+    """A picture was classified, but the answer may be wrong: it is not like what the network knows, or something was assumed of it."""

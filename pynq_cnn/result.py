@@ -27,6 +27,15 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
+def _duration(seconds: float) -> str:
+    """In the unit that shows it.
+
+    >>> _duration(0.11), _duration(0.0000345)
+    ('110.0 ms', '34.5 us')
+    """
+    return f"{1e3 * seconds:.1f} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.1f} us"
+
+
 @dataclass(frozen=True, eq=False)
 class Classification:
     """The answer for one picture. Prints as text, shows itself in Jupyter.
@@ -40,15 +49,22 @@ class Classification:
     backend : str
         Which execution ran.
     seconds : float
-        Wall-clock time for this picture, its share of the batch: reading and fitting it, running, and the copies between.
+        Wall-clock time for this picture: reading and fitting it, and its share of what the whole batch took.
+    run_seconds : float
+        Its share of the run alone: the time in which the accelerator, or what stands in for it, computed.
     seen : numpy.ndarray
         uint8 [height, width, channels], what the network was given.
     color : str
         Order of its channels, as of `InputSpec`.
+    preparation : tuple of str
+        What was done to the picture before, in order; see `pynq_cnn.images.prepare`.
+    warnings : tuple of str
+        Why the answer may be wrong; empty as a rule.
 
     Examples
     --------
-    >>> answer = Classification(np.array([0, 2], np.float32), ("cat", "dog"), "reference", 0.001, np.zeros((2, 2, 1), np.uint8))
+    >>> seen = np.zeros((2, 2, 1), np.uint8)
+    >>> answer = Classification(np.array([0, 2], np.float32), ("cat", "dog"), "reference", 0.001, 0.0002, seen)
     >>> answer.label, answer.index, round(answer.probability, 6)
     ('dog', 1, 0.880797)
     """
@@ -57,8 +73,11 @@ class Classification:
     classes: tuple[str, ...]
     backend: str
     seconds: float
+    run_seconds: float
     seen: np.ndarray
     color: str = "RGB"
+    preparation: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def index(self) -> int:
@@ -93,6 +112,11 @@ class Classification:
         probabilities = self.probabilities
         return [(self.classes[i], float(probabilities[i])) for i in np.argsort(-self.logits, kind="stable")[:k]]
 
+    @property
+    def times(self) -> str:
+        """What ran and how long, for people."""
+        return f"{self.backend}, {_duration(self.seconds)}, of which the run {_duration(self.run_seconds)}"
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -103,16 +127,22 @@ class Classification:
             "logits": self.logits.tolist(),
             "backend": self.backend,
             "seconds": self.seconds,
+            "run_seconds": self.run_seconds,
+            "preparation": list(self.preparation),
+            "warnings": list(self.warnings),
         }
 
     def __repr__(self) -> str:
         answer = f"label={self.label!r}, probability={self.probability:.4f}"
-        return f"Classification({answer}, backend={self.backend!r}, seconds={self.seconds:.4f})"
+        times = f"seconds={self.seconds:.4g}, run_seconds={self.run_seconds:.4g}"
+        warnings = f", warnings={self.warnings!r}" if self.warnings else ""
+        return f"Classification({answer}, backend={self.backend!r}, {times}{warnings})"
 
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self.top())
         bars = "\n".join(f"  {name.ljust(width)}  {100 * p:6.2f} %  {'#' * round(30 * p)}".rstrip() for name, p in self.top())
-        return f"{self.label}  ({self.backend}, {1000 * self.seconds:.1f} ms)\n{bars}"
+        notes = "".join([f"\n  warning: {text}" for text in self.warnings] + [f"\n  prepared: {text}" for text in self.preparation])
+        return f"{self.label}  ({self.times})\n{bars}{notes}"
 
     def _repr_html_(self) -> str:
         pixels = self.seen[:, :, 0] if self.seen.shape[2] == 1 else self.seen
@@ -126,9 +156,11 @@ class Classification:
             f'<div style="background:#4a90d9;height:12px;width:{160 * p:.0f}px"></div></td><td>{100 * p:.1f} %</td></tr>'
             for name, p in self.top()
         )
+        warnings = "".join(f'<div style="color:#b35900"><b>Warning:</b> {html.escape(text)}</div>' for text in self.warnings)
+        steps = f"<div><small>{html.escape('; '.join(self.preparation))}</small></div>" if self.preparation else ""
         return (
             '<div style="display:flex;align-items:center;gap:16px">'
             f'<img src="{source}" alt="what the network saw" width="112" height="112" style="image-rendering:pixelated"/>'
             f"<div><b>{html.escape(self.label)}</b> "
-            f"<small>{html.escape(self.backend)}, {1000 * self.seconds:.1f} ms</small><table>{rows}</table></div></div>"
+            f"<small>{html.escape(self.times)}</small>{warnings}<table>{rows}</table>{steps}</div></div>"
         )

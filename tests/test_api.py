@@ -111,7 +111,8 @@ class TestLists:
             assert isinstance(answers, list)
             for i, answer in enumerate(answers):
                 same(answer, i)
-            assert len({answer.seconds for answer in answers}) == 1  # the batch's time, in equal shares
+            assert len({answer.run_seconds for answer in answers}) == 1  # the batch's time, in equal shares
+            assert all(0 < answer.run_seconds < answer.seconds for answer in answers)
             assert sum(answer.seconds for answer in answers) <= seconds
 
     def test_more_than_a_batch(self):
@@ -128,6 +129,11 @@ class TestLists:
     def test_a_bad_picture_is_named(self, tmp_path):
         with pytest.raises(ImageError, match=r"^image 2 of the list: .*nothing\.png.* does not exist"):
             classify([IMAGES[0], IMAGES[1], tmp_path / "nothing.png", IMAGES[3]])
+        Image.new("L", (90, 90), 255).save(tmp_path / "blank.png")
+        with pytest.raises(ImageError, match=r"^image 1 of the list: '.*blank\.png': no digit was found"):
+            classify([IMAGES[0], tmp_path / "blank.png"])
+        with pytest.raises(ImageError, match=r"^'.*blank\.png': no digit was found"):
+            classify(tmp_path / "blank.png")
         with pytest.raises(ImageError, match=r"^image 0 of the list: an image must be a path") as caught:
             classify([[IMAGES[0]]])
         assert isinstance(caught.value.__cause__, ImageError)

@@ -157,11 +157,34 @@ class TestClassify:
         assert run("classify", digit, "--model", str(tmp_path / "mine"))[1].startswith(f"{digit}: {'abcdefghij'[LABELS[7]]} ")
 
     def test_failures(self, fails, digit, tmp_path):
-        assert "nothing.png' does not exist" in fails(1, "classify", digit, str(tmp_path / "nothing.png"))
+        assert "nothing.png' does not exist" in fails(1, "classify", str(tmp_path / "nothing.png"))
         assert "'resnet' is neither a shipped network" in fails(2, "classify", digit, "--model", "resnet")
         assert "manifest.json" in fails(1, "classify", digit, "--model", str(tmp_path))
         assert "--virtual" in fails(2, "classify", digit, "--virtual", "--backend", "kernel")
         assert "no bitstream" in fails(1, "classify", digit, "--backend", "overlay")
+
+    def test_a_bad_picture_does_not_keep_the_others_from_an_answer(self, run, digit, tmp_path):
+        blank, nothing = str(tmp_path / "blank.png"), str(tmp_path / "nothing.png")
+        Image.new("L", (90, 90), 255).save(blank)
+        code, out, err = run("classify", digit, nothing, digit, blank)
+        assert code == 1
+        assert [line.split("  ")[0] for line in out.splitlines()] == [f"{digit}: {LABELS[7]}"] * 2
+        assert [line.startswith(f"pynq-cnn: {path!r}") for line, path in zip(err.splitlines(), (nothing, blank))] == [True, True]
+        code, out, err = run("classify", digit, nothing, blank, "--json")
+        rows = json.loads(out)
+        assert (code, [row["image"] for row in rows], rows[0]["label"]) == (1, [digit, nothing, blank], str(LABELS[7]))
+        assert "does not exist" in rows[1]["error"] and "no digit was found" in rows[2]["error"] and "label" not in rows[1]
+        assert err.count("\n") == 2
+
+    def test_explain(self, run, digit):
+        code, out, err = run("classify", digit, "--explain")
+        assert (code, err) == (0, "")
+        assert out.splitlines()[1:] == ["  prepared: taken as it is"]
+
+    def test_times(self, run_json, run, digit):
+        (answer,) = run_json("classify", digit)
+        assert 0 < answer["run_seconds"] < answer["seconds"]
+        assert ", of which the run " in run("classify", digit)[1]
 
     def test_on_a_virtual_board(self, run_json, digit):
         pytest.importorskip("pynq")

@@ -17,9 +17,9 @@ from pynq_cnn.result import Classification, softmax
 NASTY = ("<script>alert('x')</script>", 'a"b&amp;c', "Ä 猫 \u202e", "", "plain")
 
 
-def answer(logits=(1.0, 3.0, -2.0, 3.0, 0.5), classes=NASTY, seen=None, color="RGB") -> Classification:
+def answer(logits=(1.0, 3.0, -2.0, 3.0, 0.5), classes=NASTY, seen=None, color="RGB", preparation=(), warnings=()) -> Classification:
     seen = np.arange(12, dtype=np.uint8).reshape(4, 3, 1) if seen is None else seen
-    return Classification(np.array(logits, np.float32), tuple(classes), "kernel", 0.0125, seen, color)
+    return Classification(np.array(logits, np.float32), tuple(classes), "kernel", 0.0125, 0.0007, seen, color, preparation, warnings)
 
 
 class Page(HTMLParser):
@@ -95,13 +95,24 @@ def test_json():
     assert data["probabilities"] == dict(zip(NASTY, answer().probabilities.tolist()))
     assert np.array_equal(np.array(data["logits"], np.float32), answer().logits)  # to the last bit
     assert (data["backend"], data["seconds"], data["probability"]) == ("kernel", 0.0125, answer().probability)
+    assert (data["run_seconds"], data["preparation"], data["warnings"]) == (0.0007, [], [])
+
+
+def test_what_was_done_and_what_is_in_doubt_is_shown_everywhere():
+    result = answer(preparation=("turned", "cut < 3"), warnings=("it may be <b>two</b> digits",))
+    data = json.loads(json.dumps(result.to_dict()))
+    assert (data["preparation"], data["warnings"]) == (["turned", "cut < 3"], ["it may be <b>two</b> digits"])
+    assert str(result).splitlines()[-3:] == ["  warning: it may be <b>two</b> digits", "  prepared: turned", "  prepared: cut < 3"]
+    page = Page(result._repr_html_())
+    assert "turned; cut < 3" in page.texts and " it may be <b>two</b> digits" in page.texts
+    assert "it may be <b>two</b> digits" in repr(result)
 
 
 def test_text():
     result = answer((0, 2, 1), ("cat", "dog", "elephant"))
-    assert repr(result) == "Classification(label='dog', probability=0.6652, backend='kernel', seconds=0.0125)"
+    assert repr(result) == "Classification(label='dog', probability=0.6652, backend='kernel', seconds=0.0125, run_seconds=0.0007)"
     assert str(result).splitlines() == [
-        "dog  (kernel, 12.5 ms)",
+        "dog  (kernel, 12.5 ms, of which the run 700.0 us)",
         "  dog        66.52 %  ####################",
         "  elephant   24.47 %  #######",
         "  cat         9.00 %  ###",
@@ -117,6 +128,7 @@ def test_html_is_well_formed_and_shows_names_as_text():
     assert set(page.tags) == {"div", "img", "b", "small", "table", "tr", "td"}
     for name in NASTY:
         assert name in page.texts or not name
+    assert "kernel, 12.5 ms, of which the run 700.0 us" in page.texts
     assert page.texts.count(NASTY[1]) == 2  # the answer, and its row of the table
 
 

@@ -5,25 +5,30 @@
 >>> spec = InputSpec(28, 28, 1, "L", (0.1307,), (0.3081,), fit="digit", invert="auto")
 >>> paper = np.full((100, 80), 230, np.uint8)
 >>> paper[20:80, 38:44] = 40  # one stroke of dark ink
->>> digit = to_network_input(paper, spec)
->>> digit.shape, digit.dtype, bool(digit[14, 14, 0] > 200), int(digit[0, 0, 0])
+>>> digit = prepare(paper, spec)
+>>> digit.pixels.shape, digit.pixels.dtype, bool(digit.pixels[14, 14, 0] > 200), int(digit.pixels[0, 0, 0])
 ((28, 28, 1), dtype('uint8'), True, 0)
 """
 
 from __future__ import annotations
 
+import os
+from time import perf_counter
+
 import numpy as np
 
+from pynq_cnn.errors import ImageError
 from pynq_cnn.images.crop import fit_crop, is_light
 from pynq_cnn.images.digit import fit_digit
+from pynq_cnn.images.prepared import Notes, Prepared
 from pynq_cnn.images.reading import ENOUGH, MAX_PIXELS, ImageLike, read_pixels
 from pynq_cnn.model import InputSpec
 
-__all__ = ["MAX_PIXELS", "ImageLike", "to_network_input"]
+__all__ = ["MAX_PIXELS", "ImageLike", "Prepared", "prepare", "to_network_input"]
 
 
-def to_network_input(image: ImageLike, spec: InputSpec) -> np.ndarray:
-    """Make one picture into a network's input.
+def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
+    """Make one picture into a network's input, and say what was done to it.
 
     A picture that has the network's size already is taken byte for byte; only when `spec.invert` is "auto" and its border is
     light is it inverted. Any other is fitted as `spec.fit` says: "digit" finds the stroke in a drawing or a photo and places it
@@ -36,23 +41,46 @@ def to_network_input(image: ImageLike, spec: InputSpec) -> np.ndarray:
         [H, W, 3] (RGB) or [H, W, 4] (RGBA): uint8, bool, other integers in 0..255, uint16 as 16 bits, or floats in 0..1.
         EXIF orientation is applied. Transparent pixels are laid over white or black, whichever contrasts with the visible ones.
         At most `MAX_PIXELS` pixels (of a JPEG, whose decoder can leave out detail: as many as Pillow opens).
+        What `prepare` has given back for the same `spec` is passed through.
     spec : InputSpec
         What the network takes.
 
     Returns
     -------
-    numpy.ndarray
-        uint8 [spec.height, spec.width, spec.channels], contiguous, a copy.
+    Prepared
+        Pixels (a copy), steps, warnings.
 
     Raises
     ------
     ImageError
-        If the picture cannot be read, or nothing is found on it; says what to do.
+        If the picture cannot be read, or nothing is found on it; names the file, and says what to do.
     """
-    pixels = read_pixels(image, spec.channels, max(ENOUGH, spec.height, spec.width))
+    if isinstance(image, Prepared):
+        if image.spec != spec:
+            raise ImageError(f"this picture was prepared for {image.spec}, not for {spec}; prepare it again for this network")
+        return image
+    start = perf_counter()
+    notes = Notes()
+    try:
+        pixels = _fitted(read_pixels(image, spec.channels, max(ENOUGH, spec.height, spec.width)), spec, notes)
+    except ImageError as error:
+        if not isinstance(image, (str, os.PathLike)) or repr(str(image)) in str(error):
+            raise
+        raise ImageError(f"{str(image)!r}: {error}") from error
+    return Prepared(pixels, spec, tuple(notes.steps) or ("taken as it is",), tuple(notes.warnings), perf_counter() - start)
+
+
+def to_network_input(image: ImageLike, spec: InputSpec) -> np.ndarray:
+    """The pixels of `prepare` alone, uint8 [spec.height, spec.width, spec.channels]."""
+    return prepare(image, spec).pixels
+
+
+def _fitted(pixels: np.ndarray, spec: InputSpec, notes: Notes) -> np.ndarray:
+    """uint8 [height, width, channels] of `spec`, of uint8 [H, W, channels] in RGB."""
     if spec.fit == "digit" and spec.channels == 1:
         return fit_digit(pixels[:, :, 0], spec.height, spec.width, invert=spec.invert)[:, :, None]
     fitted = fit_crop(pixels, spec.height, spec.width)
     if spec.invert == "auto" and is_light(fitted):
         fitted = 255 - fitted
+        notes.step("inverted, as its border is light")
     return np.ascontiguousarray(fitted[:, :, ::-1] if spec.color == "BGR" else fitted)

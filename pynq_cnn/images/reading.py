@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps, ImageStat
 
 from pynq_cnn.errors import ImageError
+from pynq_cnn.images.prepared import Prepared
 
-ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, np.ndarray]
+ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, np.ndarray, Prepared]
 
 # Larger pictures are refused before a pixel of them is decoded. This many take 160 MB as RGB, what a board with 512 MB can spare.
 MAX_PIXELS = 40_000_000
@@ -29,7 +30,7 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH) -> np.ndarray:
     Parameters
     ----------
     image : path, bytes, PIL.Image.Image or numpy.ndarray
-        As `to_network_input` takes it.
+        As `prepare` takes it.
     channels : {1, 3}
         Grey (ITU-R 601 luma) or RGB.
     enough : int
