@@ -51,7 +51,7 @@ def pack(manifest: str, arrays: dict[str, np.ndarray], where: str) -> Network:
                 name = str(entry["file"]).removesuffix(".npy")
                 if name not in arrays:
                     raise ModelPackageError(f"{where} has no array {name}; export it again")
-                array = np.ascontiguousarray(arrays[name].reshape(entry["shape"]).astype(entry["dtype"], copy=False))
+                array = _of_type(arrays[name], entry["dtype"]).reshape(entry["shape"])
                 np.save(Path(folder) / Path(entry["file"]).name, array, allow_pickle=False)
             try:
                 return load_package(folder)
@@ -59,6 +59,12 @@ def pack(manifest: str, arrays: dict[str, np.ndarray], where: str) -> Network:
                 raise ModelPackageError(str(error).replace(folder, where)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelPackageError(f"{where} is damaged: {error}; export it again") from error
+
+
+def _of_type(array: np.ndarray, dtype: str) -> np.ndarray:
+    """An array as the package has it: words of bits from their octets too."""
+    array = np.ascontiguousarray(array)
+    return array.view("<u8") if dtype == "uint64" and array.dtype == np.uint8 else array.astype(dtype, copy=False)
 
 
 def write_checked(network: Network, path: Path, form: str = "npy") -> None:
@@ -86,22 +92,26 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
         What to write.
     path : path
         Of the file, replaced if it is there. It has one variable for each array of the model package, `layer_conv1_weight` for
-        `layer.conv1.weight`, in the package's shapes (one-dimensional arrays as rows) and types; and `manifest`, a text.
+        `layer.conv1.weight`, in the package's types (words of bits as uint64) and shapes, but that MATLAB knows no arrays of one dimension:
+        they are rows, 1 x n, a single number too. And `manifest`, a text.
 
     Raises
     ------
     ModelPackageError
-        If names are too long for MATLAB, or differ in nothing that it tells apart.
+        If a name is too long for MATLAB, which knows 63 letters, or two differ in nothing that it tells apart. No name is cut.
     ArgumentError
         If a folder is there.
     """
     from scipy.io import savemat
 
     manifest, arrays = unpack(network)
-    variables = {_variable(name): array for name, array in arrays.items()}
-    longest = max(variables, key=len)
-    if len(variables) != len(arrays) or len(longest) > LONGEST_NAME:
-        raise ModelPackageError(f"layer names make MATLAB variables that are equal, or too long as {longest}; give the layers other names")
+    variables: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        variable = _variable(name)
+        if variable in variables or len(variable) > LONGEST_NAME:
+            fault = f"is longer than the {LONGEST_NAME} letters of MATLAB" if variable not in variables else "would be there twice"
+            raise ModelPackageError(f"{name} makes the MATLAB variable {variable}, which {fault}; give the layer another name, or write text")
+        variables[variable] = array
     named = {"manifest": manifest, **variables}
     replace_file(Path(path), lambda temporary: savemat(temporary, named, oned_as="row", appendmat=False))
 
@@ -137,7 +147,9 @@ def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
     folder : path
         Made if missing; an earlier such export, with nothing else in the folder, is replaced. It gets `manifest.json` as in the model
         package, and for each array a file such as `layer.conv1.weight.txt`: a line `# int8 4 3 3 1` with type and shape, then the numbers,
-        the last dimension along a line, as `numpy.savetxt` writes them. Float32 has nine digits, from which it is exactly restored.
+        the last dimension along a line, as `numpy.savetxt` writes them. Every number is one that float64 holds exactly, which is what
+        `numpy.loadtxt`, MATLAB and most other readers make of it: words of 64 bits are their eight octets, the lowest first, so that
+        channel c is the bit c % 8 of octet c // 8; and float32 has as many digits as its float64.
 
     Raises
     ------
@@ -148,10 +160,16 @@ def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
     with whole_folder(folder, TEXT) as temporary:
         (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
         for name, array in arrays.items():
-            kind = "%.9g" if array.dtype == np.float32 else "%d"
+            array = _octets(array)
+            kind = "%.17g" if array.dtype == np.float32 else "%d"
             lines = array.reshape(-1, array.shape[-1]) if array.size else array.reshape(0, 1)
             header = " ".join([array.dtype.name, *map(str, array.shape)])
             np.savetxt(temporary / f"{name}{TEXT}", lines, fmt=kind, header=header)
+
+
+def _octets(array: np.ndarray) -> np.ndarray:
+    """Words of 64 bits as uint8 [..., 8 * words], which is what readers that compute in float64 can hold; other arrays as they are."""
+    return np.ascontiguousarray(array, "<u8").view(np.uint8) if array.dtype == np.uint64 else array
 
 
 def read_array(path: str | os.PathLike[str]) -> np.ndarray:

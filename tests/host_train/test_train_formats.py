@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn  # noqa: E402
 
 from host_train import from_torch  # noqa: E402
 from host_train.cli import main  # noqa: E402
-from host_train.export.containers import read_array, read_mat, read_txt, write_mat, write_txt  # noqa: E402
+from host_train.export.containers import read_array, read_mat, read_txt, unpack, write_mat, write_txt  # noqa: E402
 from host_train.export.torchscript import read_torchscript, write_torchscript  # noqa: E402
 from host_train.networks.binary import BinaryConv2d, BinaryLinear  # noqa: E402
 from host_train.networks.vgg_bnn import build_vgg_bnn  # noqa: E402
@@ -25,6 +26,7 @@ from host_train.training.checkpoint import save_state  # noqa: E402
 from host_train.training.fit import WEIGHTS  # noqa: E402
 from pynq_cnn.errors import ArgumentError, ModelPackageError  # noqa: E402
 from pynq_cnn.model import InputSpec, Network, load_package, save_package  # noqa: E402
+from pynq_cnn.zoo import load_model, models  # noqa: E402
 
 FORMATS = {"mat": (write_mat, read_mat), "txt": (write_txt, read_txt)}
 
@@ -77,8 +79,63 @@ def test_text_files_are_plain_numbers_under_their_shape(tmp_path):
     assert lines[0] == "# int8 4 3 3 3" and len(lines) == 1 + 4 * 3 * 3
     assert [int(word) for word in lines[1].split()] == network.layers[0].weight[0, 0, 0].tolist()
     plain = np.loadtxt(tmp_path / "net" / "output.scale.txt", dtype=np.float32)
-    assert np.array_equal(plain, network.output.scale)  # nine digits are enough
+    assert np.array_equal(plain, network.output.scale) and np.array_equal(np.loadtxt(tmp_path / "net" / "output.scale.txt"), plain)
     assert read_array(tmp_path / "net" / "output.scale.txt").dtype == np.float32
+
+
+@pytest.mark.parametrize("name", models())
+def test_every_number_of_a_text_file_is_read_exactly(tmp_path, name):
+    """By `numpy.loadtxt` as it is called without more: as float64, which rounds whole numbers above 2^53."""
+    network = load_model(name)
+    write_txt(network, tmp_path / "net")
+    _, arrays = unpack(network)
+    assert {file.stem for file in (tmp_path / "net").glob("*.txt")} == set(arrays)
+    words = 0
+    for file, array in arrays.items():
+        path = tmp_path / "net" / f"{file}.txt"
+        dtype, *shape = path.open().readline().removeprefix("#").split()
+        numbers = np.loadtxt(path).reshape([int(side) for side in shape])
+        if array.dtype == np.uint64:
+            words += array.size
+            numbers, dtype = numbers.astype(np.uint8).view("<u8"), "uint64"
+        assert numbers.shape == array.shape and dtype == array.dtype and np.array_equal(numbers, array), file
+    assert bool(words) == name.startswith("vgg_bnn")
+    assert read_txt(tmp_path / "net") == network
+
+
+def test_octets_of_a_text_file_are_the_bits_of_channels(tmp_path):
+    network = load_model("vgg_bnn_half")
+    layer = network.layers[1]
+    write_txt(network, tmp_path / "net")
+    octets = read_array(tmp_path / "net" / f"layer.{layer.name}.weight.txt")
+    bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : layer.channels]
+    assert octets.dtype == np.uint8 and np.array_equal(2 * bits.astype(int) - 1, layer.signs())
+
+
+def test_words_of_earlier_text_files_are_read_too(tmp_path):
+    network = binary()
+    write_txt(network, tmp_path / "net")
+    weight = network.layers[1].weight
+    header = " ".join(["uint64", *map(str, weight.shape)])
+    path = tmp_path / "net" / f"layer.{network.layers[1].name}.weight.txt"
+    np.savetxt(path, weight.reshape(-1, weight.shape[-1]), fmt="%d", header=header)
+    assert read_txt(tmp_path / "net") == network
+
+
+@pytest.mark.parametrize("name", ["lenet5", "nin", "vgg_bnn_half"])
+def test_every_number_of_a_mat_file_is_read_exactly(tmp_path, name):
+    """By `scipy.io.loadmat`; what has one dimension, or one value, comes as a row."""
+    network = replace(load_model(name), classes=tuple("zéro, 二, 🙂, \"3\", 4, 5, 6, 7, 8, 9".split(", ")))
+    write_mat(network, tmp_path / "net.mat")
+    variables = loadmat(tmp_path / "net.mat")
+    manifest, arrays = unpack(network)
+    assert {one for one in variables if not one.startswith("__")} == {"manifest"} | {one.replace(".", "_") for one in arrays}
+    for file, array in arrays.items():
+        found = variables[file.replace(".", "_")]
+        assert found.dtype == array.dtype and found.shape == ((1, *array.shape) if array.ndim == 1 else array.shape)
+        assert np.array_equal(found.reshape(array.shape), array), file
+    assert str(variables["manifest"][0]) == manifest
+    assert read_mat(tmp_path / "net.mat") == network
 
 
 def test_damaged_files_are_refused(tmp_path):
@@ -183,11 +240,15 @@ def test_files_take_no_folders_place(tmp_path):
     assert contents(tmp_path) == {"run/weights.pt": b"days of training"}
 
 
-def test_names_that_matlab_cannot_tell_apart_are_refused(tmp_path):
+def test_names_that_matlab_cannot_tell_apart_are_refused(tmp_path, monkeypatch):
     model = nn.Sequential()
     model.add_module("a" * 59, nn.Conv2d(1, 2, 4))
     network = from_torch(model, np.zeros((4, 4, 4), np.uint8), name="n")
-    with pytest.raises(ModelPackageError, match="too long as layer_aaa"):
+    with pytest.raises(ModelPackageError, match=r"layer\.a+\.bias makes the MATLAB variable layer_a+_bias, which is longer than the 63 "):
+        write_mat(network, tmp_path / "net.mat")
+    layers = (replace(network.layers[0], name="a.b"), replace(network.layers[0], name="a-b"))
+    monkeypatch.setattr("host_train.export.containers.unpack", lambda _: ("{}", {f"layer.{one.name}.bias": one.bias for one in layers}))
+    with pytest.raises(ModelPackageError, match=r"layer\.a-b\.bias makes the MATLAB variable layer_a_b_bias, which would be there twice"):
         write_mat(network, tmp_path / "net.mat")
     assert not list(tmp_path.iterdir())
 
