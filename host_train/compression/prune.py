@@ -5,21 +5,39 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from host_train.quantisation.fold import WEIGHTED
+from host_train.compression.recipe import check_part, for_layers
 from pynq_cnn.errors import ArgumentError
 
-Weighted = nn.Conv2d | nn.Linear
+PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+Model = TypeVar("Model", bound=nn.Module)
+Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 def weighted_layers(model: nn.Module) -> dict[str, Weighted]:
-    """The layers of a folded network that have weights, by name."""
-    return {name: layer for name, layer in model.named_children() if isinstance(layer, WEIGHTED)}
+    """The convolutions and linear layers of any model, by their full names, such as `features.0`; `ArgumentError` if it has none."""
+    found = {name: layer for name, layer in model.named_modules() if isinstance(layer, PRUNABLE)}
+    if not found:
+        raise ArgumentError(f"{type(model).__name__} has no convolution and no linear layer, and so no weights to compress")
+    return found
+
+
+def warn_left_out(model: nn.Module) -> None:
+    """Say which modules have weights of a kind that `weighted_layers` does not know: embeddings, binary layers, some of the user's own."""
+    others = [
+        f"{name} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if not isinstance(module, PRUNABLE) and any(one.ndim > 1 for one in module.parameters(recurse=False))
+    ]
+    if others:
+        warnings.warn(f"only convolutions and linear layers are compressed, and not {', '.join(others)}", stacklevel=3)
 
 
 def effective(layer: Weighted) -> torch.Tensor:
@@ -27,7 +45,7 @@ def effective(layer: Weighted) -> torch.Tensor:
     return (layer.weight_orig * layer.weight_mask).detach() if prune.is_pruned(layer) else layer.weight.detach()  # type: ignore[operator]
 
 
-def masked(model: nn.Sequential) -> nn.Sequential:
+def masked(model: Model) -> Model:
     """`model` itself, its layers with masks that keep everything: `weight_orig` is trained, `weight` is `weight_orig * weight_mask`.
 
     The masks are buffers, so they are saved and loaded with the weights.
@@ -38,7 +56,7 @@ def masked(model: nn.Sequential) -> nn.Sequential:
     return model
 
 
-def plain(model: nn.Sequential) -> nn.Sequential:
+def plain(model: Model) -> Model:
     """`model` itself without masks: what they left out is 0 in its weights."""
     for layer in weighted_layers(model).values():
         if prune.is_pruned(layer):
@@ -46,47 +64,64 @@ def plain(model: nn.Sequential) -> nn.Sequential:
     return model
 
 
-def prune_to(model: nn.Sequential, keep: Mapping[str, float]) -> None:
+def prune_to(model: nn.Module, keep: Mapping[str, float]) -> None:
     """Mask the smallest weights of each layer until a part of `keep[name]` of all its weights is left (at least one).
 
     What is masked stays so: a layer that has no more than that is not changed.
 
     Parameters
     ----------
-    model : torch.nn.Sequential
-        From `fold`, with masks or without.
+    model : torch.nn.Module
+        Any, with masks or without; layers are found in nested modules too.
     keep : mapping
-        Part to keep, above 0 to 1, of every layer with weights.
+        Part to keep, above 0 to 1, by the layer's full name, such as `features.0`, or `"*"` for all others. A layer that is not named
+        keeps all.
+
+    Raises
+    ------
+    ArgumentError
+        If `keep` names a layer that is not there (it lists those that are), or a part is out of range.
+
+    Warns
+    -----
+    UserWarning
+        If the model has weights in other modules than convolutions and linear layers, which stay as they are.
 
     Examples
     --------
-    >>> model = nn.Sequential(nn.Linear(4, 1))
-    >>> model[0].weight.data = torch.tensor([[0.1, -3.0, 2.0, -0.5]])
-    >>> prune_to(model, {"0": 0.5})
-    >>> model[0].weight.tolist(), kept(model)
-    ([[0.0, -3.0, 2.0, -0.0]], {'0': (2, 4)})
+    >>> model = nn.Sequential(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), nn.Linear(1, 2))
+    >>> model[0][1].weight.data = torch.tensor([[0.1, -3.0, 2.0, -0.5]])
+    >>> prune_to(model, {"0.1": 0.5})
+    >>> model[0][1].weight.tolist(), kept(model)
+    ([[0.0, -3.0, 2.0, -0.0]], {'0.1': (2, 4), '1': (2, 2)})
     """
-    for name, layer in weighted_layers(masked(model)).items():
+    parts = for_layers("keep", keep, weighted_layers(model))
+    for name, part in parts.items():
+        check_part(name, part)
+    warn_left_out(model)
+    layers = weighted_layers(masked(model))
+    for name, part in parts.items():
+        layer = layers[name]
         mask = layer.get_buffer("weight_mask")
-        excess = int(mask.sum().item()) - max(1, round(keep[name] * mask.numel()))
+        excess = int(mask.sum().item()) - max(1, round(part * mask.numel()))
         if excess > 0:
             prune.l1_unstructured(layer, "weight", amount=excess, importance_scores=effective(layer))
 
 
-def threshold_keep(model: nn.Sequential, threshold: float) -> dict[str, float]:
+def threshold_keep(model: nn.Module, threshold: float) -> dict[str, float]:
     """Part of each layer's weights that reaches a threshold, for `prune_to`.
 
     Parameters
     ----------
-    model : torch.nn.Sequential
-        From `fold`.
+    model : torch.nn.Module
+        Any.
     threshold : float
         In units of the standard deviation of the layer's weights, as Han et al. 2015 have it (section 3.1).
 
     Raises
     ------
     ArgumentError
-        For a negative threshold.
+        For a negative threshold, or a model without weights.
     """
     if not 0 <= threshold < float("inf"):
         raise ArgumentError(f"the threshold must not be negative, not {threshold!r}")
@@ -112,12 +147,12 @@ def round_keep(keep: Mapping[str, float], number: int, rounds: int) -> dict[str,
     return {name: part + (1 - part) * left for name, part in keep.items()}
 
 
-def kept(model: nn.Sequential) -> dict[str, tuple[int, int]]:
-    """Weights of each layer that are not 0, and all of them."""
+def kept(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """Weights of each layer, by its full name, that are not 0, and all of them."""
     return {name: (int(torch.count_nonzero(effective(layer))), layer.weight.numel()) for name, layer in weighted_layers(model).items()}
 
 
-def describe_kept(model: nn.Sequential) -> str:
+def describe_kept(model: nn.Module) -> str:
     """A table of `kept`."""
     counts = kept(model)
     counts["total"] = (sum(left for left, _ in counts.values()), sum(size for _, size in counts.values()))

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pynq_cnn.errors import ArgumentError
 
 OTHERS = "*"  # stands for all layers that are not named
+
+Number = TypeVar("Number", int, float)
+
+
+def check_part(name: str, part: Any) -> None:
+    """`ArgumentError` for a part of the layer `name` to keep that is not above 0 and at most 1."""
+    if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 < part <= 1:
+        raise ArgumentError(f"the part of {name} to keep must be above 0 and at most 1, not {part!r}")
+
+
+def check_bits(name: str, bits: Any) -> None:
+    """`ArgumentError` for a width of the layer `name`'s codebook index that is not from 2 to 8."""
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
+        raise ArgumentError(f"the bits of {name} must be from 2 to 8, not {bits!r}")
+
+
+def for_layers(what: str, values: Mapping[str, Number], names: Collection[str]) -> dict[str, Number]:
+    """The values of the layers in `names`, in their order; a layer that is not named has the value of `"*"`, or without that none.
+
+    Parameters
+    ----------
+    what : str
+        Of what, for messages.
+    values : mapping
+        By the layer's name, or `"*"` for all others.
+    names : collection of str
+        The layers that there are.
+
+    Raises
+    ------
+    ArgumentError
+        If another layer is named; lists those that there are.
+
+    Examples
+    --------
+    >>> for_layers("keep", {"fc1": 0.01, "*": 0.5}, ["conv1", "fc1"]), for_layers("keep", {"fc1": 0.01}, ["conv1", "fc1"])
+    ({'conv1': 0.5, 'fc1': 0.01}, {'fc1': 0.01})
+    """
+    unknown = [name for name in values if name not in names and name != OTHERS]
+    if unknown:
+        raise ArgumentError(f"{what} names the layer {unknown[0]!r}; the layers with weights are {', '.join(names)}")
+    return {name: values[name] if name in values else values[OTHERS] for name in names if name in values or OTHERS in values}
 
 
 @dataclass(frozen=True)
@@ -57,11 +99,9 @@ class CompressionRecipe:
 
     def __post_init__(self) -> None:
         for name, part in self.keep.items():
-            if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 < part <= 1:
-                raise ArgumentError(f"the part of {name} to keep must be above 0 and at most 1, not {part!r}")
+            check_part(name, part)
         for name, bits in self.bits.items():
-            if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
-                raise ArgumentError(f"the bits of {name} must be from 2 to 8, not {bits!r}")
+            check_bits(name, bits)
         for name in ("rounds", "round_epochs", "tune_epochs", "share_epochs"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -75,14 +115,10 @@ class CompressionRecipe:
         names = list(names)
         resolved: dict[str, Any] = {}
         for what in ("keep", "bits"):
-            values = getattr(self, what)
-            unknown = [name for name in values if name not in (*names, OTHERS)]
-            if unknown:
-                raise ArgumentError(f"{what} names the layer {unknown[0]!r}; the layers with weights are {', '.join(names)}")
-            missing = [name for name in names if name not in values and OTHERS not in values]
+            resolved[what] = for_layers(what, getattr(self, what), names)
+            missing = [name for name in names if name not in resolved[what]]
             if missing:
                 raise ArgumentError(f"{what} says nothing of the layer {missing[0]!r}; name it, or give a value for all others")
-            resolved[what] = {name: values[name] if name in values else values[OTHERS] for name in names}
         return replace(self, **resolved)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import copy
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from torch import nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 
-from host_train.compression.prune import Weighted, weighted_layers
+from host_train.compression.prune import PRUNABLE, Model, warn_left_out, weighted_layers
+from host_train.compression.recipe import check_bits, for_layers
 from host_train.quantisation.fake import first_gain
-from host_train.quantisation.fold import WEIGHTED
+from host_train.quantisation.fold import WEIGHTED, flat
 from pynq_cnn.errors import ArgumentError
 
 FINE = 1 << 14  # more different values than this are put in as many equal bins before they are clustered
@@ -107,17 +108,23 @@ class SharedValues(nn.Module):
         return (torch.bincount(self.codes, members) / torch.bincount(self.codes)).float()
 
 
-def share(model: nn.Sequential, bits: Mapping[str, int], std: tuple[float, ...]) -> nn.Sequential:
+def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Model:
     """`model` itself, its weights shared: each layer's only trainable weight is its codebook.
 
     Parameters
     ----------
-    model : torch.nn.Sequential
-        From `fold`, pruned, without masks.
+    model : torch.nn.Module
+        Any, perhaps pruned, without masks (`prune.plain`); layers are found in nested modules too.
     bits : mapping
-        Width of a codebook index, of every layer with weights.
+        Width of a codebook index, 2 to 8, by the layer's full name, or `"*"` for all others. A layer that is not named stays as it is.
     std : tuple of float
         What the images were divided by, per channel.
+
+    Raises
+    ------
+    ArgumentError
+        If `bits` names a layer that is not there (it lists those that are); if a layer has masks, is shared already or has no weights left;
+        or if channels differ in `std` and the model is no Sequential, of which one knows the first layer.
 
     Examples
     --------
@@ -128,12 +135,36 @@ def share(model: nn.Sequential, bits: Mapping[str, int], std: tuple[float, ...])
     >>> model[0].weight.tolist()
     [[0.0, 1.25, 1.25, -4.0, 0.0, 8.5], [8.5, 0.0, 0.0, 0.0, 1.25, 0.0]]
     """
-    for number, (name, layer) in enumerate(weighted_layers(model).items()):
-        if not layer.weight.any():
+    layers = weighted_layers(model)
+    widths = for_layers("bits", bits, layers)
+    for name, width in widths.items():
+        check_bits(name, width)
+        if prune.is_pruned(layers[name]):
+            raise ArgumentError(f"{name} has masks; take them off first: share(plain(model), ...)")
+        if parametrize.is_parametrized(layers[name], "weight"):
+            raise ArgumentError(f"the weight of {name} is parametrised, or shared already; share it once, of a plain layer")
+        if not layers[name].weight.any():
             raise ArgumentError(f"{name} has no weights left to share; prune it less")
-        gain = first_gain(layer, std).reshape(1, -1, *[1] * (layer.weight.ndim - 2)) if number == 0 else None
-        parametrize.register_parametrization(layer, "weight", SharedValues(layer.weight, bits[name], gain))
+    warn_left_out(model)
+    gains = _first_gain(model, std)
+    for name, width in widths.items():
+        layer = layers[name]
+        parametrize.register_parametrization(layer, "weight", SharedValues(layer.weight, width, gains.get(name)))
     return model
+
+
+def _first_gain(model: nn.Module, std: tuple[float, ...]) -> dict[str, torch.Tensor]:
+    """What the first layer's weights are multiplied with (`SharedValues`), by its name; empty where that is one factor for all of them."""
+    in_order = flat(model) if isinstance(model, nn.Sequential) else [("", model)]
+    name, layer = next((name, one) for name, one in in_order if any(isinstance(part, PRUNABLE) for part in one.modules()))
+    if isinstance(layer, WEIGHTED):
+        return {name: first_gain(layer, std).reshape(1, -1, *[1] * (layer.weight.ndim - 2))}
+    if len(set(std)) > 1:
+        raise ArgumentError(
+            f"the channels of the images were divided by {std}, which goes into the weights of the first layer, and which layer of a "
+            f"{type(layer).__name__} that is, is not known; share the weights of host_train.tracing.trace.trace(model, images).layers"
+        )
+    return {}
 
 
 def codebook(layer: nn.Module) -> nn.Parameter:
@@ -141,12 +172,12 @@ def codebook(layer: nn.Module) -> nn.Parameter:
     return layer.parametrizations.weight.original  # type: ignore[union-attr, return-value]
 
 
-def unshared(shared: nn.Sequential, change: Callable[[torch.Tensor], torch.Tensor] = lambda values: values) -> nn.Sequential:
-    """The same network in plain layers, on the CPU; `shared` is not changed.
+def unshared(shared: Model, change: Callable[[torch.Tensor], torch.Tensor] = lambda values: values) -> Model:
+    """The same network in plain layers, on the CPU, in evaluation mode; `shared` is not changed.
 
     Parameters
     ----------
-    shared : torch.nn.Sequential
+    shared : torch.nn.Module
         From `share`.
     change : callable
         Applied to the codebook of each layer first, such as to round it.
@@ -158,19 +189,26 @@ def unshared(shared: nn.Sequential, change: Callable[[torch.Tensor], torch.Tenso
     >>> unshared(share(model, {"0": 2}, (1.0,)), torch.round)[0].weight.tolist()
     [[0.0, 3.0]]
     """
-    layers: list[tuple[str, nn.Module]] = []
-    for name, layer in shared.named_children():
-        if isinstance(layer, WEIGHTED):
-            # Built anew: copies of a parametrised layer share its class, and taking the parametrisation off one breaks the others.
-            bare: Weighted
-            if isinstance(layer, nn.Conv2d):
-                bare = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)  # type: ignore[arg-type]
-            else:
-                bare = nn.Linear(layer.in_features, layer.out_features)
-            assert layer.bias is not None  # `fold` has given every layer one
-            with torch.no_grad():
-                bare.weight.copy_(layer.parametrizations.weight[0](change(codebook(layer))))  # type: ignore[union-attr, index, operator]
-                bare.bias.copy_(layer.bias)  # type: ignore[union-attr]
-            layer = bare
-        layers.append((name, layer))
-    return nn.Sequential(OrderedDict(layers)).eval()
+    # Layers that are there as plain ones already are not copied; each other place of the same layer gets the same plain one.
+    plain_ones = {id(layer): _plain(layer, change) for layer in shared.modules() if _is_shared(layer)}
+    return copy.deepcopy(shared, plain_ones).cpu().eval()
+
+
+def _is_shared(layer: nn.Module) -> bool:
+    return parametrize.is_parametrized(layer, "weight") and isinstance(layer.parametrizations.weight[0], SharedValues)  # type: ignore[union-attr, index]
+
+
+def _plain(layer: nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    """A layer of its class before it was parametrised.
+
+    Not by `remove_parametrizations` of a copy: copies of a parametrised layer share its class, and taking the parametrisation off one
+    breaks the others.
+    """
+    kind: type[nn.Module] = parametrize.type_before_parametrizations(layer)
+    bare = kind.__new__(kind)
+    bare.__dict__.update(copy.deepcopy(layer.__dict__))
+    del bare._modules["parametrizations"]
+    with torch.no_grad():
+        weight = layer.parametrizations.weight[0](change(codebook(layer)))  # type: ignore[union-attr, index, operator]
+    bare.register_parameter("weight", nn.Parameter(weight))
+    return bare

@@ -110,7 +110,9 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
         variable = _variable(name)
         if variable in variables or len(variable) > LONGEST_NAME:
             fault = f"is longer than the {LONGEST_NAME} letters of MATLAB" if variable not in variables else "would be there twice"
-            raise ModelPackageError(f"{name} makes the MATLAB variable {variable}, which {fault}; give the layer another name, or write text")
+            raise ModelPackageError(
+                f"{name} makes the MATLAB variable {variable}, which {fault}; give the layer another name, or write text"
+            )
         variables[variable] = array
     named = {"manifest": manifest, **variables}
     replace_file(Path(path), lambda temporary: savemat(temporary, named, oned_as="row", appendmat=False))

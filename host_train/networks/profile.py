@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -160,6 +161,11 @@ def profile(model: nn.Module, name: str, input_shape: tuple[int, int, int]) -> P
     ArgumentError
         If the model does not take such an image, or a layer runs twice.
 
+    Warns
+    -----
+    UserWarning
+        If it has parameters or does multiply-accumulates outside of the layers that are listed.
+
     Examples
     --------
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5))
@@ -193,15 +199,46 @@ def profile(model: nn.Module, name: str, input_shape: tuple[int, int, int]) -> P
         raise ArgumentError(f"{twice} of {name} runs more than once; give every place a layer of its own")
     flops = counter.get_flop_counts()
     layers: list[LayerProfile] = []
-    computing = [k for k, (_, layer, _) in enumerate(calls) if isinstance(layer, COMPUTING)]
+    computing = [
+        k for k, (_, layer, _) in enumerate(calls) if isinstance(layer, COMPUTING) or _has_weights(layer) or (not k and _own(layer))
+    ]
     for k, after in zip(computing, [*computing[1:], len(calls)]):
         path, layer, shape = calls[k]
         macs = sum(flops.get(f"{type(model).__name__}.{path}", {}).values()) // 2
-        parameters = sum(p.numel() for _, part, _ in calls[k:after] for p in part.parameters())
+        parameters = sum(_own(part) for _, part, _ in calls[k:after])
         following = [part for _, part, _ in calls[after:] if isinstance(part, WEIGHTED)]
         engine = _engine_bytes(shape, last=after == len(calls), bits=bool(following) and isinstance(following[0], BinaryLayer))
         layers.append(LayerProfile(path, type(layer).__name__, shape, parameters, macs, 4 * prod(shape), engine))
-    return Profile(name, input_shape, tuple(layers))
+    result = Profile(name, input_shape, tuple(layers))
+    _warn_left_out(model, result, set(paths), counter.get_total_flops() // 2)
+    return result
+
+
+def _own(layer: nn.Module) -> int:
+    """Parameters of a module itself, without those of modules within it."""
+    return sum(p.numel() for p in layer.parameters(recurse=False))
+
+
+def _has_weights(layer: nn.Module) -> bool:
+    """Whether a module is more than a batch norm or activation, which belong to the layer before them."""
+    return any(p.ndim > 1 for p in layer.parameters(recurse=False))
+
+
+def _warn_left_out(model: nn.Module, result: Profile, called: set[str], macs: int) -> None:
+    """Say what the table does not have."""
+    parameters = sum(p.numel() for p in model.parameters())
+    if parameters != result.parameters:
+        where = ", ".join(path or type(model).__name__ for path, one in model.named_modules() if _own(one) and path not in called)
+        left = parameters - result.parameters
+        warnings.warn(
+            f"{left:,} parameters of {result.name} are not in the table: they belong to no layer that is called, but to {where}",
+            stacklevel=3,
+        )
+    if macs != result.macs:
+        left = macs - result.macs
+        warnings.warn(
+            f"{left:,} multiply-accumulates of {result.name} are not in the table: no layer of torch.nn computes them", stacklevel=3
+        )
 
 
 def _engine_bytes(shape: tuple[int, ...], *, last: bool, bits: bool) -> int:

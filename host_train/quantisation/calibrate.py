@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, first_gain
-from host_train.quantisation.fold import AVERAGING
+from host_train.quantisation.fold import AVERAGING, check_folded
 from pynq_cnn.errors import ArgumentError, NetworkError
 
 BINS = 8192
@@ -116,12 +116,13 @@ def calibrations(
     ArgumentError
         For an unknown method, or no images.
     NetworkError
-        If an activation is not finite.
+        If the network is not folded, or an activation is not finite.
     """
     methods = list(methods)
     for method in methods:
         if method not in METHODS:
             raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    check_folded(folded)
     histograms = _histograms(folded, batches)
     made = {}
     for method in methods:
@@ -134,6 +135,7 @@ def quantisable(
     folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, float] | None = None, per_layer: bool = False
 ) -> nn.Sequential:
     """`folded` in quantised layers, with the steps of its bytes by layer (1 where none is given: to load a trained state into)."""
+    check_folded(folded)
     in_bytes = _byte_layers(folded)
     layers: list[tuple[str, nn.Module]] = []
     first = True

@@ -18,6 +18,8 @@ DROPPED = (nn.Dropout, nn.Dropout2d, nn.Identity)
 AVERAGING = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 SUPPORTED = "Conv2d, Linear, BatchNorm1d/2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout, Identity and Sequential"
 
+AS_SEQUENCE = "make one of it first: host_train.tracing.trace.trace(model, images).layers"
+
 
 def pair(value: Any) -> tuple[int, int]:
     """(vertical, horizontal), as PyTorch reads one number, or one or two in a sequence."""
@@ -30,11 +32,11 @@ def every_layer(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(name, layer) for name, layer in model._modules.items() if layer is not None]
 
 
-def _flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The layers of a Sequential, nested ones opened."""
+def flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The layers of a Sequential by their full names, nested ones opened."""
     for name, layer in every_layer(model):
         if isinstance(layer, nn.Sequential):
-            yield from _flat(layer, f"{prefix}{name}.")
+            yield from flat(layer, f"{prefix}{name}.")
         else:
             yield prefix + name, layer
 
@@ -150,6 +152,16 @@ def check_end(layers: Iterable[tuple[str, nn.Module]]) -> None:
         raise NetworkError(f"{last}: {wanted} {last}; leave it away, or put a Linear behind it")
 
 
+def check_folded(model: nn.Module) -> None:
+    """Refuse a model that `fold` has not made: layers within other modules would be passed over."""
+    known = (*WEIGHTED, *AVERAGING, nn.ReLU, nn.MaxPool2d, nn.Flatten)
+    other = next((f"its {name} is a {type(one).__name__}" for name, one in every_layer(model) if not isinstance(one, known)), None)
+    if not isinstance(model, nn.Sequential):
+        other = f"it is a {type(model).__name__}"
+    if other is not None:
+        raise NetworkError(f"the model is not folded: {other}; give what host_train.quantisation.fold.fold makes of it")
+
+
 def fold(model: nn.Module) -> nn.Sequential:
     """The same function in Conv2d and Linear (with bias), ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d and Flatten.
 
@@ -158,7 +170,7 @@ def fold(model: nn.Module) -> nn.Sequential:
     Parameters
     ----------
     model : torch.nn.Sequential
-        Trained; nested Sequentials are fine. It is not changed.
+        Trained; nested Sequentials are fine. It is not changed. Of any other module, `host_train.tracing.trace.trace` makes a Sequential.
 
     Returns
     -------
@@ -182,8 +194,13 @@ def fold(model: nn.Module) -> nn.Sequential:
     True
     """
     if not isinstance(model, nn.Sequential):
-        raise NetworkError(f"a model must be a torch.nn.Sequential, not {type(model).__name__}")
-    named = [(name.replace(".", "_"), layer) for name, layer in _flat(model)]
+        raise NetworkError(f"a model must be a torch.nn.Sequential, not {type(model).__name__}; {AS_SEQUENCE}")
+    named = [(name.replace(".", "_"), layer) for name, layer in flat(model)]
+    for name, layer in named:
+        if any(isinstance(one, WEIGHTED) for one in layer.children()):
+            raise NetworkError(
+                f"{name} is a {type(layer).__name__} with layers of its own, in an order that only its forward tells; {AS_SEQUENCE}"
+            )
     check_order(named)
     check_end(named)
     twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]

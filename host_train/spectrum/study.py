@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ from tqdm import tqdm
 from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers, predict_torch
 from host_train.networks.binary import BinaryLayer
+from host_train.quantisation.fold import every_layer, flat
 from host_train.spectrum.codec import METHODS, EncodedWeight, water_filling_rate
 from host_train.spectrum.variance import activation_variance, weight_variance
+from host_train.tracing.trace import trace
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec, Network
 
@@ -70,11 +73,20 @@ class Point:
     top1: float
 
 
+def _straight(model: nn.Module, shape: tuple[int, ...]) -> nn.Sequential:
+    """`model` as one flat sequence: nested Sequentials opened, anything else as it is traced; `shape` is (channels, height, width)."""
+    if not isinstance(model, nn.Sequential) or any(list(layer.children()) for _, layer in flat(model)):
+        return trace(model, torch.zeros(2, *shape)).layers
+    if not any(isinstance(layer, nn.Sequential) for layer in model):
+        return model
+    return nn.Sequential(OrderedDict((name.replace(".", "_"), layer) for name, layer in flat(model)))
+
+
 def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """What every weighted layer multiplies, as [n, channels, height, width]: before the flattening where there is one."""
     inputs, values, planes = {}, images, images
     with torch.no_grad():
-        for name, layer in model.named_children():
+        for name, layer in every_layer(model):
             if isinstance(layer, WEIGHTED):
                 inputs[name] = layer.seen(planes) if isinstance(layer, BinaryLayer) else planes
             values = layer(values)
@@ -83,18 +95,24 @@ def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tenso
     return inputs
 
 
-def as_planes(model: nn.Sequential, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
+def as_planes(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
     """Weights of every layer, float32 [out, in, height, width]: kernels, and rows of a linear layer as the feature maps they are over.
 
     Those of a binary layer are its signs.
 
     Parameters
     ----------
-    model : torch.nn.Sequential
-        In evaluation mode: from `host_train.quantisation.fold.fold`, or binary.
+    model : torch.nn.Module
+        In evaluation mode. Nested Sequentials are opened (`.` in names becomes `_`); any other module is traced (`host_train.tracing`).
     shape : tuple of int
         (channels, height, width) of the network's input.
+
+    Raises
+    ------
+    NetworkError
+        If it cannot be traced; names the operation.
     """
+    model = _straight(model, shape)
     inputs = _inputs(model, torch.zeros(1, *shape))
     weights = {}
     for name, values in inputs.items():
@@ -105,10 +123,19 @@ def as_planes(model: nn.Sequential, shape: tuple[int, int, int]) -> dict[str, np
     return weights
 
 
-def spectra(model: nn.Sequential, images: torch.Tensor) -> list[LayerSpectrum]:
-    """The spectra of every layer over more than one pixel; `images` float32 [n, channels, height, width], normalised."""
+def spectra(model: nn.Module, images: torch.Tensor) -> list[LayerSpectrum]:
+    """The spectra of every layer over more than one pixel.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As of `as_planes`.
+    images : torch.Tensor
+        float32 [n, channels, height, width], normalised.
+    """
     found = []
     channels, height, width = images.shape[1:]
+    model = _straight(model, (channels, height, width))
     weights = as_planes(model, (channels, height, width))
     for (name, weight), values in zip(weights.items(), _inputs(model, images).values()):
         map_height, map_width = values.shape[2:]
@@ -139,7 +166,7 @@ def with_weights(model: nn.Sequential, planes: dict[str, np.ndarray]) -> nn.Sequ
 
 
 def compare(
-    model: nn.Sequential,
+    model: nn.Module,
     integers: Callable[[nn.Sequential], Network],
     spec: InputSpec,
     test: Split,
@@ -153,10 +180,10 @@ def compare(
 
     Parameters
     ----------
-    model : torch.nn.Sequential
-        The trained network in evaluation mode: folded, or binary.
+    model : torch.nn.Module
+        The trained network in evaluation mode: folded, or binary; or any that `as_planes` takes.
     integers : callable
-        Makes a Network of one like `model`.
+        Makes a Network of one like `model`, as a flat Sequential.
     spec : InputSpec
         Its input.
     test : Split
@@ -177,6 +204,7 @@ def compare(
         For rates that are no whole numbers from 1 to 8.
     """
     check_rates(rates)
+    model = _straight(model, (spec.channels, spec.height, spec.width))
     weights = as_planes(model, (spec.channels, spec.height, spec.width))
     energy = sum(float((weight.astype(np.float64) ** 2).sum()) for weight in weights.values())
     exact = predict_torch(model, spec.mean, spec.std)(test.images).astype(np.float64)
