@@ -176,6 +176,7 @@ class Classifier:
                 run_seconds=run_seconds,
                 seen=pixels,
                 color=color,
+                kind=self.network.output.kind,
                 preparation=one.steps,
                 warnings=one.warnings,
             )
@@ -195,7 +196,7 @@ class Classifier:
         return prepare(image, self.network.input)
 
     def accumulators(self, images: np.ndarray) -> np.ndarray:
-        """int32 [n, classes] of images that have the network's size already.
+        """int32 [n, outputs] of images that have the network's size already.
 
         Parameters
         ----------
@@ -212,12 +213,19 @@ class Classifier:
         return self.backend.run(images)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """float32 [n, classes]; images as for `accumulators`."""
+        """float32 [n, outputs]; images as for `accumulators`."""
         return self.network.logits(self.accumulators(images))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Class indices, int64 [n]; images as for `accumulators`."""
-        return self.logits(images).argmax(1).astype(np.int64)  # argmax gives int32 on the board's 32-bit processor
+        """What the network says, by its kind of output (`network.output.kind`); images as for `accumulators`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of classes, by softmax or by one sigmoid: their indices, int64 [n]. Of independent probabilities: bool [n, classes], whether
+            each is above 0.5. Of plain values: these, float32 [n, outputs].
+        """
+        return self.network.answers(self.logits(images))
 
     def throughput_test(self, images: int = 1000) -> ThroughputReport:
         """Run `images` noise images, after one batch to warm up, and say how long it took and on what.

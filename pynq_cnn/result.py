@@ -12,19 +12,9 @@ import numpy as np
 from PIL import Image
 
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model.output import answers, class_logits, probabilities
 
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """float64 probabilities of float32 logits along the last axis (docs/numerics.md, section 5).
-
-    Examples
-    --------
-    >>> softmax(np.array([1000.0, 1000.0], np.float32))
-    array([0.5, 0.5])
-    """
-    shifted = np.asarray(logits, np.float64) - np.max(logits, axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+_SAYS = {"independent": "independent probabilities (see labels and probabilities)", "values": "plain values (see logits)"}
 
 
 def _duration(seconds: float) -> str:
@@ -43,9 +33,9 @@ class Classification:
     Parameters
     ----------
     logits : numpy.ndarray
-        float32 [classes], the same on every backend.
+        float32 [outputs], the same on every backend; for plain values, these themselves.
     classes : tuple of str
-        Names.
+        Names of the outputs; of one probability by sigmoid two, the second is what it is the probability of.
     backend : str
         Which execution ran.
     seconds : float
@@ -60,6 +50,9 @@ class Classification:
         What was done to the picture before, in order; see `pynq_cnn.images.prepare`.
     warnings : tuple of str
         Why the answer may be wrong; empty as a rule.
+    kind : {"softmax", "sigmoid", "independent", "values"}
+        What the network's output says, as of `OutputSpec`. Only the first two have one class as their answer: for the others `index` and
+        `probability` raise ArgumentError, for plain values `probabilities` and `top` too.
 
     Examples
     --------
@@ -67,6 +60,10 @@ class Classification:
     >>> answer = Classification(np.array([0, 2], np.float32), ("cat", "dog"), "reference", 0.001, 0.0002, seen)
     >>> answer.label, answer.index, round(answer.probability, 6)
     ('dog', 1, 0.880797)
+    >>> logits = np.array([3, -2, 1], np.float32)
+    >>> tags = Classification(logits, ("sea", "dog", "sun"), "reference", 0.001, 0.0002, seen, kind="independent")
+    >>> tags.labels, tags.label
+    (('sea', 'sun'), 'sea, sun')
     """
 
     logits: np.ndarray
@@ -78,21 +75,33 @@ class Classification:
     color: str = "RGB"
     preparation: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    kind: str = "softmax"
 
     @property
     def index(self) -> int:
-        """The class with the largest logit, the first among equals."""
-        return int(np.argmax(self.logits))
+        """The class: that of the largest logit, the first among equals; of one sigmoid 1 if its probability is above 0.5, else 0."""
+        if self.kind not in ("softmax", "sigmoid"):
+            raise ArgumentError(f"this network gives {_SAYS[self.kind]}, and no one class is its answer")
+        return int(answers(self.logits, self.kind))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes that the answer is: one; of independent probabilities all above 0.5, perhaps none; of plain values none."""
+        if self.kind == "independent":
+            return tuple(name for name, is_there in zip(self.classes, answers(self.logits, self.kind)) if is_there)
+        return () if self.kind == "values" else (self.classes[self.index],)
 
     @property
     def label(self) -> str:
-        """Name of that class."""
-        return self.classes[self.index]
+        """The answer in words: `labels` with commas between, `none` if there is none; plain values as `name value`."""
+        if self.kind == "values":
+            return ", ".join(f"{name} {value:.6g}" for name, value in zip(self.classes, self.logits.tolist()))
+        return ", ".join(self.labels) if self.labels else "none"
 
     @property
     def probabilities(self) -> np.ndarray:
-        """float64 [classes], the softmax of the logits."""
-        return softmax(self.logits)
+        """float64 [classes]: the softmax of the logits; 1 - p and p of one sigmoid; the sigmoid of each of independent ones."""
+        return probabilities(self.logits, self.kind)
 
     @property
     def probability(self) -> float:
@@ -105,12 +114,14 @@ class Classification:
         Raises
         ------
         ArgumentError
-            If `k` is no integer from 0.
+            If `k` is no integer from 0, or there are no probabilities.
         """
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
             raise ArgumentError(f"k must be an integer from 0, not {k!r}")
-        probabilities = self.probabilities
-        return [(self.classes[i], float(probabilities[i])) for i in np.argsort(-self.logits, kind="stable")[:k]]
+        chances = self.probabilities
+        # By logits, as two probabilities may round to the same number where these still differ.
+        order = np.argsort(-class_logits(self.logits, self.kind), kind="stable")
+        return [(self.classes[i], float(chances[i])) for i in order[:k]]
 
     @property
     def times(self) -> str:
@@ -118,12 +129,17 @@ class Classification:
         return f"{self.backend}, {_duration(self.seconds)}, of which the run {_duration(self.run_seconds)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON. What this kind of output does not have is None: of independent probabilities `index` and `probability`, of plain values
+        `probabilities` too; only those have `values`, by name."""
+        one_class, plain = self.kind in ("softmax", "sigmoid"), self.kind == "values"
         return {
+            "kind": self.kind,
             "label": self.label,
-            "index": self.index,
-            "probability": self.probability,
-            "probabilities": dict(zip(self.classes, self.probabilities.tolist())),
+            "labels": list(self.labels),
+            "index": self.index if one_class else None,
+            "probability": self.probability if one_class else None,
+            "probabilities": None if plain else dict(zip(self.classes, self.probabilities.tolist())),
+            "values": dict(zip(self.classes, self.logits.tolist())) if plain else None,
             "logits": self.logits.tolist(),
             "backend": self.backend,
             "seconds": self.seconds,
@@ -133,16 +149,17 @@ class Classification:
         }
 
     def __repr__(self) -> str:
-        answer = f"label={self.label!r}, probability={self.probability:.4f}"
+        answer = f"label={self.label!r}" + (f", probability={self.probability:.4f}" if self.kind in ("softmax", "sigmoid") else "")
         times = f"seconds={self.seconds:.4g}, run_seconds={self.run_seconds:.4g}"
         warnings = f", warnings={self.warnings!r}" if self.warnings else ""
         return f"Classification({answer}, backend={self.backend!r}, {times}{warnings})"
 
     def __str__(self) -> str:
-        width = max(len(name) for name, _ in self.top())
-        bars = "\n".join(f"  {name.ljust(width)}  {100 * p:6.2f} %  {'#' * round(30 * p)}".rstrip() for name, p in self.top())
+        rows = [] if self.kind == "values" else self.top()
+        width = max((len(name) for name, _ in rows), default=0)
+        bars = "".join(f"\n  {name.ljust(width)}  {100 * p:6.2f} %  {'#' * round(30 * p)}".rstrip() for name, p in rows)
         notes = "".join([f"\n  warning: {text}" for text in self.warnings] + [f"\n  prepared: {text}" for text in self.preparation])
-        return f"{self.label}  ({self.times})\n{bars}{notes}"
+        return f"{self.label}  ({self.times}){bars}{notes}"
 
     def _repr_html_(self) -> str:
         pixels = self.seen[:, :, 0] if self.seen.shape[2] == 1 else self.seen
@@ -154,7 +171,7 @@ class Classification:
         rows = "".join(
             f'<tr><td style="text-align:right">{html.escape(name)}</td><td style="width:160px;text-align:left">'
             f'<div style="background:#4a90d9;height:12px;width:{160 * p:.0f}px"></div></td><td>{100 * p:.1f} %</td></tr>'
-            for name, p in self.top()
+            for name, p in ([] if self.kind == "values" else self.top())
         )
         warnings = "".join(f'<div style="color:#b35900"><b>Warning:</b> {html.escape(text)}</div>' for text in self.warnings)
         steps = f"<div><small>{html.escape('; '.join(self.preparation))}</small></div>" if self.preparation else ""

@@ -30,6 +30,14 @@ def random_requantisation(rng: np.random.Generator, fan_in: int, outputs: int, k
 
 
 @st.composite
+def outputs_of(draw: st.DrawFn, scale: np.ndarray) -> tuple[OutputSpec, tuple[str, ...]]:
+    """An output of any kind that goes with so many logits, and its classes."""
+    kind = draw(st.sampled_from(["independent", "values", "sigmoid" if len(scale) == 1 else "softmax"]))
+    output = OutputSpec(scale, np.zeros(len(scale), np.float32), kind)
+    return output, tuple(map(str, range(output.classes)))
+
+
+@st.composite
 def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Network:
     """A small random network of one to four layers and a dense or convolutional last one."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -93,7 +101,7 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
         else:
             layers.append(Conv2d("last", random_weights(rng, (classes, *shape), draw(weights)), bias(classes)))
     scale = rng.uniform(0.01, 1.0, classes).astype(np.float32)
-    return Network("random", spec, tuple(layers), OutputSpec(scale, np.zeros(classes, np.float32)), tuple(map(str, range(classes))))
+    return Network("random", spec, tuple(layers), *draw(outputs_of(scale)))
 
 
 @st.composite
@@ -121,8 +129,7 @@ def binary_networks(draw: st.DrawFn, max_side: int = 12, max_channels: int = 70)
         shape = layers[-1].output_shape(shape)
     classes = draw(st.integers(1, 10))
     layers.append(BinaryConv2d.from_signs("last", rng.integers(-1, 1, (classes, *shape))))
-    output = OutputSpec(np.ones(classes, np.float32), np.zeros(classes, np.float32))
-    return Network("bits", spec, tuple(layers), output, tuple(map(str, range(classes))))
+    return Network("bits", spec, tuple(layers), *draw(outputs_of(np.ones(classes, np.float32))))
 
 
 def random_images(network: Network, n: int, seed: int) -> np.ndarray:

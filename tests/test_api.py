@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 from PIL import Image
-from virtual import small_images, small_network
+from virtual import network_of_kind, small_images, small_network
 
 import pynq_cnn
 from pynq_cnn import api
@@ -267,6 +267,21 @@ class TestArrays:
         with Classifier(backend=backend) as classifier:
             assert classifier.accumulators(IMAGES[:0]).shape == (0, 10)
             assert classifier.predict(IMAGES[:0]).shape == (0,)
+
+    @pytest.mark.parametrize("kind", ["sigmoid", "independent", "values"])
+    def test_every_kind_of_output(self, backend, kind):
+        network = network_of_kind(kind)
+        wanted = LENET.logits(EXPECTED)[:, : network.output.outputs]
+        with Classifier(network, backend) as classifier:
+            predicted, answers = classifier.predict(IMAGES), classifier.classify(list(IMAGES[:3]))
+        assert all(answer.kind == kind and answer.logits.tolist() == row.tolist() for answer, row in zip(answers, wanted))
+        if kind == "sigmoid":
+            assert predicted.dtype == np.int64 and predicted.tolist() == (wanted[:, 0] > 0).tolist()
+            assert [answer.index for answer in answers] == predicted[:3].tolist() and set(predicted.tolist()) == {0, 1}
+        elif kind == "independent":
+            assert predicted.dtype == bool and np.array_equal(predicted, wanted > 0)
+        else:
+            assert predicted.dtype == np.float32 and np.array_equal(predicted, wanted)
 
     @pytest.mark.parametrize("batch", [1, 3, 64, 100])
     def test_batches_change_nothing(self, backend, batch):

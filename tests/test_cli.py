@@ -12,14 +12,16 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from PIL import Image
-from virtual import ROOT, small_network
+from virtual import ROOT, network_of_kind, small_network
 
 from pynq_cnn import __version__
 from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.cli import COMMANDS, main
 from pynq_cnn.cli.common import VIRTUAL
 from pynq_cnn.errors import DeviceError
 from pynq_cnn.model import Golden, save_package
+from pynq_cnn.result import Classification
 from pynq_cnn.zoo import load_model, load_sample
 
 IMAGES, LABELS = load_sample()
@@ -151,6 +153,20 @@ class TestClassify:
         for k in (1, 10, 99):
             assert run("classify", digit, "--top", str(k))[1].count(" %") == min(k, 10)
         assert "--top must be at least 1, not 0" in fails(2, "classify", digit, "--top", "0")
+
+    @pytest.mark.parametrize("kind", ["sigmoid", "independent", "values"])
+    def test_every_kind_of_output(self, run, run_json, digit, tmp_path, kind):
+        network = network_of_kind(kind)
+        save_package(network, tmp_path / "mine")
+        (logits,) = network.logits(ReferenceBackend(network).run(IMAGES[7:8, :, :, None]))
+        expected = Classification(logits, network.classes, "reference", 0.0, 0.0, IMAGES[7, :, :, None], kind=kind)
+        code, out, err = run("classify", digit, "--model", str(tmp_path / "mine"))
+        assert (code, err) == (0, "") and out.startswith(f"{digit}: {expected.label}  (") and out.count("\n") == 1
+        assert out.count(" %") == {"sigmoid": 2, "independent": 3, "values": 0}[kind]
+        (answer,) = run_json("classify", digit, "--model", str(tmp_path / "mine"))
+        assert {name: answer[name] for name in ("kind", "label", "index", "values")} == {
+            name: expected.to_dict()[name] for name in ("kind", "label", "index", "values")
+        }
 
     def test_a_folder(self, run, digit, tmp_path):
         save_package(dataclasses.replace(LENET, classes=tuple("abcdefghij")), tmp_path / "mine")
@@ -287,6 +303,10 @@ class TestDemo:
 
     def test_another_network(self, fails, small):
         assert "28 x 28 digits, small takes (8, 8, 1)" in fails(2, "demo", "--model", small)
+
+    def test_another_kind_of_output(self, fails, tmp_path):
+        save_package(network_of_kind("independent"), tmp_path / "tags")
+        assert "of ten digits, lenet tells 10 classes by independent" in fails(2, "demo", "--model", str(tmp_path / "tags"))
 
 
 class TestBench:

@@ -119,7 +119,7 @@ def test_capacity(capacity):
 
 def network_of(*layers, height=8, width=8):
     classes = len(layers[-1].weight)
-    output = OutputSpec(np.ones(classes, np.float32), np.zeros(classes, np.float32))
+    output = OutputSpec(np.ones(classes, np.float32), np.zeros(classes, np.float32), "values")
     return Network("n", InputSpec(height, width, 1, "L", (0.5,), (0.5,)), layers, output, tuple(map(str, range(classes))))
 
 

@@ -12,6 +12,7 @@ from strategies import networks, random_images
 
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+from pynq_cnn.model.output import sigmoid
 
 RQ = Requantisation(np.ones(4, np.uint16), np.ones(4, np.uint8))
 CONV = Conv2d("conv", np.ones((4, 3, 3, 1), np.int8), np.zeros(4, np.int32), requantisation=RQ)
@@ -76,6 +77,49 @@ def test_input_refuses(change, message):
 def test_output_scale_must_be_finite_and_positive(scale):
     with pytest.raises(NetworkError, match="output.scale"):
         OutputSpec(scale.astype(np.float32), np.zeros(3, np.float32))
+
+
+ONE = {"layers": (CONV, POOL, replace(FC, weight=np.ones((1, 36), np.int8), bias=np.zeros(1, np.int32)))}
+
+
+def output(kind, count=1):
+    return OutputSpec(np.ones(count, np.float32), np.zeros(count, np.float32), kind)
+
+
+def test_one_output_says_what_it_is():
+    """As classes by softmax, one output would be class 0 at probability 1 for every image."""
+    with pytest.raises(NetworkError, match="'softmax' needs two outputs at least.*say 'sigmoid' .one logit, two classes"):
+        output("softmax")
+    with pytest.raises(NetworkError, match="is of one logit, not of 2; say 'independent'"):
+        output("sigmoid", 2)
+    with pytest.raises(NetworkError, match="output.kind must be one of softmax, sigmoid, independent, values, not 'logits'"):
+        output("logits")
+    network = replace(NETWORK, **ONE, output=output("sigmoid"), classes=("no", "yes"))
+    for count in (1, 3):
+        with pytest.raises(NetworkError, match="classes must be 2 strings, for a probability near 0 and near 1, not"):
+            replace(network, classes=tuple("abc"[:count]))
+    logits = network.logits(np.array([[-5], [0], [7]], np.int32))
+    assert network.answers(logits).tolist() == [0, 0, 1] and network.answers(logits).dtype == np.int64
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_answers_of_several_outputs(count):
+    layers = NETWORK.layers if count == 3 else ONE["layers"]
+    logits = np.array([[-1, 0, 2], [3, 3, 1]], np.float32)[:, :count]
+    independent = replace(NETWORK, layers=layers, output=output("independent", count), classes=tuple("abc"[:count]))
+    assert independent.answers(logits).tolist() == (logits > 0).tolist() and independent.answers(logits).dtype == bool
+    values = replace(independent, output=output("values", count))
+    assert values.answers(logits) is logits
+    if count == 3:
+        assert NETWORK.answers(logits).tolist() == [2, 0]
+
+
+def test_sigmoid_of_any_logits():
+    logits = np.array([-3e38, -800, -1e-45, 0, 37, 3e38], np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        chances = sigmoid(logits)
+    assert (np.diff(chances) >= 0).all() and chances[[0, 3, 5]].tolist() == [0, 0.5, 1] and chances.dtype == np.float64
+    assert sigmoid(np.float32(2.0)) == 1 / (1 + np.exp(-2.0))
 
 
 def test_logits_are_float32_of_the_accumulators():

@@ -35,6 +35,26 @@ def test_round_trip(tmp_path, network):
     assert load_package(tmp_path / "model") == network
 
 
+def test_a_package_without_a_kind_of_output_is_of_classes_by_softmax(package):
+    edit(package, lambda manifest: manifest["output"].pop("kind"))
+    assert load_package(package).output.kind == "softmax"
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ({"kind": "guess"}, "output.kind must be one of softmax, sigmoid, independent, values, not 'guess'"),
+        ({"kind": None}, "output.kind: has the wrong type"),
+        ({"kind": "sigmoid"}, "is of one logit, not of 3"),
+        ({"unit": "m"}, "output.unit: is unknown"),
+    ],
+)
+def test_an_output_that_is_not_as_documented(package, output, message):
+    edit(package, lambda manifest: manifest["output"].update(output))
+    with pytest.raises(ModelPackageError, match=message):
+        load_package(package)
+
+
 @pytest.fixture
 def package(tmp_path):
     folder = tmp_path / "model"

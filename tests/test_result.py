@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from pynq_cnn.errors import ArgumentError
-from pynq_cnn.result import Classification, softmax
+from pynq_cnn.model.output import softmax
+from pynq_cnn.result import Classification
 
 NASTY = ("<script>alert('x')</script>", 'a"b&amp;c', "Ä 猫 \u202e", "", "plain")
 
@@ -121,6 +122,62 @@ def test_text():
 
 def test_text_of_one_class():
     assert str(answer([7], ["only"])).splitlines()[1].startswith("  only  100.00 %  ###")
+
+
+def of_kind(kind, logits, classes) -> Classification:
+    return Classification(np.array(logits, np.float32), classes, "kernel", 0.0125, 0.0007, np.zeros((4, 3, 1), np.uint8), kind=kind)
+
+
+@pytest.mark.parametrize(("logit", "index"), [(-3.0, 0), (0.0, 0), (1e-30, 1), (3.0, 1)])
+def test_one_probability(logit, index):
+    """One logit, two classes: never one class at probability 1."""
+    result = of_kind("sigmoid", [logit], ("bad", "good"))
+    chance = 1 / (1 + np.exp(-logit))
+    assert (result.index, result.label, result.labels) == (index, ("bad", "good")[index], (("bad", "good")[index],))
+    assert result.probabilities.tolist() == pytest.approx([1 - chance, chance]) and result.probabilities.dtype == np.float64
+    assert result.probability == pytest.approx((1 - chance, chance)[index])
+    assert [name for name, _ in result.top(1)] == [result.label] and len(result.top()) == 2
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (data["kind"], data["label"], data["index"], data["values"]) == ("sigmoid", result.label, index, None)
+    assert data["probabilities"] == pytest.approx({"bad": 1 - chance, "good": chance})
+    for text in (str(result), repr(result), result._repr_html_()):
+        assert result.label in text
+
+
+def test_independent_probabilities():
+    result = of_kind("independent", [3, -2, 0, 0.5], ("sea", "dog", "even", "sun"))
+    assert (result.labels, result.label) == (("sea", "sun"), "sea, sun")
+    assert result.probabilities.tolist() == pytest.approx([0.952574, 0.119203, 0.5, 0.622459], abs=1e-6)
+    assert [name for name, _ in result.top(2)] == ["sea", "sun"]
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (data["kind"], data["labels"], data["index"], data["probability"]) == ("independent", ["sea", "sun"], None, None)
+    assert str(result).splitlines()[:2] == [
+        "sea, sun  (kernel, 12.5 ms, of which the run 700.0 us)",
+        "  sea    95.26 %  #############################",
+    ]
+    assert repr(result) == "Classification(label='sea, sun', backend='kernel', seconds=0.0125, run_seconds=0.0007)"
+    assert "sea, sun" in Page(result._repr_html_()).texts
+    for name in ("index", "probability"):
+        with pytest.raises(ArgumentError, match="gives independent probabilities .see labels and probabilities"):
+            getattr(result, name)
+    assert (of_kind("independent", [-1, -2], ("a", "b")).labels, of_kind("independent", [-1], ("a",)).label) == ((), "none")
+
+
+def test_plain_values():
+    result = of_kind("values", [0.25, -1234.5], ("angle", "<speed>"))
+    assert (result.label, result.labels, result.logits.tolist()) == ("angle 0.25, <speed> -1234.5", (), [0.25, -1234.5])
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (data["values"], data["index"], data["probabilities"]) == ({"angle": 0.25, "<speed>": -1234.5}, None, None)
+    assert str(result) == "angle 0.25, <speed> -1234.5  (kernel, 12.5 ms, of which the run 700.0 us)" and "%" not in repr(result)
+    page = Page(result._repr_html_())
+    assert "angle 0.25, <speed> -1234.5" in page.texts and "tr" not in page.tags
+    for ask in (lambda: result.index, lambda: result.probability, lambda: result.probabilities, lambda: result.top(1)):
+        with pytest.raises(ArgumentError, match="plain values"):
+            ask()
+
+
+def test_two_probabilities_that_round_to_the_same_stay_in_the_order_of_their_logits():
+    assert [name for name, _ in of_kind("independent", [50, 60, 70], ("a", "b", "c")).top(2)] == ["c", "b"]
 
 
 def test_html_is_well_formed_and_shows_names_as_text():

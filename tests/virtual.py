@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+from pynq_cnn.model import Conv2d, Dense, Golden, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+from pynq_cnn.zoo import load_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,6 +27,17 @@ def small_network(seed: int = 0, classes: int = 5) -> Network:
     )
     output = OutputSpec(np.ones(classes, np.float32), np.zeros(classes, np.float32))
     return Network("small", InputSpec(8, 8, 1, "L", (0.0,), (1.0,)), layers, output, tuple(map(str, range(classes))))
+
+
+def network_of_kind(kind: str) -> Network:
+    """The shipped network with another kind of output: of all its logits, or by one sigmoid of the first."""
+    lenet = load_model("lenet")
+    outputs = 1 if kind == "sigmoid" else 10
+    last = replace(lenet.layers[-1], weight=lenet.layers[-1].weight[:outputs], bias=lenet.layers[-1].bias[:outputs])
+    output = OutputSpec(lenet.output.scale[:outputs], lenet.output.offset[:outputs], kind)
+    classes = ("other", "zero") if kind == "sigmoid" else lenet.classes
+    golden = Golden(lenet.golden.images, np.ascontiguousarray(lenet.golden.accumulators[:, :outputs]))
+    return replace(lenet, layers=(*lenet.layers[:-1], last), output=output, classes=classes, golden=golden)
 
 
 def small_images(n: int, seed: int = 0) -> np.ndarray:

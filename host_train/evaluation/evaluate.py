@@ -16,6 +16,7 @@ from host_train.training.fit import TensorData
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network
+from pynq_cnn.model.output import class_logits
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -150,5 +151,17 @@ def predict_torch(model: nn.Module, mean: tuple[float, ...], std: tuple[float, .
 
 
 def predict_integers(network: Network) -> Predict:
-    """Logits of a Network through the integer arithmetic of the reference backend, for `evaluate`."""
-    return lambda images: network.logits(ReferenceBackend(network, batch=100).run(images))
+    """Logits of a Network by class, through the integer arithmetic of the reference backend, for `evaluate`.
+
+    Raises
+    ------
+    ArgumentError
+        If its output is not of classes of which one is the answer.
+    """
+    kind = network.output.kind
+    if kind not in ("softmax", "sigmoid"):
+        raise ArgumentError(
+            f"{network.name} gives {'plain values' if kind == 'values' else 'independent probabilities'}, not one class for each image, "
+            "which is what can be measured here; measure what Classifier.predict gives by a program of your own"
+        )
+    return lambda images: class_logits(network.logits(ReferenceBackend(network, batch=100).run(images)), kind)

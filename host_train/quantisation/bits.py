@@ -253,7 +253,6 @@ def binary_to_network(
     layers: list[integers.Layer] = []
     shape = spec.shape
     opposite = np.zeros(spec.channels, bool)  # input channels whose bits are the opposite of the signs
-    output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32))
     for block in found:
         signs = np.where(opposite, -1, 1).astype(np.int8) * _signs(block, shape)
         if block is found[-1]:

@@ -63,7 +63,7 @@ class Backend(ABC):
         Returns
         -------
         numpy.ndarray
-            int32 [n, classes], the last layer's accumulators: the same on every backend.
+            int32 [n, outputs], the last layer's accumulators: the same on every backend.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class Backend(ABC):
             After `close()`, or if the execution fails.
         """
         self.network.check_images(images)
-        out = np.empty((len(images), len(self.network.classes)), np.int32)
+        out = np.empty((len(images), self.network.output.outputs), np.int32)
         with self._lock:
             if self._closed:
                 raise BackendError(f"this {self.name} backend is closed; make a new one")
@@ -95,7 +95,7 @@ class Backend(ABC):
 
     @abstractmethod
     def _run(self, images: np.ndarray) -> np.ndarray:
-        """int32 [n, classes] for 1 to `batch` checked images."""
+        """int32 [n, outputs] for 1 to `batch` checked images."""
 
     def close(self) -> None:
         """Give back what the backend holds. Calling it again does nothing."""

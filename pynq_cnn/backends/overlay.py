@@ -65,7 +65,7 @@ class OverlayBackend(Backend):
     >>> from pynq_cnn.model import Dense, InputSpec, OutputSpec
     >>> from pynq_cnn.virtual_board import VirtualBoard
     >>> layer = Dense("fc", np.array([[1, -1]], np.int8), np.array([10], np.int32))
-    >>> output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32))
+    >>> output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32), "values")
     >>> network = Network("tiny", InputSpec(1, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("only",))
     >>> with VirtualBoard() as board, OverlayBackend(network, device=board.device, bitfile=board.bitfile) as backend:
     ...     backend.run(np.array([[[[3], [5]]]], np.uint8))

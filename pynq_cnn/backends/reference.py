@@ -179,7 +179,7 @@ class ReferenceBackend(Backend):
     --------
     >>> from pynq_cnn.model import InputSpec, Network, OutputSpec
     >>> layer = Dense("fc", np.array([[1, -1]], np.int8), np.array([10], np.int32))
-    >>> output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32))
+    >>> output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32), "values")
     >>> net = Network("tiny", InputSpec(1, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("only",))
     >>> ReferenceBackend(net).run(np.array([[[[3], [5]]]], np.uint8))
     array([[8]], dtype=int32)

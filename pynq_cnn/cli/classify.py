@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"pynq-cnn: {errors[path]}", file=sys.stderr)
         elif not args.json:
             answer = answers[path]
-            listed = ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer.top(args.top))
-            print(f"{path}: {answer.label}  ({listed}; {answer.times})")
+            # Plain values have no probabilities; the label says them all.
+            listed = "" if answer.kind == "values" else ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer.top(args.top)) + "; "
+            print(f"{path}: {answer.label}  ({listed}{answer.times})")
             for text in answer.warnings:
                 print(f"  warning: {text}")
             for text in answer.preparation if args.explain else ():

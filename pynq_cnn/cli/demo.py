@@ -42,6 +42,11 @@ def run(args: argparse.Namespace) -> int:
     images, labels = load_sample()
     if network.input_shape != (*images.shape[1:], 1):
         raise ArgumentError(f"the sample is of 28 x 28 digits, {network.name} takes {network.input_shape}")
+    if network.output.kind != "softmax" or len(network.classes) != 10:
+        raise ArgumentError(
+            f"the sample is of ten digits, {network.name} tells {len(network.classes)} classes by {network.output.kind}; measure it on "
+            "data of its own"
+        )
     rows: list[dict[str, Any]] = []
     results: dict[str, np.ndarray] = {}
     with open_all(network) as candidates:
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             start = perf_counter()
             results[candidate.name] = candidate.classifier.accumulators(images)
             seconds = perf_counter() - start
-            right = network.logits(results[candidate.name]).argmax(1) == labels
+            right = network.answers(network.logits(results[candidate.name])) == labels
             rows.append(
                 {
                     "backend": candidate.name,
@@ -62,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
                     "agrees": np.array_equal(results[candidate.name], results["reference"]),
                 }
             )
-    answers = network.logits(results["reference"]).argmax(1)
+    answers = network.answers(network.logits(results["reference"]))
     agree = all(row["agrees"] for row in rows)
     skipped = [{"backend": c.name, "why": c.why_not} for c in candidates if c.classifier is None]
     if args.json:

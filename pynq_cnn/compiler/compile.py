@@ -152,6 +152,6 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
         input_shape=network.input_shape,
         output_address=buffers[len(stages) % 2],
         output_stride=tilings[-1].out_stride,
-        outputs=len(network.classes),
+        outputs=network.output.outputs,
         hardware=hardware,
     )

@@ -5,7 +5,8 @@ Nothing here computes with activations; that is the backends' work. See docs/num
 
 from pynq_cnn.model.datatype import BIT, INT8, INT32, UINT8, DataType
 from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
-from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
+from pynq_cnn.model.network import Golden, InputSpec, Network
+from pynq_cnn.model.output import OutputSpec
 from pynq_cnn.model.package import load_package, save_package, stored_bytes
 from pynq_cnn.model.shared import SharedWeight
 

@@ -11,6 +11,7 @@ from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model.datatype import INT32, UINT8, DataType
 from pynq_cnn.model.description import Description
 from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Conv2d, Layer, Shape
+from pynq_cnn.model.output import OutputSpec, answers
 
 COLORS = {"L": 1, "RGB": 3, "BGR": 3}
 FITS = ("digit", "crop")
@@ -79,36 +80,6 @@ class InputSpec:
 
 
 @dataclass(frozen=True, eq=False)
-class OutputSpec(Description):
-    """`logits = float32(acc) * scale + offset` (docs/numerics.md, section 5).
-
-    Parameters
-    ----------
-    scale, offset : numpy.ndarray
-        float32 [classes], finite; scale > 0.
-
-    Raises
-    ------
-    NetworkError
-        For a wrong dtype, length, sign, NaN or infinity.
-    """
-
-    scale: np.ndarray
-    offset: np.ndarray
-
-    def __post_init__(self) -> None:
-        scale = self._freeze("scale", None, (None,))
-        offset = self._freeze("offset", None, (len(scale),))
-        for name, array in (("scale", scale), ("offset", offset)):
-            if array.dtype != np.float32:
-                raise NetworkError(f"output.{name} must be float32, not {array.dtype}")
-            if not np.isfinite(array).all():
-                raise NetworkError(f"output.{name} must be finite, not {array.tolist()}")
-        if scale.min() <= 0:
-            raise NetworkError(f"output.scale must be positive, not {scale.tolist()}")
-
-
-@dataclass(frozen=True, eq=False)
 class Golden(Description):
     """Images and the accumulators that every backend must give for them.
 
@@ -117,7 +88,7 @@ class Golden(Description):
     images : numpy.ndarray
         uint8 [n, height, width, channels].
     accumulators : numpy.ndarray
-        int32 [n, classes].
+        int32 [n, outputs].
     """
 
     images: np.ndarray
@@ -141,9 +112,9 @@ class Network(Description):
     layers : tuple of Layer
         In order. All but the last give uint8 or bits, the last gives int32 over a 1 x 1 image.
     output : OutputSpec
-        From accumulators to logits.
+        From accumulators to logits, and what these say.
     classes : tuple of str
-        One name per output.
+        One name per output; of one probability by sigmoid two, the first for a probability near 0, the second for one near 1.
     golden : Golden, optional
         Vectors for the self-test.
     metadata : dict
@@ -185,16 +156,18 @@ class Network(Description):
         if repeated:
             raise NetworkError(f"layer names must be unique, {sorted(repeated)} repeat")
         self._check_edges()
-        classes = self.shapes()[-1][2]
-        if len(self.classes) != classes or not all(isinstance(name, str) for name in self.classes):
-            raise NetworkError(f"classes must be {classes} strings, one per output of {names[-1]}, not {self.classes!r}")
-        if len(self.output.scale) != classes:
-            raise NetworkError(f"output.scale must have {classes} values, one per class, not {len(self.output.scale)}")
+        outputs = self.shapes()[-1][2]
+        if self.output.outputs != outputs:
+            raise NetworkError(f"output.scale must have {outputs} values, one per output of {names[-1]}, not {self.output.outputs}")
+        wanted = self.output.classes
+        if len(self.classes) != wanted or not all(isinstance(name, str) for name in self.classes):
+            per = "for a probability near 0 and near 1" if self.output.kind == "sigmoid" else f"one per output of {names[-1]}"
+            raise NetworkError(f"classes must be {wanted} strings, {per}, not {self.classes!r}")
         if self.golden is not None:
             if self.golden.images.shape[1:] != self.input.shape:
                 raise NetworkError(f"golden.images must be {self.input.shape} each, not {self.golden.images.shape[1:]}")
-            if self.golden.accumulators.shape[1] != classes:
-                raise NetworkError(f"golden.accumulators must have {classes} columns, not {self.golden.accumulators.shape[1]}")
+            if self.golden.accumulators.shape[1] != outputs:
+                raise NetworkError(f"golden.accumulators must have {outputs} columns, not {self.golden.accumulators.shape[1]}")
         if not isinstance(self.metadata, dict):
             raise NetworkError(f"metadata must be a dict, not {type(self.metadata).__name__}")
 
@@ -241,10 +214,15 @@ class Network(Description):
         return [layer.macs(shape) for layer, shape in zip(self.layers, [self.input.shape, *self.shapes()])]
 
     def logits(self, accumulators: np.ndarray) -> np.ndarray:
-        """float32 [n, classes] logits of int32 [n, classes] accumulators; `ArgumentError` for anything else."""
-        if not isinstance(accumulators, np.ndarray) or accumulators.dtype != np.int32 or accumulators.shape[1:] != (len(self.classes),):
-            raise ArgumentError(f"accumulators must be an int32 array [n, {len(self.classes)}], not {accumulators!r:.100}")
+        """float32 [n, outputs] logits of int32 [n, outputs] accumulators; `ArgumentError` for anything else."""
+        outputs = self.output.outputs
+        if not isinstance(accumulators, np.ndarray) or accumulators.dtype != np.int32 or accumulators.shape[1:] != (outputs,):
+            raise ArgumentError(f"accumulators must be an int32 array [n, {outputs}], not {accumulators!r:.100}")
         return accumulators.astype(np.float32) * self.output.scale + self.output.offset
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """What float32 logits [n, outputs] say: classes int64 [n], or by kind of output what `pynq_cnn.model.output.answers` gives."""
+        return answers(logits, self.output.kind)
 
     def check_images(self, images: np.ndarray) -> np.ndarray:
         """`images`, if they are a uint8 array [n, height, width, channels]; `ArgumentError` if not."""

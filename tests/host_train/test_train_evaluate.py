@@ -10,11 +10,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sklearn import metrics  # noqa: E402
+from virtual import network_of_kind  # noqa: E402
 
 from host_train.data import Split  # noqa: E402
-from host_train.evaluation.evaluate import evaluate, predict_torch  # noqa: E402
+from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch  # noqa: E402
 from host_train.evaluation.plot import plot_confusion  # noqa: E402
+from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
+from pynq_cnn.zoo import load_sample  # noqa: E402
 
 CLASSES = tuple("abcdefgh")
 
@@ -25,6 +28,20 @@ def case():
     labels = generator.integers(0, 8, 500)
     logits = generator.normal(0, 2, (500, 8)) + 3 * np.eye(8)[labels]
     return Split(np.zeros((500, 1, 1, 1), np.uint8), labels), logits
+
+
+def test_one_probability_is_measured_as_two_classes():
+    network, (images, labels) = network_of_kind("sigmoid"), load_sample()
+    result = evaluate(predict_integers(network), Split(images[..., None], (labels == 0).astype(np.int64)), network.classes)
+    logits = network.logits(ReferenceBackend(network).run(images[..., None]))[:, 0]
+    assert result.top1 == ((logits > 0) == (labels == 0)).mean() and result.confusion.shape == (2, 2)
+    assert result.loss == pytest.approx(metrics.log_loss(labels == 0, 1 / (1 + np.exp(-logits.astype(np.float64)))))
+
+
+@pytest.mark.parametrize(("kind", "message"), [("independent", "gives independent probabilities"), ("values", "gives plain values")])
+def test_what_has_no_one_class_is_not_measured_as_if_it_had(kind, message):
+    with pytest.raises(ArgumentError, match=f"lenet {message}, not one class for each image"):
+        predict_integers(network_of_kind(kind))
 
 
 def test_measures_are_scikit_learns(case):

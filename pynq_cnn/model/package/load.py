@@ -16,7 +16,8 @@ import numpy as np
 from pynq_cnn.errors import ModelPackageError, NetworkError
 from pynq_cnn.model.huffman import decode
 from pynq_cnn.model.layers import Layer, Requantisation, Threshold
-from pynq_cnn.model.network import Golden, InputSpec, Network, OutputSpec
+from pynq_cnn.model.network import Golden, InputSpec, Network
+from pynq_cnn.model.output import OutputSpec
 from pynq_cnn.model.package.forms import FORMAT, FORMAT_VERSION, FORMS, MANIFEST, SHARED_ARRAYS
 from pynq_cnn.model.shared import SharedWeight
 
@@ -199,14 +200,19 @@ class _Reader:
         values = {key: self.get("input", entry, key, kind) for key, kind in kinds.items()}
         return self.build("input", lambda: InputSpec(**values))
 
+    def output(self, entry: dict[str, Any]) -> OutputSpec:
+        self.only("output", entry, {"arrays", "kind"})
+        kind = self.get("output", entry, "kind", str) if "kind" in entry else "softmax"
+        scaling = self.arrays("output", entry, {"scale", "offset"})
+        return self.build("output", lambda: OutputSpec(**scaling, kind=kind))
+
     def network(self) -> Network:
         manifest = self.manifest()
         self.only("", manifest, {"format", "format_version", "name", "input", "layers", "output", "classes", "golden", "metadata"})
         name = self.get("", manifest, "name", str)
         spec = self.input(self.get("", manifest, "input", dict))
         layers = tuple(self.layer(f"layers[{i}]", entry) for i, entry in enumerate(self.get("", manifest, "layers", list)))
-        scaling = self.arrays("output", self.get("", manifest, "output", dict), {"scale", "offset"})
-        output = self.build("output", lambda: OutputSpec(**scaling))
+        output = self.output(self.get("", manifest, "output", dict))
         golden = None
         if "golden" in manifest:
             vectors = self.arrays("golden", self.get("", manifest, "golden", dict), {"images", "accumulators"})

@@ -104,7 +104,10 @@ def _write(network: Network, folder: Path) -> None:
             "invert": spec.invert,
         },
         "layers": layers,
-        "output": {"arrays": arrays("output", {"scale": network.output.scale, "offset": network.output.offset})},
+        "output": {
+            "kind": network.output.kind,
+            "arrays": arrays("output", {"scale": network.output.scale, "offset": network.output.offset}),
+        },
         "classes": list(network.classes),
         "metadata": network.metadata,
     }
