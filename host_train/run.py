@@ -85,10 +85,7 @@ class Run:
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> Run:
         """The run in `folder`; `ArgumentError` if there is none, or it was trained on other data than those that are found."""
-        path = folder / RUN
-        if not path.is_file():
-            raise ArgumentError(f"{folder} is no run: {RUN} is not there; train first (python -m host_train train NAME --out {folder})")
-        stored = _read(path)
+        stored = _read_run(folder)
         settings = stored.settings
         if stored.network not in (None, network_digest(settings.resolve())):
             raise ArgumentError(
@@ -295,6 +292,11 @@ def network_digest(recipe: Recipe) -> str:
     return hashlib.sha256(repr((layers, recipe.mean, recipe.std, recipe.size)).encode()).hexdigest()
 
 
+def read_settings(folder: Path) -> Settings:
+    """What the run in `folder` was asked for, without its data; `ArgumentError` if there is none."""
+    return _read_run(folder).settings
+
+
 def _load(settings: Settings, data_dir: Path | None) -> Dataset:
     return load_dataset(settings.resolve().dataset, data_dir)
 
@@ -306,6 +308,13 @@ class _Stored:
     settings: Settings
     data: str | None
     network: str | None
+
+
+def _read_run(folder: Path) -> _Stored:
+    path = folder / RUN
+    if not path.is_file():
+        raise ArgumentError(f"{folder} is no run: {RUN} is not there; train first (python -m host_train train NAME --out {folder})")
+    return _read(path)
 
 
 def _read(path: Path) -> _Stored:

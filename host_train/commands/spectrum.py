@@ -1,41 +1,45 @@
-"""`spectrum`: where a trained network's variance lies in frequency, and what keeping its weights at few bits costs."""
+"""`spectrum`: where a trained network's variance lies in frequency, and what keeping its weights at few bits costs.
+
+With several runs that differ in their seeds, how much of that is chance.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from host_train.commands.options import add_data_dir, add_threads, set_threads
+
+if TYPE_CHECKING:
+    from host_train.run import Run
+    from host_train.spectrum.study import Point
 
 BATCH = 512
 CALIBRATION = "mse"  # of the activations, the same for every point of the comparison
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("spectrum", help="frequency-domain study of a run", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="RUN", help="folder of the run, such as runs/lenet")
+    parser = commands.add_parser("spectrum", help="frequency-domain study of a run, or of several seeds", description=__doc__)
+    runs = "folder of a run, such as runs/lenet; several of one network, of different seeds, give means with their spread"
+    parser.add_argument("folders", type=Path, metavar="RUN", nargs="+", help=runs)
     parser.add_argument("--rates", default="1,2,3,4,6,8", metavar="BITS", help="bits per weight, separated by commas (1,2,3,4,6,8)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where plots and figures go (default: RUN/spectrum)")
+    parser.add_argument("--corners", action="store_true", help="draw frequency 0 in the corners, as the FFT gives it, not in the middle")
+    where = "where plots and numbers go (default: RUN/spectrum; of several runs, NETWORK-spectrum beside the first)"
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=where)
     add_threads(parser)
     add_data_dir(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
-    import torch
-    from torch import nn
-
-    from host_train.quantisation.bits import is_binary
-    from host_train.quantisation.calibrate import calibrate
-    from host_train.quantisation.fold import fold
-    from host_train.run import Run
-    from host_train.spectrum.plots import plot_comparison, plot_spectra
-    from host_train.spectrum.study import check_rates, compare, spectra
+    from host_train.run import Run, read_settings
+    from host_train.spectrum.bits import check_rates
+    from host_train.spectrum.numbers import save_points
+    from host_train.spectrum.plots import plot_comparison
+    from host_train.spectrum.spread import MEASURES, check_seeds, to_markdown
     from host_train.training.checkpoint import write_text
     from pynq_cnn.errors import ArgumentError
-    from pynq_cnn.model import Network
 
     set_threads(args.threads)
     try:
@@ -43,27 +47,59 @@ def run(args: argparse.Namespace) -> None:
     except ValueError:
         raise ArgumentError(f"--rates must be whole numbers separated by commas, not {args.rates!r}") from None
     check_rates(rates)
-    trained = Run.open(args.folder, args.data_dir)
-    model, form, out = trained.float_model(), "bits", args.out or args.folder / "spectrum"
+    settings = [read_settings(folder) for folder in args.folders]
+    check_seeds(settings)
+    several = len(settings) > 1
+    first = args.folders[0]
+    out = args.out or (first.parent / f"{settings[0].recipe}-spectrum" if several else first / "spectrum")
+    points = {}
+    for folder, asked in zip(args.folders, settings):
+        trained = Run.open(folder, args.data_dir)  # one at a time: each has its data
+        points[asked.seed] = _study(trained, rates, out / f"seed-{asked.seed}" if several else out, args.corners)
+    title = f"{trained.recipe.name} on {trained.dataset.spec.title}"
+    form = "bits" if trained.recipe.binary else "int8"
+    plot_comparison(points, out / "comparison.png", f"{title}: weights kept at few bits, run as {form} on the test set")
+    save_points(points, out)
+    trainings = [f"Over {len(points)} trainings:" if several else "One training, whose spread is not known:"]
+    trainings += [f"    {one.command()}" for one in settings]
+    tables = [f"{title}: {measure.title}\n\n{to_markdown(points, measure)}" for measure in MEASURES]
+    text = "\n\n".join(["\n".join(trainings), *tables]) + "\n"
+    write_text(out / "comparison.md", text)
+    print(f"{text}\nPlots, tables and numbers (.csv, .npy) are in {out}.")
+
+
+def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Point]:
+    """Spectra and bits of one run, drawn and saved in `out`; its points are for the comparison."""
+    import torch
+    from torch import nn
+
+    from host_train.quantisation.bits import is_binary
+    from host_train.quantisation.calibrate import calibrate
+    from host_train.quantisation.fold import fold
+    from host_train.spectrum.bits import bit_maps
+    from host_train.spectrum.numbers import save_bits, save_spectra
+    from host_train.spectrum.plots import plot_bits, plot_spectra
+    from host_train.spectrum.study import as_planes, compare, spectra
+    from pynq_cnn.model import Network
+
+    model = trained.float_model()
     assert isinstance(model, nn.Sequential)
-    if not is_binary(model):
-        form, model = "int8", fold(model)
+    binary = is_binary(model)
+    if not binary:
+        model = fold(model)
     images = trained.calibration_batches()
 
     def integers(decoded: nn.Sequential) -> Network:
-        return trained.integers(decoded if form == "bits" else calibrate(decoded, images, trained.std, CALIBRATION))
+        return trained.integers(decoded if binary else calibrate(decoded, images, trained.std, CALIBRATION))
 
-    title = f"{trained.recipe.name} on {trained.dataset.spec.title}"
+    title = f"{trained.recipe.name} on {trained.dataset.spec.title}, seed {trained.settings.seed}"
     batch = torch.cat(images)[:BATCH]
-    plot_spectra(spectra(model, batch), out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})")
-    points = compare(model, integers, trained.input, trained.dataset.test, rates)
-    plot_comparison(points, out / "comparison.png", f"{title}: weights kept at few bits, run as {form} on the test set")
-    write_text(out / "comparison.json", json.dumps([asdict(point) for point in points], indent=1))
-    print(f"{title}: integer accuracy on the {len(trained.dataset.test)} test images\n")
-    print(f"{'bits':>4}  {'method':<24} {'stored bytes':>12} {'weight error':>13} {'logit error':>12} {'top-1':>9}")
-    for point in points:
-        print(
-            f"{point.rate:>4}  {point.method:<24} {point.stored_bits / 8:>12,.0f} {point.weight_error:>13.2e} "
-            f"{point.logit_error:>12.2e} {100 * point.top1:>7.2f} %"
-        )
-    print(f"\nPlots and figures are in {out}.")
+    found = spectra(model, batch)
+    plot_spectra(found, out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})", corners)
+    save_spectra(found, out)
+    shape = (trained.input.channels, trained.input.height, trained.input.width)
+    bits = bit_maps(as_planes(model, shape), rates)
+    if bits:
+        plot_bits(bits, out / "bits.png", f"{title}: variance by frequency and bits by water-filling", corners)
+    save_bits(bits, out)
+    return compare(model, integers, trained.input, trained.dataset.test, rates)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from host_train.compression.integers import encoded_bytes, stream_bits
+from host_train.markdown import markdown_table
 from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
 from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.model.shared import SharedWeight
@@ -177,8 +178,4 @@ def to_markdown(rows: Sequence[LayerBytes]) -> str:
     """As a Markdown table, aligned to be read as it is."""
     lines = [[name for name, _ in _COLUMNS]]
     lines += [[write(row) if row.dense or name in _OF_CONSTANTS else "" for name, write in _COLUMNS] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    # Names to the left, numbers to the right.
-    text = [[line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))] for line in lines]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (text[0], rule, *text[1:]))
+    return markdown_table(lines)

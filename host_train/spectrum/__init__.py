@@ -4,5 +4,9 @@ variance   variance of each 2-D FFT coefficient, of weights padded to the featur
 basis      the 2-D FFT of real images as an orthonormal real basis: conjugate symmetry used, nothing stored twice
 allocate   bits per coefficient by reverse water-filling
 codec      encoder and decoder of a layer's weights at a given rate
-study      the comparison with uniform quantisation on a trained run, with its plots
+bits       the bits that it gives each frequency of each layer
+study      spectra, and the comparison with uniform quantisation on a trained run
+spread     what the comparison says over several trainings
+plots      surfaces, heat maps and curves
+numbers    all of it as .csv and .npy
 """

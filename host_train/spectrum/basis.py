@@ -36,31 +36,54 @@ class RealFourier:
     height: int
     width: int
 
-    def _places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Flat indices of the coefficients that are their own partner, and of one of each pair."""
+    def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Flat indices of the coefficients that are their own partner, of one of each pair, and of the other."""
         u, v = np.indices((self.height, self.width))
         own = (u * self.width + v).ravel()
         partner = ((-u % self.height) * self.width + (-v % self.width)).ravel()
-        return own[own == partner], own[own < partner]
+        return own[own == partner], own[own < partner], partner[own < partner]
 
     @property
     def frequencies(self) -> np.ndarray:
         """Which coefficient of the FFT each real number belongs to: flat index [height * width]."""
-        single, pairs = self._places()
+        single, pairs, _ = self._places()
         return np.concatenate([single, pairs, pairs])
+
+    def as_map(self, values: np.ndarray) -> np.ndarray:
+        """One value of each real number as a map over the frequencies, at a conjugate pair the mean of its two: the sum stays.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            Real [height * width], in the order of `forward`.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 [height, width], frequency 0 at [0, 0].
+
+        Examples
+        --------
+        >>> RealFourier(1, 3).as_map(np.array([5, 2, 1])).tolist()
+        [[5.0, 1.5, 1.5]]
+        """
+        single, pairs, partner = self._places()
+        real, imaginary = np.split(values[len(single) :], 2)
+        flat = np.empty(self.height * self.width)
+        flat[single] = values[: len(single)]
+        flat[pairs] = flat[partner] = (real + imaginary) / 2
+        return flat.reshape(self.height, self.width)
 
     def forward(self, planes: np.ndarray) -> np.ndarray:
         """float64 [n, height * width] of [n, height, width]."""
         flat = np.fft.fft2(planes, norm="ortho").reshape(len(planes), -1)
-        single, pairs = self._places()
+        single, pairs, _ = self._places()
         root = np.sqrt(2)
         return np.concatenate([flat[:, single].real, flat[:, pairs].real * root, flat[:, pairs].imag * root], axis=1)
 
     def inverse(self, coefficients: np.ndarray) -> np.ndarray:
         """float64 [n, height, width] of [n, height * width]."""
-        single, pairs = self._places()
-        v, u = pairs % self.width, pairs // self.width
-        partner = (-u % self.height) * self.width + (-v % self.width)
+        single, pairs, partner = self._places()
         real, imaginary = np.split(coefficients[:, len(single) :] / np.sqrt(2), 2, axis=1)
         flat = np.zeros((len(coefficients), self.height * self.width), complex)
         flat[:, single] = coefficients[:, : len(single)]

@@ -16,10 +16,10 @@ from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers, predict_torch
 from host_train.networks.binary import BinaryLayer
 from host_train.quantisation.fold import every_layer, flat
+from host_train.spectrum.bits import check_rates, shapes_in_frequency
 from host_train.spectrum.codec import METHODS, EncodedWeight, water_filling_rate
 from host_train.spectrum.variance import activation_variance, weight_variance
 from host_train.tracing.trace import trace
-from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec, Network
 
 WEIGHTED = (nn.Conv2d, nn.Linear, BinaryLayer)
@@ -43,6 +43,10 @@ class LayerSpectrum:
     weights: np.ndarray
     one_image: np.ndarray
     many_images: np.ndarray
+
+    def variances(self) -> dict[str, np.ndarray]:
+        """The three by what they are of: `weights`, `image` (one) and `batch`."""
+        return {"weights": self.weights, "image": self.one_image, "batch": self.many_images}
 
 
 @dataclass(frozen=True)
@@ -149,12 +153,6 @@ def spectra(model: nn.Module, images: torch.Tensor) -> list[LayerSpectrum]:
     return found
 
 
-def check_rates(rates: Sequence[int]) -> None:
-    """`ArgumentError` for rates that are no whole numbers from 1 to 8."""
-    if not rates or any(isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= 8 for rate in rates):
-        raise ArgumentError(f"rates must be whole numbers from 1 to 8, not {list(rates)!r}")
-
-
 def with_weights(model: nn.Sequential, planes: dict[str, np.ndarray]) -> nn.Sequential:
     """A copy of `model` with other weights; a binary layer uses their signs."""
     changed = copy.deepcopy(model)
@@ -208,7 +206,7 @@ def compare(
     weights = as_planes(model, (spec.channels, spec.height, spec.width))
     energy = sum(float((weight.astype(np.float64) ** 2).sum()) for weight in weights.values())
     exact = predict_torch(model, spec.mean, spec.std)(test.images).astype(np.float64)
-    shapes = [weight.shape for weight in weights.values() if weight[0, 0].size > 1]
+    shapes = shapes_in_frequency(weights)
     points = []
     for rate, method in tqdm([(r, m) for r in rates for m in METHODS], desc="rates", unit="network", disable=None if progress else True):
         stored, error, decoded = 0, 0.0, {}

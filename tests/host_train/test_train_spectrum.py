@@ -1,6 +1,11 @@
-"""The frequency study: the transform loses nothing, the allocation is optimal, what is encoded is decoded within its error."""
+"""The frequency study: the transform loses nothing, the allocation is optimal, what is encoded is decoded within its error; plots and files
+say what they show, and a claim over seeds tells the spread."""
 
 from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +15,10 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from digits import digit_arrays  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 from torch import nn  # noqa: E402
 
+from host_train.cli import main  # noqa: E402
 from host_train.data import Split  # noqa: E402
 from host_train.networks.nin import build_nin  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
@@ -19,11 +26,15 @@ from host_train.quantisation.bits import binary_to_network  # noqa: E402
 from host_train.quantisation.calibrate import calibrate  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402
 from host_train.quantisation.integers import to_network  # noqa: E402
+from host_train.settings import Settings  # noqa: E402
 from host_train.spectrum.allocate import reverse_water_filling, whole_bits  # noqa: E402
 from host_train.spectrum.basis import RealFourier  # noqa: E402
+from host_train.spectrum.bits import LayerBits, bit_maps  # noqa: E402
 from host_train.spectrum.codec import METHODS, EncodedWeight, Group, water_filling_rate  # noqa: E402
-from host_train.spectrum.plots import plot_comparison, plot_spectra  # noqa: E402
-from host_train.spectrum.study import as_planes, compare, spectra, with_weights  # noqa: E402
+from host_train.spectrum.numbers import frequencies, save_bits, save_points, save_spectra  # noqa: E402
+from host_train.spectrum.plots import decibels, plot_bits, plot_comparison, plot_spectra  # noqa: E402
+from host_train.spectrum.spread import MEASURES, best_counts, check_seeds, spread, to_markdown  # noqa: E402
+from host_train.spectrum.study import LayerSpectrum, Point, as_planes, compare, spectra, with_weights  # noqa: E402
 from host_train.spectrum.variance import activation_variance, coefficient_variance, weight_variance  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
 from pynq_cnn.model import InputSpec  # noqa: E402
@@ -169,7 +180,7 @@ def test_study_of_a_small_network(small, tmp_path):
     assert [(point.rate, point.method) for point in points] == [(rate, method) for rate in (2, 8) for method in METHODS]
     assert all(fine.logit_error < rough.logit_error for rough, fine in zip(points[:3], points[3:]))
     plot_spectra(found, tmp_path / "spectra.png", "title")
-    plot_comparison(points, tmp_path / "comparison.png", "title")
+    plot_comparison({0: points}, tmp_path / "comparison.png", "title")
     assert (tmp_path / "spectra.png").stat().st_size > 10000 and (tmp_path / "comparison.png").stat().st_size > 10000
     for rates in ([], [0], [9], [1.5]):
         with pytest.raises(ArgumentError, match="rates"):
@@ -199,3 +210,173 @@ def test_study_of_a_binary_network():
     assert rough.logit_error > fine.logit_error and rough.weight_error > fine.weight_error > 0
     found = spectra(model, torch.rand(3, 3, 32, 32) - 0.5)
     assert [layer.weights.shape for layer in found] == [(32, 32)] * 2 + [(16, 16)] * 2 + [(8, 8)] * 2 + [(4, 4)]
+
+
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 1000))
+def test_a_map_over_frequencies_is_that_of_the_fft(height, width, seed):
+    """Real and imaginary part together are the coefficient: of their variances the mean is what the complex FFT says; no bit gets lost."""
+    basis = RealFourier(height, width)
+    planes = np.random.default_rng(seed).normal(size=(6, height, width))
+    assert np.allclose(basis.as_map(basis.forward(planes).var(0)), np.fft.fft2(planes, norm="ortho").var(0))
+    bits = np.random.default_rng(seed).integers(0, 9, height * width)
+    drawn = basis.as_map(bits)
+    assert drawn.sum() == pytest.approx(bits.sum())
+    assert np.array_equal(drawn, np.roll(drawn[::-1, ::-1], (1, 1), (0, 1)))  # a frequency and its conjugate are one
+
+
+def test_the_map_of_bits_is_what_the_codec_spends(small):
+    weights = as_planes(small, (1, 28, 28))
+    layers = bit_maps(weights, [1, 5])
+    assert [(layer.name, layer.variance.shape) for layer in layers] == [("0", (3, 3)), ("4", (14, 14))]  # the last has one pixel
+    shapes = [weights[layer.name].shape for layer in layers]
+    for layer in layers:
+        assert list(layer.bits) == [1, 5] and not np.array_equal(layer.bits[1], layer.bits[5])
+        for rate, bits in layer.bits.items():
+            code = EncodedWeight.encode(weights[layer.name], METHODS[2], water_filling_rate(shapes, rate))
+            assert np.array_equal(bits, RealFourier(*bits.shape).as_map(np.array([group.bits for group in code.groups])))
+    with pytest.raises(ArgumentError, match="rates"):
+        bit_maps(weights, [0])
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure, *args, **options):
+        figures.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+def texts(figure: Figure) -> str:
+    suptitle = figure.get_suptitle()
+    return " ".join([suptitle, *(axes.get_title() for axes in figure.axes)])
+
+
+PEAK = np.ones((7, 6))
+PEAK[0, 0] = 100.0  # all of it at frequency 0
+
+
+@pytest.mark.parametrize(("corners", "place"), [(False, (3, 3)), (True, (0, 0))])
+def test_spectra_say_what_they_show(tmp_path, drawn, corners, place):
+    """Every axis has its name and unit, frequency 0 is where the picture says, and its tick is 0."""
+    layer = LayerSpectrum("conv", PEAK, np.zeros((7, 6)), PEAK)
+    plot_spectra([layer], tmp_path / "new" / "spectra.png", "title", corners)
+    plot_bits([LayerBits("conv", PEAK, {2: PEAK / 50, 3: PEAK / 25})], tmp_path / "bits.png", "title", corners)
+    for figure in drawn:
+        assert f"frequency 0 in the {'corners' if corners else 'middle'}" in texts(figure)
+        assert "10 log10" in texts(figure) and "FFT" in texts(figure)
+        figure.canvas.draw()
+        maps = [axes for axes in figure.axes if axes.images]
+        assert len(maps) == (2 if figure is drawn[0] else 3)
+        for axes in maps:
+            image = axes.images[0]
+            assert np.unravel_index(image.get_array().argmax(), (7, 6)) == place
+            assert axes.get_xlabel() == "horizontal, cycles per map" and axes.get_ylabel() == "vertical, cycles per map"
+            left, right, bottom, top = image.get_extent()
+            across, down = np.arange(left + 0.5, right)[place[1]], np.arange(top + 0.5, bottom)[place[0]]
+            assert axes.xaxis.get_major_formatter()(across) == "0" == axes.yaxis.get_major_formatter()(down)
+            assert axes.xaxis.get_major_formatter()(np.arange(left + 0.5, right)[place[1] - 1]) == ("-1")
+    surfaces = [axes for axes in drawn[0].axes if axes.name == "3d"]
+    assert len(surfaces) == 2 and all(axes.get_xlabel() and axes.get_ylabel() and axes.get_zlabel() == "dB" for axes in surfaces)
+    assert sum(axes.get_ylabel() == "variance, dB" for axes in drawn[0].axes) == 2  # of the colour bars
+    assert sum(axes.get_ylabel() == "bits" for axes in drawn[1].axes) == 2
+    assert {text.get_text() for axes in drawn[1].axes for text in axes.texts} == {"2", "4", "0.02", "0.04"}  # the bits, written down
+    assert decibels(PEAK).max() == 20 and decibels(np.zeros(3)).tolist() == [-3000.0] * 3
+
+
+def table_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_numbers_are_saved_beside_the_plots(tmp_path):
+    assert frequencies(1).tolist() == [0]
+    weights, image, batch, bits = np.random.default_rng(0).normal(size=(4, 4, 3))
+    save_spectra([LayerSpectrum("conv", weights, image, batch)], tmp_path / "new")
+    save_bits([LayerBits("conv", weights, {2: bits})], tmp_path / "new")
+    for name, values in {"weights": weights, "image": image, "batch": batch, "kernels": weights, "bits-2": bits}.items():
+        assert np.array_equal(np.load(tmp_path / "new" / "maps" / f"conv-{name}.npy"), values)
+    rows = table_of(tmp_path / "new" / "spectra.csv")
+    assert [float(row["variance"]) for row in rows] == [*weights.ravel(), *image.ravel(), *batch.ravel()]  # every digit of them
+    assert {(row["layer"], row["of"]) for row in rows} == {("conv", kind) for kind in ("weights", "image", "batch")}
+    rows = table_of(tmp_path / "new" / "bits.csv")
+    assert [(float(row["variance"]), float(row["bits"])) for row in rows] == list(zip(weights.ravel(), bits.ravel()))
+    assert [(int(row["vertical"]), int(row["horizontal"])) for row in rows] == [(v, h) for v in (0, 1, -2, -1) for h in (0, 1, -1)]
+
+
+def points_of(*seeds: tuple[float, float, float]) -> dict[int, list[Point]]:
+    """At one rate: weight errors of the three methods, and 1 less them as accuracy."""
+    return {seed: [Point(m, 3, 80, e, e, 1 - e) for m, e in zip(METHODS, errors)] for seed, errors in enumerate(seeds, 5)}
+
+
+def test_the_spread_over_seeds_is_told(tmp_path, drawn):
+    """One seed where a method is ahead is no law: the table counts them, with means and standard deviations."""
+    points = points_of((0.10, 0.3, 0.2), (0.20, 0.4, 0.1), (0.15, 0.5, 0.15))
+    error, _, top1 = MEASURES
+    assert best_counts(points, error) == {(3, METHODS[0]): 2, (3, METHODS[1]): 0, (3, METHODS[2]): 2}  # a tie counts for both
+    assert best_counts(points, top1) == best_counts(points, error)
+    head, _, row = to_markdown(points, error).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert "best in, of 3" in head
+    assert cells == ["3", "10 / 10", "15 ± 5", "40 ± 10", "15 ± 5", "2 / 0 / 2"]
+    assert "85.00 ± 5.00" in to_markdown(points, top1)
+    assert "±" not in to_markdown(points_of((0.1, 0.3, 0.2)), error) and spread(np.array([1.0, 1.0]), ".2f") == "1.00 ± 0.00"
+    plot_comparison(points, tmp_path / "many.png", "title")
+    plot_comparison(points_of((0.1, 0.3, 0.2)), tmp_path / "one.png", "title")
+    many, one = drawn
+    assert "3 trainings (seeds 5, 6, 7)" in many.get_suptitle() and "its spread is not known" in one.get_suptitle()
+    assert [len(axes.collections) for axes in many.axes] == [3, 3, 3] and not any(axes.collections for axes in one.axes)
+    means = {line.get_label(): line.get_ydata().tolist() for line in many.axes[0].lines}
+    assert means[METHODS[0]] == pytest.approx([15.0]) and means[METHODS[1]] == pytest.approx([40.0])
+    save_points(points, tmp_path)
+    saved = np.load(tmp_path / "comparison.npy")
+    assert saved["seed"].tolist() == [5, 5, 5, 6, 6, 6, 7, 7, 7] and saved["method"].tolist() == list(METHODS) * 3
+    assert saved["weight_error"].tolist() == [point.weight_error for some in points.values() for point in some]
+    assert [float(row["top1"]) for row in table_of(tmp_path / "comparison.csv")] == saved["top1"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (Settings("lenet", seed=0, epochs=2, threads=2), "two of the runs have seed 0"),
+        (Settings("lenet", seed=1, epochs=3), "differ in their seeds only"),
+        (Settings("convnet", seed=1, epochs=2), "differ in their seeds only"),
+    ],
+)
+def test_only_seeds_tell_chance(other, message):
+    first = Settings("lenet", seed=0, epochs=2)
+    check_seeds([first, Settings("lenet", seed=1, epochs=2, threads=1)])
+    with pytest.raises(ArgumentError, match=message):
+        check_seeds([first, other])
+
+
+def test_several_seeds_by_the_command_line(digits_folder, tmp_path, monkeypatch, capsys):
+    """From trainings to the table: what the study's page tells to do."""
+    monkeypatch.chdir(tmp_path)
+    data = ["--data-dir", str(digits_folder)]
+    for seed in ("0", "3"):
+        train = ["train", "convnet", "--seed", seed, "--epochs", "1", "--qat-epochs", "0", "--quiet", "--out", f"runs/convnet-{seed}"]
+        assert main([*train, *data]) == 0
+    capsys.readouterr()
+    assert main(["spectrum", "runs/convnet-0", "runs/convnet-3", "--rates", "2", "--corners", *data]) == 0
+    out, printed = tmp_path / "runs" / "convnet-spectrum", capsys.readouterr().out
+    assert (out / "comparison.md").read_text(encoding="utf-8") in printed
+    assert "Over 2 trainings:\n    python -m host_train train convnet --seed 0 --epochs 1 --qat-epochs 0\n" in printed
+    assert len(re.findall(r"^\| 2 .*±.*±.*±", printed, re.MULTILINE)) == 3  # a table of each figure
+    saved = np.load(out / "comparison.npy")
+    assert len(saved) == 2 * 3 and set(saved["seed"]) == {0, 3}
+    assert len(set(saved["weight_error"])) == len(saved)  # no seed stands for the other
+    for seed in (0, 3):
+        assert {path.name for path in (out / f"seed-{seed}").iterdir()} == {"spectra.png", "spectra.csv", "bits.png", "bits.csv", "maps"}
+        assert len(list((out / f"seed-{seed}" / "maps").iterdir())) == 3 * (3 + 1 + 1)
+    assert main(["spectrum", "runs/convnet-3", "--rates", "2", *data]) == 0
+    alone = tmp_path / "runs" / "convnet-3" / "spectrum"
+    assert "whose spread is not known" in capsys.readouterr().out and (alone / "spectra.png").is_file()
+    assert np.array_equal(np.load(alone / "comparison.npy"), saved[saved["seed"] == 3])
+    assert main(["spectrum", "runs/convnet-0", "runs/convnet-0", *data]) == 1
+    assert "two of the runs have seed 0" in capsys.readouterr().err
