@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from host_train.compression.pipeline import dense_model
 from host_train.compression.prune import kept, masked, prune_to, threshold_keep
+from host_train.progress import track
 from host_train.run import Run
 from host_train.training.checkpoint import write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit, measure
@@ -95,7 +95,7 @@ def sweep(
     dense, validation = dense_model(run), run.tensors(run.validation, device)
     _store(path, about, points)  # before the first point: its checkpoint is of this sweep
     train = run.tensors(run.train, device) if epochs else None
-    for threshold in tqdm(sorted(set(thresholds) - set(points)), desc="sweep", leave=False, disable=None if progress else True):
+    for threshold in track(sorted(set(thresholds) - set(points)), "sweep", "threshold", progress):
         model = masked(copy.deepcopy(dense))
         prune_to(model, threshold_keep(dense, threshold))
         model.to(device)

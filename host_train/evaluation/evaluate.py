@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from sklearn.metrics import confusion_matrix
 from torch import nn
 
 from host_train.data import Split
-from host_train.training.fit import TensorData
+from host_train.progress import pieces
+from host_train.training.fit import EVALUATION_BATCH, TensorData
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network
@@ -39,6 +41,8 @@ class Evaluation:
         int64 [images]: the class that each was taken for.
     classes : tuple of str
         Names.
+    seconds : float
+        What the classification took, from bytes to logits.
     """
 
     images: int
@@ -48,6 +52,7 @@ class Evaluation:
     confusion: np.ndarray
     answers: np.ndarray
     classes: tuple[str, ...]
+    seconds: float = 0.0
 
     @property
     def per_class(self) -> list[float]:
@@ -120,7 +125,9 @@ def evaluate(predict: Predict, split: Split, classes: tuple[str, ...]) -> Evalua
     """
     if not len(split):
         raise ArgumentError("there are no images to evaluate on")
+    start = perf_counter()
     logits = np.asarray(predict(split.images), np.float64)
+    seconds = perf_counter() - start
     if logits.shape != (len(split), len(classes)):
         raise ArgumentError(f"the model gives {logits.shape} for {len(split)} images; the data set has {len(classes)} classes")
     if not np.isfinite(logits).all():
@@ -133,25 +140,34 @@ def evaluate(predict: Predict, split: Split, classes: tuple[str, ...]) -> Evalua
     losses = np.log(np.exp(shifted).sum(1)) - (own - logits.max(1))
     best = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     top5 = float((best == labels[:, None]).any(1).mean())
-    return Evaluation(len(split), float(confusion.trace() / len(split)), top5, float(losses.mean()), confusion, answers, tuple(classes))
+    top1, loss = float(confusion.trace() / len(split)), float(losses.mean())
+    return Evaluation(len(split), top1, top5, loss, confusion, answers, tuple(classes), seconds)
 
 
-def predict_torch(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], device: str = "cpu") -> Predict:
-    """Logits of a PyTorch model that takes normalised images, for `evaluate`; the model is moved to `device`."""
+def predict_torch(
+    model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], device: str = "cpu", *, title: str = "PyTorch", progress: bool = True
+) -> Predict:
+    """Logits of a PyTorch model that takes normalised images, for `evaluate`; the model is moved to `device`.
+
+    `progress` shows a bar under `title` where there is a terminal.
+    """
     model = model.to(device)
 
     def predict(images: np.ndarray) -> np.ndarray:
-        data = TensorData.of(Split(images, np.zeros(len(images), np.int64)), mean, std, device)
         model.eval()
+        logits = []
         with torch.no_grad():
-            # Also what ends in 1 x 1 pixels, or squeezes the dimension of a single image away.
-            return np.concatenate([model(batch).reshape(len(batch), -1).cpu().numpy() for batch, _ in data.batches()])
+            for piece in pieces(images, EVALUATION_BATCH, title, "image", progress):
+                data = TensorData.of(Split(piece, np.zeros(len(piece), np.int64)), mean, std, device)
+                # Also what ends in 1 x 1 pixels, or squeezes the dimension of a single image away.
+                logits += [model(batch).reshape(len(batch), -1).cpu().numpy() for batch, _ in data.batches()]
+        return np.concatenate(logits)
 
     return predict
 
 
-def predict_integers(network: Network) -> Predict:
-    """Logits of a Network by class, through the integer arithmetic of the reference backend, for `evaluate`.
+def predict_integers(network: Network, *, title: str = "integers", progress: bool = True) -> Predict:
+    """Logits of a Network by class, through the integer arithmetic of the reference backend, for `evaluate`; a bar as of `predict_torch`.
 
     Raises
     ------
@@ -164,4 +180,10 @@ def predict_integers(network: Network) -> Predict:
             f"{network.name} gives {'plain values' if kind == 'values' else 'independent probabilities'}, not one class for each image, "
             "which is what can be measured here; measure what Classifier.predict gives by a program of your own"
         )
-    return lambda images: class_logits(network.logits(ReferenceBackend(network, batch=100).run(images)), kind)
+    backend = ReferenceBackend(network, batch=EVALUATION_BATCH)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        parts = pieces(images, EVALUATION_BATCH, title, "image", progress)
+        return class_logits(np.concatenate([network.logits(backend.run(part)) for part in parts]), kind)
+
+    return predict

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 from host_train.data import Split
 from host_train.networks.binary import clip_latent_weights
+from host_train.progress import track
 from host_train.reason import reason_of
 from host_train.training.checkpoint import fitting, load_state, save_state, write_text
 from host_train.training.schedule import Schedule
@@ -305,7 +305,7 @@ def _epoch(
     real = torch.float32 if order.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
     loss_sum = torch.zeros((), device=order.device, dtype=real)
     right = torch.zeros((), device=order.device, dtype=torch.int64)
-    for chosen in tqdm(order.split(schedule.batch), desc=title, unit="batch", leave=False, disable=None if progress else True):
+    for chosen in track(order.split(schedule.batch), title, "batch", progress):
         images = train.normalise(schedule.augmentation.apply(train.images[chosen].float() / 255))
         labels = train.labels[chosen]
         logits = forward(images)

@@ -1,0 +1,33 @@
+"""What a command works on that takes a run as well as a network: `evaluate`, `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import Network
+from pynq_cnn.model.package.forms import MANIFEST
+from pynq_cnn.zoo import load_model, models
+
+if TYPE_CHECKING:
+    from host_train.run import Run
+
+WHAT = "folder of a run or of a model package, or the name of a shipped network"
+
+
+def find_model(word: str, data_dir: Path | None) -> Run | Network:
+    """The shipped network of that name, or what is in that folder; `ArgumentError` if it is none of these."""
+    from host_train.run import RUN, Run
+
+    folder = Path(word)
+    if word not in models():  # as everywhere, a name means the shipped network; ./NAME is a folder
+        if (folder / RUN).is_file():
+            return Run.open(folder, data_dir)
+        if not (folder / MANIFEST).is_file():
+            missing = f"{RUN} or {MANIFEST} is not there" if folder.is_dir() else "there is no such folder"
+            raise ArgumentError(
+                f"{word} is no run, no model package and no shipped network ({', '.join(models())}): {missing}; train first "
+                f"(python -m host_train train NAME --out {word}), or give another"
+            )
+    return load_model(word)
