@@ -279,7 +279,12 @@ def test_a_shipped_name_means_the_shipped_model_everywhere(digits_folder, tmp_pa
     assert main(["evaluate", "lenet", "--data-dir", str(digits_folder)]) == 0
     assert capsys.readouterr().out.startswith("lenet, integers")
     assert main(["evaluate", "./lenet", "--data-dir", str(digits_folder)]) == 1
-    assert "manifest.json" in capsys.readouterr().err
+    assert "run.json or manifest.json is not there" in capsys.readouterr().err
+    Run.create(tmp_path / "lenet", Settings("convnet"), digits_folder)
+    assert main(["evaluate", "lenet", "--data-dir", str(digits_folder)]) == 0
+    assert capsys.readouterr().out.startswith("lenet, integers")
+    assert main(["evaluate", "./lenet", "--data-dir", str(digits_folder)]) == 1
+    assert "this training has not ended" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -358,7 +363,7 @@ def test_the_way_to_quantise_can_be_named(trained, digits_folder, tmp_path, caps
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--device", "abacus"], "--device abacus cannot be used"),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--batch", "631"], "less than a batch of 631"),
         (["export", "OTHER"], "is no run: run.json is not there; train first"),
-        (["evaluate", "OTHER"], "is neither a shipped network (convnet, "),
+        (["evaluate", "OTHER"], "OTHER is no run, no model package and no shipped network (convnet, "),
         (["evaluate", "RUN", "--dataset", "cifar10", "--data-dir", "DATA"], "leave --dataset cifar10 away"),
     ],
 )
