@@ -13,12 +13,10 @@ from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
 from pynqmetadata.frontends import Metadata
 
 from pynq_cnn.backends.native import Engine
+from pynq_cnn.virtual_board.engine import ENGINE_TYPE, run_engine
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import Allocation, ContiguousMemory
 from pynq_cnn.virtual_board.registers import KernelRegisters, PlainRegisters, RegisterBlock
-
-ENGINE_TYPE = "pynq-cnn:hls:pynq_cnn_engine:"
-PORTS = ("weights", "fm_in", "fm_out")  # in the order of S_AXI_HP0..2
 
 # The Zynq-7000's own registers (UG585): clocks and ports as the PYNQ-Z2 starts with them.
 SLCR, SLCR_BYTES = 0xF800_0000, 0x1000
@@ -138,25 +136,10 @@ class VirtualDevice(pynq.Device):
     # The engine.
 
     def _execute(self, inputs: dict[str, int]) -> dict[str, int] | None:
-        if self._faults.never_done:
-            return None
-        touches_memory = inputs["instructions"] > 0
-        if touches_memory and self._faults.bus_error:
-            raise OSError(errno.EFAULT, "Bus error: the memory answered with an error")
-        ports = [self._port(i, inputs) for i in range(len(PORTS))] if touches_memory else [0, 0, 0]
-        run = self._engine.run(*ports, **{name: inputs[name] for name in ("mem_words", "program", "instructions", "images")})
-        outputs = {name: getattr(run, name) for name in ("status", "failed_at", "magic", "isa_version", "geometry", "buffers", "build")}
-        return {**outputs, **self._faults.overrides()}
+        return run_engine(self._engine, self.memory, self._faults, self._is_narrow, inputs)
 
-    def _port(self, index: int, inputs: dict[str, int]) -> int:
-        """Where in this process the memory is that port `index` is pointed at."""
-        for offset in (AFI_READ, AFI_WRITE):
-            if self._processor[1 + index][2].read(offset) & 1:
-                raise OSError(errno.EFAULT, f"Bus error: S_AXI_HP{index} is 32 bits wide, and the engine's port 64")
-        address = inputs[f"{PORTS[index]}_1"] | inputs[f"{PORTS[index]}_2"] << 32
-        if address % 8:
-            raise OSError(errno.EFAULT, f"Bus error: {address:#x} is not aligned to 8 bytes")
-        return int(self.memory.device(address, 8 * inputs["mem_words"]).__array_interface__["data"][0])
+    def _is_narrow(self, port: int) -> bool:
+        return any(self._processor[1 + port][2].read(offset) & 1 for offset in (AFI_READ, AFI_WRITE))
 
     def _locate(self, address: int) -> tuple[int, RegisterBlock]:
         for base, size, block in (*self._processor, *self._logic):

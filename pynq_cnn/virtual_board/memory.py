@@ -72,28 +72,22 @@ class ContiguousMemory:
         self.nbytes = nbytes
         self.base = DDR_END - nbytes
         self._bytes = np.zeros(nbytes, np.uint8)
-        self._pieces: list[Allocation] = []  # live, by address
+        self._pieces: list[Allocation] = []  # live
         self._lock = threading.Lock()
 
     @property
     def used(self) -> int:
         """Bytes in live allocations, in whole pages."""
-        return sum(_pages(piece.nbytes) for piece in self._pieces)
+        return sum(whole_pages(length) for _, length in self._taken())
 
     def allocate(self, nbytes: int) -> Allocation:
         """The first gap that `nbytes` fit into; `RuntimeError`, as XRT says it, if there is none."""
         with self._lock:
-            address = self.base
-            for index, piece in enumerate([*self._pieces, None]):
-                end = self.base + self.nbytes if piece is None else piece.address
-                if end - address >= _pages(nbytes):
-                    self._bytes[address - self.base :][:nbytes] = FRESH
-                    found = Allocation(address, nbytes, np.full(nbytes, FRESH, np.uint8))
-                    self._pieces.insert(index, found)
-                    return found
-                if piece is not None:
-                    address = piece.address + _pages(piece.nbytes)
-        raise RuntimeError(f"Allocate failed: {nbytes} bytes of contiguous memory ({self.used} of {self.nbytes} in use)")
+            address = self._first_gap(self._taken(), nbytes)
+            self._bytes[address - self.base :][:nbytes] = FRESH
+            found = Allocation(address, nbytes, np.full(nbytes, FRESH, np.uint8))
+            self._pieces.append(found)
+        return found
 
     def free(self, piece: Allocation) -> None:
         """Give `piece` back. What was in it is gone, on both sides."""
@@ -113,10 +107,24 @@ class ContiguousMemory:
 
     def device(self, address: int, nbytes: int) -> np.ndarray:
         """The device's view of `nbytes` bytes at the physical `address`; `OSError` outside the live allocations: a bus error."""
-        for piece in self._pieces:
-            if piece.address <= address and address + nbytes <= piece.address + _pages(piece.nbytes):
+        for start, length in self._taken():
+            if start <= address and address + nbytes <= start + whole_pages(length):
                 return self._bytes[address - self.base :][:nbytes]
         raise OSError(errno.EFAULT, f"Bus error: {nbytes} bytes at {address:#x} are not contiguous memory in use")
+
+    def _taken(self) -> list[tuple[int, int]]:
+        """(address, bytes) of the live allocations."""
+        return [(piece.address, piece.nbytes) for piece in self._pieces]
+
+    def _first_gap(self, taken: list[tuple[int, int]], nbytes: int) -> int:
+        """Address of the first gap between `taken`, of (address, bytes), that `nbytes` fit into; `RuntimeError` if there is none."""
+        address = self.base
+        for start, length in [*sorted(taken), (self.base + self.nbytes, 0)]:
+            if start - address >= whole_pages(nbytes):
+                return address
+            address = start + whole_pages(length)
+        used = sum(whole_pages(length) for _, length in taken)
+        raise RuntimeError(f"Allocate failed: {nbytes} bytes of contiguous memory ({used} of {self.nbytes} in use)")
 
     def _owned(self, piece: Allocation, action: str) -> np.ndarray:
         if not piece.live:
@@ -124,5 +132,6 @@ class ContiguousMemory:
         return self._bytes[piece.address - self.base :][: piece.nbytes]
 
 
-def _pages(nbytes: int) -> int:
+def whole_pages(nbytes: int) -> int:
+    """`nbytes`, rounded up to whole pages; at least one."""
     return max(1, -(-nbytes // PAGE)) * PAGE

@@ -1,0 +1,8 @@
+"""A second, closer stage of the virtual board: pynq's own `EmbeddedDevice`, on files that stand for a board's.
+
+Importing this package does not import `pynq`; making an `EmbeddedBoard` does.
+"""
+
+from pynq_cnn.virtual_board.embedded.board import EmbeddedBoard
+
+__all__ = ["EmbeddedBoard"]

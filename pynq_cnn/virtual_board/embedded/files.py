@@ -1,0 +1,92 @@
+"""The files of Linux on a PYNQ-Z2 that pynq touches, in a folder."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MANAGER = "/sys/class/fpga_manager/fpga0"
+FIRMWARE, MEMORY = "/lib/firmware", "/dev/mem"
+PLACES = (MANAGER, FIRMWARE, MEMORY)
+
+
+class BoardFiles:
+    """What `open`, `os` and `pathlib.Path` are on the board: its own folder for the places in `PLACES`, this machine for the rest.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the board's files are.
+    load : callable
+        Loads the bitstream of that name from /lib/firmware; `OSError` if it cannot.
+    root : bool
+        Whether the process may do what needs root.
+    """
+
+    def __init__(self, folder: Path, load: Callable[[str], None], root: bool) -> None:
+        self.folder = folder
+        self.root = root
+        self.os = _System(self)
+        self._load = load
+
+    def create(self) -> None:
+        """Make the files, as they are after power-up."""
+        manager = Path(self.where(MANAGER))
+        for place in (manager, Path(self.where(FIRMWARE)), Path(self.where(MEMORY)).parent):
+            place.mkdir(parents=True, exist_ok=True)
+        for name, content in (("firmware", ""), ("flags", "0\n"), ("state", "unknown\n")):
+            (manager / name).write_text(content)
+
+    def where(self, path: str | os.PathLike[str]) -> str:
+        """Where on this machine the board's `path` is."""
+        name = os.fspath(path)
+        return f"{self.folder}{name}" if any(name == place or name.startswith(f"{place}/") for place in PLACES) else name
+
+    def path(self, *parts: str | os.PathLike[str]) -> Path:
+        """`pathlib.Path`."""
+        return Path(self.where(Path(*parts)))
+
+    def open(self, path: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        """The built-in `open`."""
+        if isinstance(path, (str, os.PathLike)) and self.where(path) != os.fspath(path) and mode != "r":
+            if not self.root:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+            if os.fspath(path) == f"{MANAGER}/firmware":
+                return _Request(self._load)
+        return builtins.open(self.where(path) if isinstance(path, (str, os.PathLike)) else path, mode, *rest, **options)
+
+
+class _Request(io.StringIO):
+    """The manager's file `firmware`: the name that is written to it is loaded before `close` returns."""
+
+    def __init__(self, load: Callable[[str], None]) -> None:
+        super().__init__()
+        self._load = load
+
+    def close(self) -> None:
+        if not self.closed:
+            name = self.getvalue().strip()
+            super().close()
+            if name:
+                self._load(name)
+
+
+class _System:
+    """The module `os`."""
+
+    def __init__(self, files: BoardFiles) -> None:
+        self._files = files
+
+    def open(self, path: str, *rest: Any, **options: Any) -> int:
+        return os.open(self._files.where(path), *rest, **options)
+
+    def geteuid(self) -> int:
+        return 0 if self._files.root else 1000
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
