@@ -5,7 +5,7 @@
 set ports 3
 set port_bits 64
 set megahertz 100
-set base 0x43C00000
+set base 0x70000000
 set range 64K
 
 create_project -force pynq_cnn vivado -part $::env(PCNN_PART)

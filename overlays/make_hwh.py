@@ -32,13 +32,16 @@ DEVICE = {
     "PACKAGE": "clg400",
     "SPEEDGRADE": "-1",
 }
-BASE, RANGE = 0x43C00000, 0x10000  # of the engine's registers, on M_AXI_GP0
+# Of the engine's registers, on M_AXI_GP0. Not where Vivado would put them by itself: the base overlay of the PYNQ-Z2 has its audio codec at
+# 0x43C00000 and other IP up to 0x46010000, and a driver that took that for the engine must not find anything to write to.
+BASE, RANGE = 0x70000000, 0x10000
 DDR_BYTES = 0x20000000
 CLOCK_MHZ = 100
 PORTS = 3  # m_axi_gmem0..2 on S_AXI_HP0..2
 PORT_BITS = 64
 
-PS, ENGINE, RESET = "processing_system7_0", "pynq_cnn_engine_0", "rst_ps7_0_100M"
+CONTROLLER_BASE = BASE + RANGE  # of the interrupt controller, in a design that has one
+PS, ENGINE, RESET, CONTROLLER = "processing_system7_0", "pynq_cnn_engine_0", "rst_ps7_0_100M", "axi_intc_0"
 ENGINE_VLNV = "pynq-cnn:hls:pynq_cnn_engine:1.0"
 
 
@@ -187,6 +190,24 @@ WIRES = (
     Wire("rst", (RESET, "peripheral_aresetn"), ((ENGINE, "ap_rst_n"), *((bridge, "aresetn") for bridge in BRIDGES))),
 )
 
+# Besides, where the engine's interrupt goes to the processor.
+INTERRUPT_BUSES = (Bus(("axi_smc_gp0", "M01_AXI"), (CONTROLLER, "s_axi"), 32, "AXI4LITE"),)
+INTERRUPT_WIRES = (
+    Wire("INTERRUPT", (ENGINE, "interrupt"), ((CONTROLLER, "intr"),)),
+    Wire("INTERRUPT", (CONTROLLER, "irq"), ((PS, "IRQ_F2P"),)),
+    Wire("clk", (PS, "FCLK_CLK0"), ((CONTROLLER, "s_axi_aclk"),)),
+    Wire("rst", (RESET, "peripheral_aresetn"), ((CONTROLLER, "s_axi_aresetn"),)),
+)
+
+
+def _wires(interrupt: bool) -> tuple[Wire, ...]:
+    """All of a design's; those of one driver are one."""
+    merged: dict[tuple[str, str], Wire] = {}
+    for wire in (*WIRES, *(INTERRUPT_WIRES if interrupt else ())):
+        before = merged[wire.driver].loads if wire.driver in merged else ()
+        merged[wire.driver] = Wire(wire.kind, wire.driver, (*before, *wire.loads))
+    return tuple(merged.values())
+
 
 def _properties(parent: ET.Element, **values: object) -> None:
     for name, value in values.items():
@@ -226,9 +247,9 @@ def _address_block(module: ET.Element) -> None:
             )
 
 
-def _ports(module: ET.Element, instance: str) -> None:
+def _ports(module: ET.Element, instance: str, interrupt: bool) -> None:
     ports = ET.SubElement(module, "PORTS")
-    for wire in WIRES:
+    for wire in _wires(interrupt):
         pins = [(wire.driver, "O", wire.loads), *((load, "I", (wire.driver,)) for load in wire.loads)]
         for pin, direction, others in pins:
             if pin[0] != instance:
@@ -239,13 +260,13 @@ def _ports(module: ET.Element, instance: str) -> None:
             connections = ET.SubElement(port, "CONNECTIONS")
             for other in others:
                 ET.SubElement(connections, "CONNECTION", INSTANCE=other[0], PORT=other[1])
-    if instance == ENGINE:
+    if instance == ENGINE and not interrupt:
         ET.SubElement(ports, "PORT", DIR="O", NAME="interrupt", SENSITIVITY="LEVEL_HIGH", SIGIS="INTERRUPT")
 
 
-def _bus_interfaces(module: ET.Element, instance: str) -> None:
+def _bus_interfaces(module: ET.Element, instance: str, interrupt: bool) -> None:
     interfaces = ET.SubElement(module, "BUSINTERFACES")
-    for bus in BUSES:
+    for bus in (*BUSES, *(INTERRUPT_BUSES if interrupt else ())):
         for (owner, name), kind in ((bus.master, "MASTER"), (bus.slave, "SLAVE")):
             if owner != instance:
                 continue
@@ -263,11 +284,13 @@ def _bus_interfaces(module: ET.Element, instance: str) -> None:
             ET.SubElement(interface, "PORTMAPS")
 
 
-def _memory_map(module: ET.Element, instance: str) -> None:
+def _memory_map(module: ET.Element, instance: str, interrupt: bool) -> None:
     ranges = {
         PS: [("Reg", BASE, RANGE, ENGINE, "M_AXI_GP0", "REGISTER", "s_axi_control")],
         ENGINE: [(f"HP{i}_DDR_LOWOCM", 0, DDR_BYTES, PS, f"m_axi_gmem{i}", "MEMORY", f"S_AXI_HP{i}") for i in range(PORTS)],
     }.get(instance, [])
+    if instance == PS and interrupt:
+        ranges.append(("Reg", CONTROLLER_BASE, RANGE, CONTROLLER, "M_AXI_GP0", "REGISTER", "s_axi"))
     if not ranges:
         return
     memory = ET.SubElement(module, "MEMORYMAP")
@@ -290,7 +313,9 @@ def _memory_map(module: ET.Element, instance: str) -> None:
         ET.SubElement(peripherals, "PERIPHERAL", INSTANCE=target)
 
 
-def _module(parent: ET.Element, instance: str, vlnv: str, parameters: dict[str, int | str], iptype: str = "PERIPHERAL") -> None:
+def _module(
+    parent: ET.Element, instance: str, vlnv: str, parameters: dict[str, int | str], interrupt: bool, iptype: str = "PERIPHERAL"
+) -> None:
     _, _, kind, version = vlnv.split(":")
     module = ET.SubElement(
         parent,
@@ -310,13 +335,13 @@ def _module(parent: ET.Element, instance: str, vlnv: str, parameters: dict[str, 
     values = ET.SubElement(module, "PARAMETERS")
     for name, value in parameters.items():
         ET.SubElement(values, "PARAMETER", NAME=name, VALUE=str(value))
-    _ports(module, instance)
-    _bus_interfaces(module, instance)
-    _memory_map(module, instance)
+    _ports(module, instance, interrupt)
+    _bus_interfaces(module, instance, interrupt)
+    _memory_map(module, instance, interrupt)
 
 
-def make() -> str:
-    """The text of the `.hwh`."""
+def make(interrupt: bool = False) -> str:
+    """The text of the `.hwh`; with `interrupt`, of a design that has the engine's interrupt on an AXI interrupt controller."""
     root = ET.Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION=MADE_BY)
     root.append(ET.Comment(NOTICE))
     ET.SubElement(root, "SYSTEMINFO", DEVICE)
@@ -324,11 +349,21 @@ def make() -> str:
     ET.SubElement(root, "EXTERNALINTERFACES")
     modules = ET.SubElement(root, "MODULES")
     engine = {"C_S_AXI_CONTROL_BASEADDR": f"0x{BASE:08X}", "C_S_AXI_CONTROL_HIGHADDR": f"0x{BASE + RANGE - 1:08X}"}
-    _module(modules, PS, "xilinx.com:ip:processing_system7:5.5", ps_parameters())
-    _module(modules, ENGINE, ENGINE_VLNV, {**engine, **{f"C_M_AXI_GMEM{i}_DATA_WIDTH": PORT_BITS for i in range(PORTS)}})
+    _module(modules, PS, "xilinx.com:ip:processing_system7:5.5", ps_parameters(), interrupt)
+    _module(modules, ENGINE, ENGINE_VLNV, {**engine, **{f"C_M_AXI_GMEM{i}_DATA_WIDTH": PORT_BITS for i in range(PORTS)}}, interrupt)
     for bridge in BRIDGES:
-        _module(modules, bridge, "xilinx.com:ip:smartconnect:1.0", {"NUM_SI": 1, "NUM_MI": 1}, iptype="BUS")
-    _module(modules, RESET, "xilinx.com:ip:proc_sys_reset:5.0", {"C_EXT_RESET_HIGH": 0})
+        _module(
+            modules,
+            bridge,
+            "xilinx.com:ip:smartconnect:1.0",
+            {"NUM_SI": 1, "NUM_MI": 1 + (interrupt and bridge == "axi_smc_gp0")},
+            interrupt,
+            iptype="BUS",
+        )
+    _module(modules, RESET, "xilinx.com:ip:proc_sys_reset:5.0", {"C_EXT_RESET_HIGH": 0}, interrupt)
+    if interrupt:
+        base = {"C_BASEADDR": f"0x{CONTROLLER_BASE:08X}", "C_HIGHADDR": f"0x{CONTROLLER_BASE + RANGE - 1:08X}"}
+        _module(modules, CONTROLLER, "xilinx.com:ip:axi_intc:4.1", {**base, "C_NUM_INTR_INPUTS": 1}, interrupt)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8" standalone="no" ?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pynq_cnn.api import Classifier, classify
+    from pynq_cnn.api import Classifier, classify, release
     from pynq_cnn.errors import (
         ArgumentError,
         BackendError,
+        BoardWarning,
         CompileError,
         DatasetError,
         DeviceError,
@@ -34,10 +35,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "Classifier": "api",
     "classify": "api",
+    "release": "api",
     "Classification": "result",
     "models": "zoo",
     "ArgumentError": "errors",
     "BackendError": "errors",
+    "BoardWarning": "errors",
     "CompileError": "errors",
     "DatasetError": "errors",
     "DeviceError": "errors",
@@ -52,6 +55,7 @@ _HOMES = {
 __all__ = [
     "ArgumentError",
     "BackendError",
+    "BoardWarning",
     "Classification",
     "Classifier",
     "CompileError",
@@ -66,6 +70,7 @@ __all__ = [
     "__version__",
     "classify",
     "models",
+    "release",
 ]
 
 

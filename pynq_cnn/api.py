@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from pynq_cnn.backends.forks import ThreadLock
 from pynq_cnn.backends.select import check_name, make_backend
-from pynq_cnn.errors import ArgumentError, ImageError, ImageWarning
+from pynq_cnn.backends.timeout import check_timeout
+from pynq_cnn.errors import ArgumentError, BackendError, ImageError, ImageWarning
 from pynq_cnn.images import ImageLike, Prepared, prepare
 from pynq_cnn.model import Network
 from pynq_cnn.result import Classification
@@ -78,6 +80,14 @@ class Classifier:
         Images worked on at once.
     bitfile, device
         For the overlay: another bitstream or device than the default, for example those of a virtual board.
+    timeout : float, optional
+        For the overlay: seconds to wait for one batch. If not given, it follows from the network's estimated cycles.
+
+    Notes
+    -----
+    A classifier can be copied and pickled by its description, for `copy.deepcopy`, `concurrent.futures` and `multiprocessing`: the copy
+    opens the model and the backend anew, in its process. One process at a time has the accelerator: on a board, give copies
+    `backend="reference"`, or use threads.
 
     Raises
     ------
@@ -108,9 +118,19 @@ class Classifier:
         *,
         bitfile: Any = None,
         device: Any = None,
+        timeout: float | None = None,
     ) -> None:
         self.network = load_model(model)
-        self.backend = make_backend(self.network, backend, batch, bitfile=bitfile, device=device)
+        self.backend = make_backend(self.network, backend, batch, bitfile=bitfile, device=device, timeout=timeout)
+        self._asked = backend, bitfile, device, timeout
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        backend, bitfile, device, timeout = self._asked
+        if device is not None:
+            raise BackendError(
+                f"{self!r} is on a device of its own, which cannot be copied or sent to another process; make a Classifier there"
+            )
+        return _make_classifier, (self.network, backend, self.backend.batch, bitfile, timeout)
 
     @property
     def backend_name(self) -> str:
@@ -227,6 +247,22 @@ class Classifier:
         """
         return self.network.answers(self.logits(images))
 
+    async def predict_async(self, images: np.ndarray) -> np.ndarray:
+        """`predict` for `await`, as in a notebook's cell: the event loop goes on meanwhile.
+
+        A thread waits for the engine: by its interrupt where the design has one, else by asking again and again, with pauses. A task that
+        is cancelled gets no result, but the run that is under way goes on to its end.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> from pynq_cnn.zoo import load_sample
+        >>> with Classifier("lenet", backend="reference") as classifier:
+        ...     asyncio.run(classifier.predict_async(load_sample()[0][:1])).dtype
+        dtype('int64')
+        """
+        return await asyncio.get_running_loop().run_in_executor(None, self.predict, images)
+
     def throughput_test(self, images: int = 1000) -> ThroughputReport:
         """Run `images` noise images, after one batch to warm up, and say how long it took and on what.
 
@@ -260,6 +296,11 @@ class Classifier:
         return f"Classifier({self.network.name!r}, backend={self.backend_name!r}, batch={self.backend.batch})"
 
 
+def _make_classifier(network: Network, backend: str, batch: int, bitfile: Any, timeout: float | None) -> Classifier:
+    """What a pickled classifier becomes."""
+    return Classifier(network, backend, batch, bitfile=bitfile, timeout=timeout)
+
+
 def _tell(answers: list[Classification]) -> None:
     """Raise the warnings of answers as Python warnings of the line that has called our caller."""
     for i, answer in enumerate(answers):
@@ -269,37 +310,67 @@ def _tell(answers: list[Classification]) -> None:
 
 
 # Classifiers that `classify` has made, so that its second call is quick. On a board each holds contiguous memory: a small batch is enough.
-_classifiers: dict[tuple[str, str], Classifier] = {}
-_classifiers_lock = threading.Lock()
+_classifiers: dict[tuple[str, str, float | None], Classifier] = {}
+_classifiers_lock = ThreadLock()
 CLASSIFY_BATCH = 16
 
 
-def _shared_classifier(model: str | os.PathLike[str] | Network, backend: str) -> tuple[Classifier, bool]:
+def release() -> None:
+    """Give back what `classify` keeps between calls: the accelerator, its contiguous memory, the networks. The next call makes them anew.
+
+    Another process, a notebook for instance, can have the accelerator then.
+
+    Examples
+    --------
+    >>> release()
+    """
+    with _classifiers_lock:
+        while _classifiers:
+            _classifiers.popitem()[1].close()
+
+
+def _shared_classifier(model: str | os.PathLike[str] | Network, backend: str, timeout: float | None) -> tuple[Classifier, bool]:
     """A classifier and whether it is kept. Only shipped networks are: a folder may change between calls."""
     check_name(backend)
     if not isinstance(model, str) or os.sep in model or os.path.isdir(model):
-        return Classifier(model, backend, CLASSIFY_BATCH), False
+        return Classifier(model, backend, CLASSIFY_BATCH, timeout=timeout), False
     with _classifiers_lock:
-        key = (model, backend)
+        key = (model, backend, check_timeout(timeout))
         if key not in _classifiers:
-            _classifiers[key] = Classifier(model, backend, CLASSIFY_BATCH)
+            _classifiers[key] = Classifier(model, backend, CLASSIFY_BATCH, timeout=timeout)
         return _classifiers[key], True
 
 
 @overload
 def classify(
-    image: list[ImageLike] | tuple[ImageLike, ...], model: str | os.PathLike[str] | Network = "lenet", backend: str = "auto"
+    image: list[ImageLike] | tuple[ImageLike, ...],
+    model: str | os.PathLike[str] | Network = "lenet",
+    backend: str = "auto",
+    *,
+    timeout: float | None = None,
 ) -> list[Classification]: ...
 
 
 @overload
-def classify(image: ImageLike, model: str | os.PathLike[str] | Network = "lenet", backend: str = "auto") -> Classification: ...
+def classify(
+    image: ImageLike,
+    model: str | os.PathLike[str] | Network = "lenet",
+    backend: str = "auto",
+    *,
+    timeout: float | None = None,
+) -> Classification: ...
 
 
 def classify(
-    image: ImageLike | Sequence[ImageLike], model: str | os.PathLike[str] | Network = "lenet", backend: str = "auto"
+    image: ImageLike | Sequence[ImageLike],
+    model: str | os.PathLike[str] | Network = "lenet",
+    backend: str = "auto",
+    *,
+    timeout: float | None = None,
 ) -> Classification | list[Classification]:
     """Classify a picture.
+
+    Keeps shipped networks ready for the next call, and on a board the accelerator with them: `pynq_cnn.release()` gives that back.
 
     Parameters
     ----------
@@ -309,6 +380,8 @@ def classify(
         The name of a shipped network (`pynq_cnn.models()`), the folder of a model package, or a network.
     backend : {"auto", "overlay", "kernel", "reference"}
         Which execution.
+    timeout : float, optional
+        For the overlay: seconds to wait for one batch. If not given, it follows from the network's estimated cycles.
 
     Returns
     -------
@@ -333,7 +406,7 @@ def classify(
     >>> result.label == str(labels[0]), result.logits.dtype
     (True, dtype('float32'))
     """
-    classifier, kept = _shared_classifier(model, backend)
+    classifier, kept = _shared_classifier(model, backend, timeout)
     try:
         answers = classifier._classify(image)
     finally:

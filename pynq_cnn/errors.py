@@ -49,3 +49,7 @@ class PynqCnnWarning(UserWarning):
 
 class ImageWarning(PynqCnnWarning):
     """A picture was classified, but the answer may be wrong: it is not like what the network knows, or something was assumed of it."""
+
+
+class BoardWarning(PynqCnnWarning):
+    """Something about the board that the user should know, though the answer is right: a CPU answer on a board, an overlay replaced."""

@@ -218,10 +218,10 @@ class TestClassifyKeepsItsClassifiers:
     def test_one_for_each_network_and_backend(self, forgotten):
         for backend in ("reference", "kernel", "reference"):
             classify(IMAGES[0], backend=backend)
-        assert set(forgotten) == {("lenet", "reference"), ("lenet", "kernel")}
-        first = forgotten["lenet", "kernel"]
+        assert set(forgotten) == {("lenet", "reference", None), ("lenet", "kernel", None)}
+        first = forgotten["lenet", "kernel", None]
         classify(IMAGES[1], backend="kernel")
-        assert forgotten["lenet", "kernel"] is first
+        assert forgotten["lenet", "kernel", None] is first
 
     def test_not_for_folders_networks_and_failures(self, forgotten, tmp_path):
         save_package(LENET, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from virtual import script, small_images, small_network
 
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.compiler import Hardware, compile_network
+from pynq_cnn.compiler import Hardware, Program, compile_network
 from pynq_cnn.errors import DeviceError
 from pynq_cnn.virtual_board import VirtualBoard
 
@@ -24,6 +25,13 @@ def engine(board: VirtualBoard) -> Any:
     found = pynq.Overlay(board.bitfile, device=board.device).pynq_cnn_engine_0
     assert type(found) is driver.EngineDriver
     return found
+
+
+def execute(found: Any, program: Program, address: int) -> None:
+    """A run of one image."""
+    found.start(program, address, 0, 1)
+    found.wait(time.monotonic() + 1.0, 1.0)
+    found.check(program)
 
 
 def test_identifies_without_memory(board: VirtualBoard) -> None:
@@ -64,7 +72,7 @@ def test_busy_engine_is_not_started(board: VirtualBoard) -> None:
     board.faults.never_done = True
     with pytest.raises(DeviceError, match="did not finish within 0.01 s"):
         found.identify(0.01)
-    assert not found.idle()
+    assert not found.settled(0.0)
     board.faults.never_done = False
     with pytest.raises(DeviceError, match="still busy.*CTRL=0x1"):
         found.identify(0.01)
@@ -79,7 +87,7 @@ def test_status_is_decoded_with_the_layer(board: VirtualBoard) -> None:
     words[64 + 2] = 200  # kernel_h of the second instruction
     buffer.flush()
     with pytest.raises(DeviceError, match=r"status 2 \(field out of range\) at instruction 1, fc \(status=0x2, failed_at=0x1"):
-        found.execute(program, buffer.device_address, 1, 1.0)
+        execute(found, program, buffer.device_address)
     buffer.freebuffer()
     with pytest.raises(DeviceError, match="bus error.*at 0x923456788 are not contiguous memory in use"):
-        found.execute(program, 0x9_2345_6788, 1, 1.0)  # both halves arrive
+        execute(found, program, 0x9_2345_6788)  # both halves arrive

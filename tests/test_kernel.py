@@ -72,7 +72,7 @@ def test_row_tiles_and_weight_passes_on_the_real_sizes():
 
 def raw(compiled, memory, **changes):
     """Run a Program on the engine with the registers as given, past the checks of the backend."""
-    arguments = dict(mem_words=compiled.memory_words, program=compiled.program, instructions=compiled.instructions, images=1)
+    arguments = dict(mem_words=compiled.memory_words, program=compiled.slots[0].program, instructions=compiled.instructions, images=1)
     arguments.update(changes)
     address = memory.ctypes.data
     return load_engine().run(address, address, address, **arguments)

@@ -7,7 +7,6 @@ import gc
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ pynq = pytest.importorskip("pynq")
 NETWORK = small_network()
 
 
-def open_backend(board: VirtualBoard, network: Any = NETWORK, batch: int = 4, timeout: float = 10.0) -> OverlayBackend:
+def open_backend(board: VirtualBoard, network: Any = NETWORK, batch: int = 4, timeout: float | None = None) -> OverlayBackend:
     return OverlayBackend(network, batch, bitfile=board.bitfile, device=board.device, timeout=timeout)
 
 
@@ -109,12 +108,12 @@ def test_forgotten_flush_of_the_images_gives_wrong_results(board: VirtualBoard, 
         assert (backend.run(images) != ReferenceBackend(NETWORK).run(images)).any()
 
 
-def test_forgotten_invalidate_gives_wrong_results(board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgotten_invalidate_is_noticed(board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_backend(board) as backend:
         check(backend)
         monkeypatch.setattr(pynq.buffer.PynqBuffer, "invalidate", lambda self: None)
-        images = small_images(2, seed=9)
-        assert (backend.run(images) != ReferenceBackend(NETWORK).run(images)).any()
+        with pytest.raises(DeviceError, match="it has written no results for image 1 of the batch"):
+            backend.run(small_images(2, seed=9))
 
 
 # Faults while running: an error that says what happened, then a working call.
@@ -235,7 +234,7 @@ def test_engine_too_small_for_the_network_is_refused(board: VirtualBoard) -> Non
 
 def test_engine_that_never_answers_is_refused(board: VirtualBoard) -> None:
     board.faults.never_done = True
-    with pytest.raises(DeviceError, match="did not finish within 0.05 s"):
+    with pytest.raises(DeviceError, match="did not finish within 1 s"):
         open_backend(board, timeout=0.05)
 
 
@@ -281,7 +280,7 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         ('"PCW_USE_S_AXI_HP', '"PCW_USE_S_AXI_XX', "no S_AXI_HP port"),
         ("pynq-cnn:hls:pynq_cnn_engine:1.0", "pynq-cnn:hls:another_engine:1.0", "0 engines of type .*another_engine"),
         ('REGISTER NAME="images"', 'REGISTER NAME="pictures"', "no register images"),
-        ("</EDKSYSTEM>", "", "cannot read pynq_cnn.bit"),
+        ("</EDKSYSTEM>", "", "cannot read pynq_cnn.hwh.*check that pynq_cnn.hwh is whole"),
     ],
 )
 def test_unsuitable_hand_off_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -460,12 +459,6 @@ def test_a_lock_file_that_its_owner_has_just_removed_is_no_lock(monkeypatch: pyt
     monkeypatch.setattr(fcntl, "flock", remove_first)
     with lock, pytest.raises(DeviceError, match=f"process {os.getpid()} is using"):
         ProcessLock(f"test-{os.getpid()}").acquire()
-
-
-def test_a_lock_file_that_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "missing"))
-    with pytest.raises(DeviceError, match="lock file cannot be opened.*missing.*root"):
-        ProcessLock("test").acquire()
 
 
 def test_a_forked_child_gives_nothing_back(board: VirtualBoard) -> None:

@@ -59,7 +59,7 @@ def test_pynq_reads_it() -> None:
         assert parameters[f"PCW_USE_S_AXI_HP{i}"] == "1" and parameters[f"PCW_S_AXI_HP{i}_DATA_WIDTH"] == "64"
     assert parser.clock_dict[0]["enable"] == 1 and float(parameters["PCW_FPGA0_PERIPHERAL_FREQMHZ"]) == 100
     if make_hwh.MADE_BY in HWH.read_text(encoding="utf-8"):
-        assert (engine["phys_addr"], engine["addr_range"]) == (0x43C00000, 0x10000)
+        assert (engine["phys_addr"], engine["addr_range"]) == (0x70000000, 0x10000)
         read = {name: details["address_offset"] for name, details in engine["registers"].items()}
         assert read == {register.name: register.offset for register in make_hwh.registers()}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+import time
 import warnings
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -14,12 +17,16 @@ import pynq
 from pynq.buffer import PynqBuffer
 
 from pynq_cnn.backends.driver import EngineDriver, Identity
+from pynq_cnn.backends.forks import ThreadLock, renew_after_fork
+from pynq_cnn.backends.interrupt import EngineInterrupt
+from pynq_cnn.backends.loaded import loaded_on, stamp_of
 from pynq_cnn.backends.process_lock import ProcessLock
 from pynq_cnn.compiler import Hardware, Program
-from pynq_cnn.errors import BackendError, DeviceError
+from pynq_cnn.errors import BackendError, BoardWarning, DeviceError
 
 ENGINE_TYPE = EngineDriver.bindto[0].rpartition(":")[0]
 PORT_BITS = 64
+ANSWER_SECONDS = 1.0  # for a run of 0 instructions
 
 # The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL). Bit 0 makes the port
 # 32 bits wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on UltraScale+ only. Xilinx's zynq-afi driver
@@ -32,40 +39,59 @@ NO_DEVICE = (
     "(pynq_cnn.virtual_board), or backend='kernel'"
 )
 
-_registry: dict[str, Accelerator] = {}  # by the device's tag
-_registry_lock = threading.Lock()
-_abandoned: list[PynqBuffer] = []  # never freed: an engine that cannot be stopped may write to them
+
+class _Registry:
+    """The accelerators of this process, by their devices' tags; none in a forked child, whose parent has them."""
+
+    def __init__(self) -> None:
+        self.lock = ThreadLock()  # re-entrant: a backend that nobody holds any more is given back wherever that is noticed
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        self.accelerators: dict[str, Accelerator] = {}
+        self.own_loads: dict[str, tuple[Any, ...]] = {}  # what this process has loaded by `load` itself, last
+        self.abandoned: dict[str, list[PynqBuffer]] = {}  # an engine that cannot be stopped may still write to them
+
+
+_registry = _Registry()
 
 
 def default_device() -> pynq.Device:
     """pynq's active device; `BackendError`, with the remedies, if there is none."""
+    if not vars(pynq.Device).get("_devices", True):
+        del pynq.Device._devices  # an earlier search that failed half way counts as one that found nothing: search again
+    if threading.current_thread() is not threading.main_thread():
+        asyncio.set_event_loop(
+            asyncio.new_event_loop()
+        )  # pynq's class for boards asks for the thread's loop, and only the main one has one
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "No devices found": the error says more
         try:
             return pynq.Device.active_device
-        except (RuntimeError, OSError) as error:
-            raise BackendError(NO_DEVICE.format(error=error)) from error
+        except Exception as error:  # without XRT pynq raises half a dozen types here (AttributeError, NameError, ...)
+            raise BackendError(NO_DEVICE.format(error=f"{type(error).__name__}: {error}")) from error
 
 
 class Accelerator:
     """The engine in the programmable logic of one device, and who may use it.
 
-    Made by `open`, given back by `release`. All other methods are called with `lock` held.
+    Made by `open`, given back by `release`. All other methods are called with `lock` held, but for `free`.
 
     Parameters
     ----------
     bitfile : Path
         Bitstream, with its `.hwh`.
     device : pynq.Device
-        Where to load it.
-    timeout : float
-        Seconds to wait for the engine's identity.
+        Where to load it, unless it is there already.
 
     Attributes
     ----------
     identity : Identity
         What the engine said it is when it was loaded last.
-    lock : threading.RLock
+    clock_hz : float
+        Of the design, by its `.hwh`.
+    lock : ThreadLock
         Held by the thread that works with the engine.
 
     Raises
@@ -74,32 +100,43 @@ class Accelerator:
         If it cannot be loaded, is not the engine, or another process has it.
     """
 
-    def __init__(self, bitfile: Path, device: pynq.Device, timeout: float) -> None:
+    def __init__(self, bitfile: Path, device: pynq.Device) -> None:
         self.bitfile = bitfile
         self.device = device
-        self.lock = threading.RLock()
+        self.lock = ThreadLock()
         self._users = 0
-        self._timeout = timeout
         self._process = os.getpid()
         self._process_lock = ProcessLock(device.tag)
-        self._ready = False  # loaded, identified, and at rest
-        self._process_lock.acquire()
+        self._loaded = False  # the bitstream, by this object or by whoever was here before
+        self._known = False  # the engine has said what it is, since it was loaded
+        self._ready = False  # and it is at rest
+        self._running = False  # some method of this object is between start and end of a run
+        self._until = 0.0  # when the run that is under way has to be over
+        self._waiting: list[PynqBuffer] = []  # to be freed when it is
         try:
+            self._process_lock.acquire()
+            before = loaded_on(device)
             self._overlay = self._guard("read", lambda: pynq.Overlay(str(bitfile), download=False, ignore_version=True, device=device))
             self._engine_name = self._find_engine()
             self._ports = self._wide_ports()
-            self.load()
+            self.clock_hz = self._megahertz() * 1e6
+            self._driver: EngineDriver = reduce(getattr, self._engine_name.split("/"), self._overlay)
+            ours = before.is_of(bitfile) or _registry.own_loads.get(device.tag) == self._load_record()
+            if not (ours and self._take_over()):
+                if before.bitfile is not None and _registry.own_loads.get(device.tag, [None])[-1] != before.stamp:
+                    self._warn_of_replacing(before.bitfile)
+                self.load()
         except BaseException:
             self._process_lock.release()
             raise
 
     @classmethod
-    def open(cls, bitfile: Path, device: pynq.Device, timeout: float) -> Accelerator:
-        """The accelerator of `device`: the one that this process has loaded already, or a new one."""
-        with _registry_lock:
-            found = _registry.get(device.tag)
+    def open(cls, bitfile: Path, device: pynq.Device) -> Accelerator:
+        """The accelerator of `device`: the one that this process uses already, or a new one."""
+        with _registry.lock:
+            found = _registry.accelerators.get(device.tag)
             if found is None:
-                found = _registry[device.tag] = cls(bitfile, device, timeout)
+                found = _registry.accelerators[device.tag] = cls(bitfile, device)
             elif found.bitfile != bitfile:
                 raise DeviceError(f"{device.tag} is in use with {found.bitfile}; close what uses it before loading {bitfile}")
             found._users += 1
@@ -109,22 +146,56 @@ class Accelerator:
         """Say that one user needs it no more; the last one gives it to other processes."""
         if self._forked():
             return
-        with _registry_lock:
+        with _registry.lock:
             self._users -= 1
             if self._users == 0:
-                del _registry[self.device.tag]
+                del _registry.accelerators[self.device.tag]
                 self._process_lock.release()
 
     def load(self) -> None:
-        """Load the bitstream, which resets the engine, and check what it is."""
-        self._ready = False
-        self._reset()
-        self._driver: EngineDriver = reduce(getattr, self._engine_name.split("/"), self._overlay)
-        self.identity: Identity = self._driver.identify(self._timeout)
-        self._ready = True
+        """Load the bitstream, which resets the engine, and ask it what it is."""
+        self._download()
+        self._identify()
+
+    def _download(self) -> None:
+        self._loaded = self._known = self._ready = False
+        self._guard("load", self._overlay.download)
+        self._loaded, self._stamp = True, stamp_of(self.device)
+        _registry.own_loads[self.device.tag] = self._load_record()
+        for buffer in _registry.abandoned.pop(self.device.tag, []):  # whatever wrote there is gone
+            buffer.freebuffer()
+
+    def _take_over(self) -> bool:
+        """Use the engine that is loaded already; False if it does not answer as one that is at rest."""
+        if not self._driver.settled(time.monotonic() + ANSWER_SECONDS):
+            return False
+        try:
+            self._identify()
+        except DeviceError:
+            return False
+        self._loaded, self._stamp = True, stamp_of(self.device)
+        return True
+
+    def _identify(self) -> None:
+        self._guard("set the clock of", self._set_clock)
+        self._guard("set the memory ports of", self._widen_ports)
+        self._driver.interrupt = None
+        self.identity: Identity = self._driver.identify(ANSWER_SECONDS)
+        self._driver.interrupt = EngineInterrupt.of(self._overlay, self._engine_name, self._driver)
+        self._known = self._ready = True
+
+    def _load_record(self) -> tuple[Any, ...]:
+        """Tells one load of one file from every other."""
+        found = self.bitfile.stat()
+        return str(self.bitfile), found.st_ino, found.st_size, found.st_mtime_ns, stamp_of(self.device)
 
     def allocate(self, words: int) -> PynqBuffer:
-        """uint64 [words] in contiguous memory; `DeviceError` if there is not enough."""
+        """uint64 [words] in contiguous memory; `DeviceError` if there is not enough.
+
+        Not cached by the processor, which is pynq's default: images are written once and front to back, a few words of results are
+        read, and the ports of the engine are not coherent. Cached memory would be faster to read, but pynq 3.1 writes back and
+        invalidates a whole buffer for any part of it, and this one holds the weights too.
+        """
         try:
             return pynq.allocate((words,), dtype=np.uint64, target=self.device)
         except (RuntimeError, OSError, MemoryError) as error:
@@ -133,28 +204,85 @@ class Accelerator:
                 "close other models, free other pynq.allocate buffers, or shut other notebooks' kernels down"
             ) from error
 
-    def run(self, program: Program, buffer: PynqBuffer, images: int, timeout: float) -> None:
-        """Run a Program that is flushed to `buffer`. After an error the next call loads the bitstream again."""
+    def refuse_forks(self) -> None:
+        """`DeviceError` in a forked child: the engine is its parent's."""
         if self._forked():
             raise DeviceError(f"process {self._process} owns the accelerator, and this is its child {os.getpid()}; use it in one of them")
-        if not self._ready or not self._overlay.is_loaded():  # not loaded: somebody else in this process has loaded another overlay
-            self.load()
+
+    def run(self, program: Program, buffer: PynqBuffer, slot: int, images: int, timeout: float, meanwhile: Callable[[], None]) -> None:
+        """Run a Program that is flushed to `buffer`, and call `meanwhile` while the engine works.
+
+        After an error the next call waits for the engine, or loads the bitstream again.
+        """
+        self.refuse_forks()
+        self._recover()
         check_hardware(self.identity.hardware, program)
-        self._ready = False  # also after KeyboardInterrupt
-        self._driver.execute(program, buffer.device_address, images, timeout)
-        self._ready = True
+        self._ready, self._running = False, True  # not ready after KeyboardInterrupt either
+        try:
+            self._until = time.monotonic() + timeout
+            self._driver.start(program, buffer.device_address, slot, images)
+            self._until = time.monotonic() + timeout  # a virtual board does the work before it lets go
+            meanwhile()
+            self._driver.wait(self._until, timeout)
+            self._driver.check(program)
+            self._ready = True
+        finally:
+            self._running = False
+            waiting, self._waiting = self._waiting, []
+            for other in waiting:
+                self.free(other)
+
+    def distrust(self) -> None:
+        """Write all registers before the next run: somebody may have changed them."""
+        self._driver.forget()
+
+    def _recover(self) -> None:
+        """Make sure that the engine is loaded and at rest, before anything is written to its registers."""
+        untouched = stamp_of(self.device) == self._stamp
+        if untouched:
+            if not self._loaded or (not self._ready and not self._driver.settled(self._until)):
+                self.load()
+            if not self._known:
+                self._identify()
+            if self._driver.is_engine():
+                return
+        # Somebody has loaded something, or the engine has forgotten what it was asked.
+        loaded = loaded_on(self.device)
+        if loaded.is_of(self.bitfile) and self._take_over():
+            return
+        self._warn_of_replacing(None if untouched else loaded.bitfile)
+        self.load()
+
+    def _warn_of_replacing(self, other: str | None) -> None:
+        if other == str(self.bitfile):
+            return
+        name, again = ("another program's design", "") if other is None else (Path(other).name, f"({other!r})")
+        warnings.warn(
+            f"{self.bitfile.name} replaces {name} in the programmable logic; to have that again, close what uses pynq_cnn "
+            f"(pynq_cnn.release() for classify) and load it with pynq.Overlay{again}",
+            BoardWarning,
+            stacklevel=2,
+        )
 
     def free(self, buffer: PynqBuffer) -> None:
         """Give a buffer back, once the engine is certain not to write to it any more."""
         if self._forked():
             return
         with self.lock:
-            if not self._ready and not self._driver.idle():
+            if self._running:  # the garbage collector calls from anywhere
+                self._waiting.append(buffer)
+                return
+            if not self._ready and not (self._loaded and self._driver.settled(self._until)):
                 try:
-                    self._reset()
+                    self._download()
                 except DeviceError as error:
-                    _abandoned.append(buffer)
-                    warnings.warn(f"{buffer.nbytes} bytes stay taken, as the engine may still write there: {error}", stacklevel=2)
+                    _registry.abandoned.setdefault(self.device.tag, []).append(buffer)
+                    warnings.warn(
+                        f"{buffer.nbytes} bytes stay taken until the bitstream can be loaded again, "
+                        f"as the engine may still write there: {error}",
+                        BoardWarning,
+                        stacklevel=2,
+                    )
                     return
             buffer.freebuffer()
 
@@ -162,20 +290,21 @@ class Accelerator:
         """Whether this is a copy in a child process: what it holds is its parent's."""
         return os.getpid() != self._process
 
-    def _reset(self) -> None:
-        self._guard("load", self._overlay.download)
-        self._guard("set the clock of", self._set_clock)
-        self._guard("set the memory ports of", self._widen_ports)
-
-    def _guard(self, action: str, call: Any) -> Any:
+    def _guard(self, action: str, call: Callable[[], Any]) -> Any:
         """`call()`, with whatever pynq raises made into a DeviceError."""
         try:
             return call()
+        except DeviceError:
+            raise
         except Exception as error:
             denied = isinstance(error, PermissionError) or "root permissions" in str(error).lower()  # pynq raises it as an OSError
-            remedy = "be root, as Jupyter is (sudo -i)" if denied else "check that the .bit is whole and for this board, or restart it"
-            what = f"{self.bitfile.name} on {self.device.tag}"
-            raise DeviceError(f"cannot {action} {what}: {type(error).__name__}: {error}; {remedy}") from error
+            remedy = "check that the .bit is whole and for this board, or restart it"
+            if denied:
+                remedy = "be root, as Jupyter is (sudo -i)"
+            elif action == "read":
+                remedy = f"check that {self.bitfile.stem}.hwh is whole: it is XML, and written by the build that wrote the .bit"
+            what = f"{self.bitfile.stem}.hwh" if action == "read" else self.bitfile.name
+            raise DeviceError(f"cannot {action} {what} on {self.device.tag}: {type(error).__name__}: {error}; {remedy}") from error
 
     def _find_engine(self) -> str:
         names = [name for name, details in self._overlay.ip_dict.items() if (details.get("type") or "").startswith(f"{ENGINE_TYPE}:")]
@@ -203,10 +332,18 @@ class Accelerator:
             )
         return used
 
+    def _megahertz(self) -> float:
+        try:
+            clock = float(self._processor()["PCW_FPGA0_PERIPHERAL_FREQMHZ"])
+        except (KeyError, ValueError) as error:
+            raise DeviceError(f"{self.bitfile.stem}.hwh gives no clock: PCW_FPGA0_PERIPHERAL_FREQMHZ ({error}); rebuild it") from error
+        if not 0 < clock < 1000:
+            raise DeviceError(f"{self.bitfile.stem}.hwh gives a clock of {clock} MHz; rebuild it")
+        return clock
+
     def _set_clock(self) -> None:
         """The design's clock, whatever the dividers in the `.hwh`: they assume the crystal that Vivado was told of."""
-        megahertz = float(self._processor()["PCW_FPGA0_PERIPHERAL_FREQMHZ"])
-        pynq.Clocks.fclk0_mhz = megahertz
+        pynq.Clocks.fclk0_mhz = self._megahertz()
 
     def _widen_ports(self) -> None:
         for port in self._ports:

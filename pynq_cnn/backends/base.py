@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from abc import ABC, abstractmethod
 from time import perf_counter
 from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
 
+from pynq_cnn.backends.forks import ThreadLock
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.model import Network
 
 Self = TypeVar("Self", bound="Backend")  # typing has its own from Python 3.11
 
 
-class Backend(ABC):
+class Backend:
     """One execution of one network.
 
-    Subclasses implement `_run` for at most `batch` images and may extend `close`.
+    Subclasses implement `_run`, one batch, or `_run_batches`, all of them, and may extend `close`.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ class Backend(ABC):
         self.batch = int(batch)
         self.last_seconds: dict[str, float] = {}
         self._closed = False
-        self._lock = threading.RLock()  # one thread at a time: backends keep their buffers from run to run
+        self._lock = ThreadLock()  # one thread at a time: backends keep their buffers from run to run
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Run the network.
@@ -78,8 +77,9 @@ class Backend(ABC):
             if self._closed:
                 raise BackendError(f"this {self.name} backend is closed; make a new one")
             self.last_seconds = {}
-            for start in range(0, len(images), self.batch):
-                out[start : start + self.batch] = self._run(images[start : start + self.batch])
+            cuts = range(self.batch, len(images), self.batch)
+            if len(images):
+                self._run_batches(np.split(images, cuts), np.split(out, cuts))
         return out
 
     def run_timed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
@@ -93,9 +93,14 @@ class Backend(ABC):
         self.last_seconds[step] = self.last_seconds.get(step, 0.0) + now - since
         return now
 
-    @abstractmethod
+    def _run_batches(self, batches: list[np.ndarray], results: list[np.ndarray]) -> None:
+        """Run each of `batches`, 1 to `batch` checked images, and put its int32 [n, outputs] into the array of `results` at its place."""
+        for batch, result in zip(batches, results):
+            result[:] = self._run(batch)
+
     def _run(self, images: np.ndarray) -> np.ndarray:
         """int32 [n, outputs] for 1 to `batch` checked images."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Give back what the backend holds. Calling it again does nothing."""

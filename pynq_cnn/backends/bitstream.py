@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from pynq_cnn.errors import BackendError
+from pynq_cnn.errors import ArgumentError, BackendError
 
 
 def overlay_folder() -> Path:
@@ -27,9 +27,13 @@ def find_bitfile(bitfile: str | os.PathLike[str] | None = None) -> Path:
 
     Raises
     ------
+    ArgumentError
+        If `bitfile` is no path.
     BackendError
         If it or its `.hwh` is missing.
     """
+    if bitfile is not None and not isinstance(bitfile, (str, os.PathLike)):
+        raise ArgumentError(f"bitfile must be the path of a .bit file, not {bitfile!r:.100}")
     path = overlay_folder() / "pynq_cnn.bit" if bitfile is None else Path(bitfile)
     remedy = "build it (make -C hls_src bitstream; docs/building-the-overlay.md), pass bitfile=, or do without the board: backend='kernel'"
     if not path.is_file():

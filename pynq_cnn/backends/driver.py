@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pynq
 
+from pynq_cnn.backends.interrupt import EngineInterrupt
 from pynq_cnn.compiler import ISA_VERSION, MAGIC, Hardware, Program
 from pynq_cnn.errors import DeviceError
+
+LONGEST = 0.1  # seconds to sleep for an interrupt before asking: one that gets lost costs no more
 
 AP_START, AP_DONE, AP_IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL, fixed by the ap_ctrl_hs protocol
 
@@ -46,6 +51,9 @@ class Identity:
 class EngineDriver(pynq.DefaultIP):
     """Runs the engine whose registers a `.hwh` describes; no offset is written down here.
 
+    An access to a register takes long (10 to 40 microseconds through pynq, on a board, as others report): only what has changed is
+    written, and after a run that went well one word is read.
+
     Parameters
     ----------
     description : dict
@@ -60,12 +68,26 @@ class EngineDriver(pynq.DefaultIP):
     bindto = ["pynq-cnn:hls:pynq_cnn_engine:1.0"]
 
     def __init__(self, description: dict[str, Any]) -> None:
-        super().__init__(description)
+        # Without the interrupts: pynq binds them to its active device and to an event loop of this thread, and there need be neither.
+        super().__init__({**description, "interrupts": {}})
         registers = description.get("registers", {})
         missing = [name for name in REGISTERS if name not in registers]
         if missing:
             raise DeviceError(f"the .hwh gives the engine no register {', '.join(missing)}; take the one that was built with the .bit")
-        self._offsets = {name: registers[name]["address_offset"] for name in REGISTERS}
+        self._offsets = {name: details["address_offset"] for name, details in registers.items()}
+        self._written: dict[str, int] = {}  # input registers as this driver left them
+        self.interrupt: EngineInterrupt | None = None  # set by who loads the overlay; without it, a run's end is asked for again and again
+
+    def forget(self) -> None:
+        """Take no register for written any more: after the bitstream was loaded, or when somebody else may have written to them."""
+        self._written.clear()
+
+    def is_engine(self) -> bool:
+        """Whether an engine that `identify` has asked answers here: one read, and no write to whatever else it may be."""
+        try:
+            return self.get_register("magic") == MAGIC
+        except OSError:
+            return False
 
     def identify(self, timeout: float) -> Identity:
         """Ask the engine what it is: a run of 0 instructions, which touches no memory.
@@ -80,7 +102,11 @@ class EngineDriver(pynq.DefaultIP):
         DeviceError
             If it does not answer, or is not an engine that this package can drive.
         """
-        values = self._run(dict.fromkeys((*POINTERS, *SCALARS), 0), timeout)
+        self.forget()
+        self._start(dict.fromkeys((*(f"{name}_{half}" for name in POINTERS for half in (1, 2)), *SCALARS), 0))
+        self.wait(time.monotonic() + timeout, timeout)
+        with self._answering():
+            values = {name: self.get_register(name) for name in OUTPUTS}
         if values["magic"] != MAGIC:
             raise DeviceError(
                 f"what answers in the programmable logic is not the engine: its magic register says {values['magic']:#010x}, not "
@@ -94,8 +120,8 @@ class EngineDriver(pynq.DefaultIP):
             )
         return Identity(Hardware.from_registers(values["geometry"], values["buffers"]), values["build"])
 
-    def execute(self, program: Program, address: int, images: int, timeout: float) -> None:
-        """Run a Program that is in contiguous memory, flushed, with its images.
+    def start(self, program: Program, address: int, slot: int, images: int) -> None:
+        """Start a Program that is in contiguous memory, flushed, with its images. `wait` and `check` follow.
 
         Parameters
         ----------
@@ -103,78 +129,122 @@ class EngineDriver(pynq.DefaultIP):
             What to run.
         address : int
             Physical byte address of its first word.
+        slot : int
+            Which of its slots has the images.
         images : int
             1 to its capacity.
-        timeout : float
-            Seconds.
 
         Raises
         ------
         DeviceError
-            After a timeout or bus error, or if the engine stops with a status; the message has the registers.
+            If the engine is busy, or does not answer.
         """
-        scalars = (program.memory_words, program.program, program.instructions, images)
-        values = self._run({**dict.fromkeys(POINTERS, address), **dict(zip(SCALARS, scalars))}, timeout)
-        if values["status"]:
-            reason = STATUS.get(values["status"], "unknown status")
-            failed_at = values["failed_at"]
-            where = program.instruction_names[failed_at] if failed_at < program.instructions else "an instruction that is not there"
-            raise DeviceError(
-                f"the engine stopped with status {values['status']} ({reason}) at instruction {failed_at}, {where} ({_show(values)}). "
-                "The Program in contiguous memory is damaged, as by somebody else's buffer there; the next call writes it anew"
-            )
+        inputs = {}
+        for name in POINTERS:
+            inputs[f"{name}_1"], inputs[f"{name}_2"] = address & 0xFFFFFFFF, address >> 32
+        scalars = (program.memory_words, program.slots[slot].program, program.instructions, images)
+        self._start({**inputs, **dict(zip(SCALARS, scalars))})
 
-    def idle(self) -> bool:
-        """Whether the engine is known to be at rest."""
+    def _start(self, inputs: dict[str, int]) -> None:
+        with self._answering():
+            if not self.get_register("CTRL") & AP_IDLE:  # also takes the "done" of whoever did not wait for it
+                raise DeviceError(f"the engine is still busy with an earlier run ({self._report()}); the next call waits for it or reloads")
+            for name, value in inputs.items():
+                if self._written.get(name) != value:
+                    self.set_register(name, value)
+                    self._written[name] = value
+            if self.interrupt is not None:
+                self.interrupt.arm()
+            self.set_register("CTRL", AP_START)
+
+    def wait(self, until: float, timeout: float) -> None:
+        """Wait for the end of a run.
+
+        Parameters
+        ----------
+        until : float
+            On the clock of `time.monotonic`.
+        timeout : float
+            Seconds that were allowed, for the message.
+
+        Raises
+        ------
+        DeviceError
+            At the deadline, or after a bus error; the message has the registers.
+        """
+        pause, late = 0.0, False
+        told = self.interrupt is not None and self.interrupt.wait(min(until - time.monotonic(), LONGEST))
+        with self._answering():
+            # Idle counts as done too: "done" clears when it is read, and a notebook that shows the register map reads it.
+            while not self.get_register("CTRL") & (AP_DONE | AP_IDLE):
+                left = until - time.monotonic()
+                if left < 0 and not late:
+                    late = True  # ask once more: this process may have slept for longer than the engine has worked
+                elif left < 0:
+                    raise DeviceError(
+                        f"the engine did not finish within {timeout:.3g} s ({self._report()}). Likely causes: a bitstream of "
+                        "another design, a memory port that is off or of another width, or a clock that is slower than the .hwh "
+                        "says: then pass a longer timeout=. The next call reloads the bitstream"
+                    )
+                elif self.interrupt is not None:
+                    told = self.interrupt.wait(min(left, LONGEST))
+                else:
+                    time.sleep(pause)
+                    pause = min(pause + 20e-6, 1e-3)  # short runs are seen at once, long ones leave the processor to others
+        if self.interrupt is not None and not told:
+            self.interrupt = None  # it was not told, and found out by asking: so it will from now on
+
+    def check(self, program: Program) -> None:
+        """See that the run which has ended went well: one read.
+
+        Raises
+        ------
+        DeviceError
+            If the engine stopped with a status; the message has the registers.
+        """
+        with self._answering():
+            if not self.get_register("status"):
+                return
+            values = {name: self.get_register(name) for name in OUTPUTS}
+        reason = STATUS.get(values["status"], "unknown status")
+        failed_at = values["failed_at"]
+        where = program.instruction_names[failed_at] if failed_at < program.instructions else "an instruction that is not there"
+        raise DeviceError(
+            f"the engine stopped with status {values['status']} ({reason}) at instruction {failed_at}, {where} ({_show(values)}). "
+            "The Program in contiguous memory is damaged, as by somebody else's buffer there; the next call writes it anew"
+        )
+
+    def settled(self, until: float) -> bool:
+        """Whether the engine is at rest, waiting for it up to `until` on the clock of `time.monotonic`; False after a bus error."""
         try:
-            return bool(self._get("CTRL") & AP_IDLE)
-        except OSError:
+            self.wait(until, 0.0)
+            return bool(self.get_register("CTRL") & AP_IDLE)
+        except (DeviceError, OSError):
             return False
 
-    def _run(self, inputs: dict[str, int], timeout: float) -> dict[str, int]:
-        """Start the engine, wait for it, give its output registers."""
+    def get_register(self, name: str) -> int:
+        """Read a register by its name in the `.hwh`."""
+        return int(self.read(self._offsets[name]))
+
+    def set_register(self, name: str, value: int) -> None:
+        """Write a register by its name in the `.hwh`."""
+        self.write(self._offsets[name], value)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Make a bus error into a `DeviceError`."""
         try:
-            if not self._get("CTRL") & AP_IDLE:  # also takes the "done" of whoever did not wait for it
-                raise DeviceError(f"the engine is still busy with an earlier run ({self._report()}); the next call reloads the bitstream")
-            for name, value in inputs.items():
-                if name in POINTERS:
-                    self._set(f"{name}_1", value & 0xFFFFFFFF)
-                    self._set(f"{name}_2", value >> 32)
-                else:
-                    self._set(name, value)
-            self._set("CTRL", AP_START)
-            self._wait(timeout)
-            return {name: self._get(name) for name in OUTPUTS}
+            yield
         except OSError as error:
             raise DeviceError(
                 f"bus error while talking to the engine: {error} ({self._report()}). Likely causes: another design in the programmable "
                 "logic, its clock off, or memory freed under it. The next call reloads the bitstream"
             ) from error
 
-    def _wait(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        pause = 0.0
-        # Idle counts as done too: "done" clears when it is read, and a notebook that shows the register map reads it.
-        while not self._get("CTRL") & (AP_DONE | AP_IDLE):
-            if time.monotonic() > deadline:
-                raise DeviceError(
-                    f"the engine did not finish within {timeout:g} s ({self._report()}). Likely causes: a bitstream of another design, a "
-                    "memory port that is off or of another width, or a network that takes longer: then pass a longer timeout=. The next "
-                    "call reloads the bitstream"
-                )
-            time.sleep(pause)
-            pause = min(pause + 20e-6, 1e-3)  # short runs are seen at once, long ones leave the processor to others
-
-    def _get(self, name: str) -> int:
-        return int(self.read(self._offsets[name]))
-
-    def _set(self, name: str, value: int) -> None:
-        self.write(self._offsets[name], value)
-
     def _report(self) -> str:
         """The registers that tell most, for an error message."""
         try:
-            return _show({name: self._get(name) for name in ("CTRL", *OUTPUTS)})
+            return _show({name: self.get_register(name) for name in ("CTRL", *OUTPUTS)})
         except OSError as error:
             return f"registers unreadable: {error}"
 

@@ -66,7 +66,7 @@ class KernelBackend(Backend):
             address,
             address,
             mem_words=program.memory_words,
-            program=program.program,
+            program=program.slots[0].program,
             instructions=program.instructions,
             images=len(images),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import weakref
 from contextlib import ExitStack
@@ -13,6 +12,8 @@ import numpy as np
 
 from pynq_cnn.backends.base import Backend
 from pynq_cnn.backends.bitstream import find_bitfile
+from pynq_cnn.backends.host import on_board
+from pynq_cnn.backends.timeout import check_timeout
 from pynq_cnn.compiler import Hardware, compile_network
 from pynq_cnn.errors import ArgumentError, BackendError, DeviceError
 from pynq_cnn.model import Network
@@ -20,12 +21,15 @@ from pynq_cnn.model import Network
 if TYPE_CHECKING:
     from pynq_cnn.backends.accelerator import Accelerator
 
+# A deadline is so many times the estimate, and no shorter than the floor: the estimate knows nothing of who else uses the memory.
+DEADLINE_FACTOR, DEADLINE_FLOOR = 20.0, 1.0
+
 
 class OverlayBackend(Backend):
     """Runs a network's Program on a PYNQ-Z2, or on a virtual one.
 
     Backends in one process share the device as long as they use the same bitstream, and take turns, batch by batch. Another process has to
-    wait until all of them are closed.
+    wait until all of them are closed. While the engine works on one batch, the next is written and the results of the last are read.
 
     Parameters
     ----------
@@ -37,8 +41,8 @@ class OverlayBackend(Backend):
         The `.bit`, with its `.hwh` next to it; the package's own if not given.
     device : pynq.Device, optional
         Where to run; pynq's active device if not given.
-    timeout : float
-        Seconds to wait for one batch.
+    timeout : float, optional
+        Seconds to wait for one batch; if not given, 20 times what the Program's cycles are estimated to take, and at least 1.
 
     Attributes
     ----------
@@ -46,6 +50,8 @@ class OverlayBackend(Backend):
         What it executes, compiled for the engine that was found.
     build : int
         First 32 bits of the SHA-256 of the sources that the engine was built from.
+    timeout : float
+        Seconds to wait for one batch.
 
     Raises
     ------
@@ -80,22 +86,22 @@ class OverlayBackend(Backend):
         batch: int = 64,
         bitfile: str | os.PathLike[str] | None = None,
         device: Any = None,
-        timeout: float = 10.0,
+        timeout: float | None = None,
     ) -> None:
         super().__init__(network, batch)
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not math.isfinite(timeout) or timeout <= 0:
-            raise ArgumentError(f"timeout must be a positive number of seconds, not {timeout!r}")
-        self._timeout = float(timeout)
+        wanted = check_timeout(timeout)
         resources = ExitStack()
         self._give_back = weakref.finalize(self, resources.close)  # by close(), or when nobody holds this backend any more, or at exit
         try:
-            self._accelerator = _open(bitfile, device, self._timeout)
+            self._accelerator = _open(bitfile, device)
             resources.callback(self._accelerator.release)
             with self._accelerator.lock:
                 identity = self._accelerator.identity
                 _check_sizes(identity.hardware)
                 self.build = identity.build
                 self.program = compile_network(network, hardware=identity.hardware, capacity=self.batch)
+                estimate = self.program.cycles / self._accelerator.clock_hz
+                self.timeout = max(DEADLINE_FLOOR, DEADLINE_FACTOR * estimate) if wanted is None else wanted
                 self._buffer: Any = self._accelerator.allocate(self.program.memory_words)
                 resources.callback(self._accelerator.free, self._buffer)
         except BaseException:
@@ -103,23 +109,56 @@ class OverlayBackend(Backend):
             raise
         self._constants_written = False
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        program, buffer, n = self.program, self._buffer, len(images)
-        with self._accelerator.lock:
-            mark = perf_counter()
-            self._write_constants()
-            program.write_images(buffer, images)
-            mark = self._spent("pack", mark)
-            buffer[program.input_address :][: n * program.input_stride].flush()
-            mark = self._spent("flush", mark)
-            self._constants_written = False  # until the run has gone well
-            self._accelerator.run(program, buffer, n, self._timeout)
-            self._constants_written = True
-            mark = self._spent("run", mark)
-            buffer[program.output_address :][: n * program.output_stride].invalidate()
-            mark = self._spent("invalidate", mark)
-            accumulators = program.read_accumulators(buffer, n)
-            self._spent("unpack", mark)
+    def run(self, images: np.ndarray) -> np.ndarray:
+        self._accelerator.refuse_forks()
+        return super().run(images)
+
+    def _run_batches(self, batches: list[np.ndarray], results: list[np.ndarray]) -> None:
+        """Batch by batch in the two slots in turn: the host fills one and empties it while the engine works on the other."""
+        for k, batch in enumerate(batches):
+            with self._accelerator.lock:
+                mark = perf_counter()
+                self._write_constants()
+                self._spent("pack", mark)
+                if k == 0:
+                    self._pack(batch, 0)
+
+                def meanwhile(k: int = k) -> None:
+                    if k > 0:
+                        results[k - 1][:] = self._unpack(len(batches[k - 1]), (k - 1) % 2)
+                    if k + 1 < len(batches):
+                        self._pack(batches[k + 1], (k + 1) % 2)
+
+                self._constants_written = False  # until the run has gone well
+                before = sum(self.last_seconds.values())
+                mark = perf_counter()
+                self._accelerator.run(self.program, self._buffer, k % 2, len(batch), self.timeout, meanwhile)
+                aside = sum(self.last_seconds.values()) - before  # packing and unpacking, which have booked their time themselves
+                self._spent("run", mark + aside)
+                self._constants_written = True
+                if k + 1 == len(batches):
+                    results[k][:] = self._unpack(len(batch), k % 2)
+
+    def _pack(self, images: np.ndarray, slot: int) -> None:
+        mark = perf_counter()
+        self.program.write_images(self._buffer, images, slot)
+        mark = self._spent("pack", mark)
+        self._buffer[self.program.fresh(len(images), slot)].flush()
+        self._spent("flush", mark)
+
+    def _unpack(self, n: int, slot: int) -> np.ndarray:
+        mark = perf_counter()
+        self._buffer[self.program.results(n, slot)].invalidate()
+        mark = self._spent("invalidate", mark)
+        if not self.program.written(self._buffer, n, slot):
+            self._constants_written = False
+            self._accelerator.distrust()
+            raise DeviceError(
+                f"the engine says that it has finished, but it has written no results for image {n - 1} of the batch: something else has "
+                "changed its registers or its memory. The next call writes both anew"
+            )
+        accumulators = self.program.read_accumulators(self._buffer, n, slot)
+        self._spent("unpack", mark)
         return accumulators
 
     def _write_constants(self) -> None:
@@ -137,19 +176,25 @@ class OverlayBackend(Backend):
             self._give_back()
 
 
-def _open(bitfile: str | os.PathLike[str] | None, device: Any, timeout: float) -> Accelerator:
+def _open(bitfile: str | os.PathLike[str] | None, device: Any) -> Accelerator:
     path = find_bitfile(bitfile)  # first: without a bitstream there is no need for pynq
     try:
         import pynq
 
         from pynq_cnn.backends import accelerator
-    except ImportError as error:
-        raise BackendError(f"the overlay backend needs the pynq library ({error}); pip install 'pynq_cnn[board]'") from error
+    except Exception as error:  # a pynq whose XRT is missing fails with an ImportError, an OSError or others, by its version
+        remedy = "pip install 'pynq_cnn[board]'"
+        if on_board():
+            remedy = (
+                "on a board the image brings it: source the environment first (source /etc/profile.d/pynq_venv.sh; "
+                "source /etc/profile.d/xrt_setup.sh), then start Python anew"
+            )
+        raise BackendError(f"the overlay backend needs the pynq library ({type(error).__name__}: {error}); {remedy}") from error
     if device is None:
         device = accelerator.default_device()
     elif not isinstance(device, pynq.Device):
         raise ArgumentError(f"device must be a pynq.Device, not {device!r:.100}")
-    return accelerator.Accelerator.open(path, device, timeout)
+    return accelerator.Accelerator.open(path, device)
 
 
 def _check_sizes(hardware: Hardware) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pynq_cnn.compiler.estimate import stage_cycles
 from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.compiler.instructions import (
     FLAG_OUTPUT_INT32,
@@ -14,13 +15,14 @@ from pynq_cnn.compiler.instructions import (
     encode,
 )
 from pynq_cnn.compiler.packing import pack_pad, pack_parameters, pack_weights
-from pynq_cnn.compiler.program import Program
+from pynq_cnn.compiler.program import Program, Slot
 from pynq_cnn.compiler.stages import Stage, lower
 from pynq_cnn.compiler.tiling import tile_stage
 from pynq_cnn.errors import ArgumentError, CompileError
 from pynq_cnn.model import Network
 
 MAX_WORDS = 2**32 - 1  # addresses are 32-bit fields
+SLOTS = 2  # batches that have a place: one that the engine works on, one that the host fills or empties
 
 
 def _check_limits(stage: Stage) -> None:
@@ -63,8 +65,8 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     >>> output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     >>> network = Network("tiny", InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("a", "b"))
     >>> program = compile_network(network, capacity=3)
-    >>> program.instruction_names, program.memory_words  # 8 instruction + 16 parameter + 32 weight words, 3 * (1 in + 8 out)
-    (('fc',), 83)
+    >>> program.instruction_names, program.memory_words  # 2 * 8 instruction, 16 parameter, 32 weight words, 2 * 3 * (1 in + 8 out)
+    (('fc',), 118)
     """
     if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or not 1 <= capacity <= 65535:
         raise ArgumentError(f"capacity must be an integer from 1 to 65535, not {capacity!r}")
@@ -77,7 +79,7 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
 
     # Constants: instructions first, then each stage's parameters, weight tiles and pad vectors.
     blocks: list[np.ndarray] = []
-    end = len(stages) * INSTRUCTION_WORDS
+    end = SLOTS * len(stages) * INSTRUCTION_WORDS
 
     def place(words: np.ndarray) -> int:
         nonlocal end
@@ -85,9 +87,9 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
         address, end = end, end + len(words)
         return address
 
-    fields = []
+    fields, cycles = [], 0
     for stage, tiling in zip(stages, tilings):
-        conv = stage.conv
+        conv, pad_words = stage.conv, 0
         flags = FLAG_OUTPUT_INT32 if stage.int32 else 0
         constants = {"param_addr": place(pack_parameters(conv, hardware)), "weight_addr": place(pack_weights(conv.weight, hardware))}
         if conv.pad_value is not None and any(conv.padding) and conv.pad_value.any():
@@ -97,61 +99,70 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
                     f"{stage.name}: pad_value needs kernel_w * channels of at most {most}, not {conv.kernel[1] * stage.in_shape[2]}"
                 )
             flags |= FLAG_PAD_VECTOR
-            constants["pad_addr"] = place(pack_pad(conv.pad_value, conv.kernel[1], hardware))
+            pad = pack_pad(conv.pad_value, conv.kernel[1], hardware)
+            pad_words, constants["pad_addr"] = len(pad), place(pad)
         fields.append({"flags": flags, **constants})
+        cycles += stage_cycles(stage, tiling, hardware, capacity, pad_words)
 
-    # Activations: two buffers in turn, each as large as the largest it must hold.
+    # Activations. Each slot has its results, and behind them its input: what the host writes before a run lies together.
+    # What passes between two stages takes one of two buffers in turn, each as large as the largest that it must hold.
     strides = [tilings[0].in_stride] + [tiling.out_stride for tiling in tilings]
-    sizes = [max(strides[parity::2]) * capacity for parity in (0, 1)]
+    slots = []
+    for number in range(SLOTS):
+        input_address = end + strides[-1] * capacity
+        slots.append(Slot(number * len(stages) * INSTRUCTION_WORDS, input_address, end))
+        end = input_address + strides[0] * capacity
+    sizes = [max(strides[1 + parity : -1 : 2], default=0) * capacity for parity in (0, 1)]
     buffers = (end, end + sizes[0])
     memory_words = end + sum(sizes)
     if memory_words > MAX_WORDS:
         raise CompileError(f"{network.name} with {capacity} images needs {memory_words} words, more than {MAX_WORDS}; use a smaller batch")
 
     instructions = []
-    for i, (stage, tiling) in enumerate(zip(stages, tilings)):
-        conv = stage.conv
-        instructions.append(
-            encode(
-                kernel_h=conv.kernel[0],
-                kernel_w=conv.kernel[1],
-                stride_h=conv.stride[0],
-                stride_w=conv.stride[1],
-                pad_h=conv.padding[0],
-                pad_w=conv.padding[1],
-                in_h=stage.in_shape[0],
-                in_w=stage.in_shape[1],
-                in_c=stage.in_shape[2],
-                out_h=stage.out_shape[0],
-                out_w=stage.out_shape[1],
-                out_c=stage.out_shape[2],
-                pool_size=stage.pool_size,
-                pool_stride=stage.pool_stride,
-                groups_per_pass=tiling.groups_per_pass,
-                tile_images=tiling.tile_images,
-                tile_rows=tiling.tile_rows,
-                chunks=tiling.chunks,
-                in_addr=buffers[i % 2],
-                out_addr=buffers[(i + 1) % 2],
-                in_stride=tiling.in_stride,
-                out_stride=tiling.out_stride,
-                **fields[i],
+    for slot in slots:
+        addresses = [slot.input_address, *(buffers[i % 2] for i in range(len(stages) - 1)), slot.output_address]
+        for i, (stage, tiling) in enumerate(zip(stages, tilings)):
+            conv = stage.conv
+            instructions.append(
+                encode(
+                    kernel_h=conv.kernel[0],
+                    kernel_w=conv.kernel[1],
+                    stride_h=conv.stride[0],
+                    stride_w=conv.stride[1],
+                    pad_h=conv.padding[0],
+                    pad_w=conv.padding[1],
+                    in_h=stage.in_shape[0],
+                    in_w=stage.in_shape[1],
+                    in_c=stage.in_shape[2],
+                    out_h=stage.out_shape[0],
+                    out_w=stage.out_shape[1],
+                    out_c=stage.out_shape[2],
+                    pool_size=stage.pool_size,
+                    pool_stride=stage.pool_stride,
+                    groups_per_pass=tiling.groups_per_pass,
+                    tile_images=tiling.tile_images,
+                    tile_rows=tiling.tile_rows,
+                    chunks=tiling.chunks,
+                    in_addr=addresses[i],
+                    out_addr=addresses[i + 1],
+                    in_stride=tiling.in_stride,
+                    out_stride=tiling.out_stride,
+                    **fields[i],
+                )
             )
-        )
     image = np.concatenate(instructions + blocks).astype(np.uint64)
     image.flags.writeable = False
     return Program(
         constants=image,
         memory_words=memory_words,
         capacity=capacity,
-        program=0,
+        slots=(slots[0], slots[1]),
         instructions=len(stages),
         instruction_names=tuple(stage.name for stage in stages),
-        input_address=buffers[0],
         input_stride=tilings[0].in_stride,
         input_shape=network.input_shape,
-        output_address=buffers[len(stages) % 2],
         output_stride=tilings[-1].out_stride,
         outputs=network.output.outputs,
         hardware=hardware,
+        cycles=cycles,
     )

@@ -10,6 +10,26 @@ from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.layers import Shape
 
+# Stands in the first results of the last image until the engine has written there: two accumulators at the very edge of int32.
+UNWRITTEN = 0x8000_0000_8000_0001
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for a batch: while the engine works on one, the host fills or empties the other.
+
+    Parameters
+    ----------
+    program : int
+        Address of the first of the instructions that work on this slot.
+    input_address, output_address : int
+        Where image 0 goes, and where its results come out.
+    """
+
+    program: int
+    input_address: int
+    output_address: int
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -23,31 +43,34 @@ class Program:
         Length of the whole memory, activation buffers included.
     capacity : int
         Most images of one run.
-    program, instructions : int
-        Address of the first instruction, and how many there are.
+    slots : tuple of Slot
+        The two places for a batch.
+    instructions : int
+        How many instructions each slot has.
     instruction_names : tuple of str
         The layers that each instruction computes.
-    input_address, input_stride, input_shape
-        Where image 0 goes, words from one image to the next, (height, width, channels).
-    output_address, output_stride, outputs
-        Where the int32 results of image 0 come out, words from one image to the next, how many there are.
+    input_stride, input_shape
+        Words from one image to the next, (height, width, channels).
+    output_stride, outputs
+        Words from the int32 results of one image to those of the next, how many there are.
     hardware : Hardware
         What it was compiled for.
+    cycles : int
+        Estimated cycles of a run of `capacity` images.
     """
 
     constants: np.ndarray
     memory_words: int
     capacity: int
-    program: int
+    slots: tuple[Slot, Slot]
     instructions: int
     instruction_names: tuple[str, ...]
-    input_address: int
     input_stride: int
     input_shape: Shape
-    output_address: int
     output_stride: int
     outputs: int
     hardware: Hardware
+    cycles: int
 
     def _batch(self, memory: np.ndarray, n: int, address: int, stride: int) -> np.ndarray:
         """The bytes of `n` images' activations, uint8 [n, stride * 8], as a view of `memory`."""
@@ -59,8 +82,8 @@ class Program:
             raise ArgumentError(f"this Program takes 1 to {self.capacity} images, not {n}; compile it for a larger batch")
         return np.asarray(memory)[address : address + n * stride].view(np.uint8).reshape(n, stride * 8)
 
-    def write_images(self, memory: np.ndarray, images: np.ndarray) -> None:
-        """Put a batch where the Program reads it.
+    def write_images(self, memory: np.ndarray, images: np.ndarray, slot: int = 0) -> None:
+        """Put a batch where the Program reads it, and mark its results as not written yet.
 
         Parameters
         ----------
@@ -68,6 +91,8 @@ class Program:
             uint64 [memory_words], changed in place.
         images : numpy.ndarray
             uint8 [n, height, width, channels], 1 <= n <= capacity.
+        slot : {0, 1}
+            Which of the slots.
 
         Raises
         ------
@@ -76,9 +101,28 @@ class Program:
         """
         if images.dtype != np.uint8 or images.shape[1:] != self.input_shape:
             raise ArgumentError(f"images must be uint8 {self.input_shape} each, not {images.dtype} {images.shape[1:]}")
-        target = self._batch(memory, len(images), self.input_address, self.input_stride)
-        target[:, : int(np.prod(self.input_shape))] = images.reshape(len(images), -1)
+        n = len(images)
+        target = self._batch(memory, n, self.slots[slot].input_address, self.input_stride)
+        target[:, : int(np.prod(self.input_shape))] = images.reshape(n, -1)
+        memory[self._mark(n, slot)] = UNWRITTEN
 
-    def read_accumulators(self, memory: np.ndarray, n: int) -> np.ndarray:
+    def written(self, memory: np.ndarray, n: int, slot: int = 0) -> bool:
+        """Whether the engine has written the results of `n` images since `write_images`."""
+        return int(memory[self._mark(n, slot)]) != UNWRITTEN
+
+    def read_accumulators(self, memory: np.ndarray, n: int, slot: int = 0) -> np.ndarray:
         """The results of `n` images, int32 [n, outputs]: a copy, never a view of `memory`."""
-        return self._batch(memory, n, self.output_address, self.output_stride).view(np.int32)[:, : self.outputs].copy()
+        results = self._batch(memory, n, self.slots[slot].output_address, self.output_stride)
+        return results.view(np.int32)[:, : self.outputs].copy()
+
+    def fresh(self, n: int, slot: int) -> slice:
+        """The words that `write_images` has changed, and few besides: what has to be flushed."""
+        return slice(self._mark(n, slot), self.slots[slot].input_address + n * self.input_stride)
+
+    def results(self, n: int, slot: int) -> slice:
+        """The words that hold the results: what has to be invalidated."""
+        start = self.slots[slot].output_address
+        return slice(start, start + n * self.output_stride)
+
+    def _mark(self, n: int, slot: int) -> int:
+        return self.slots[slot].output_address + (n - 1) * self.output_stride

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from pynq_cnn.backends.native import Engine
 from pynq_cnn.virtual_board.engine import ENGINE_TYPE, run_engine
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import Allocation, ContiguousMemory
-from pynq_cnn.virtual_board.registers import KernelRegisters, PlainRegisters, RegisterBlock
+from pynq_cnn.virtual_board.registers import InterruptController, KernelRegisters, PlainRegisters, RegisterBlock
+from pynq_cnn.virtual_board.uio import UioDevice
 
 # The Zynq-7000's own registers (UG585): clocks and ports as the PYNQ-Z2 starts with them.
 SLCR, SLCR_BYTES = 0xF800_0000, 0x1000
@@ -60,6 +62,7 @@ class VirtualDevice(pynq.Device):
         self._processor: list[tuple[int, int, RegisterBlock]] = [(SLCR, SLCR_BYTES, PlainRegisters(CLOCKS))]
         self._processor += [(AFI + AFI_BYTES * i, AFI_BYTES, PlainRegisters()) for i in range(4)]
         self._logic: list[tuple[int, int, RegisterBlock]] = []
+        self._uio: list[UioDevice] = []
 
     # What pynq.Overlay calls.
 
@@ -78,17 +81,49 @@ class VirtualDevice(pynq.Device):
             raise OSError(errno.EIO, "fpga_manager: write failed")
         if parser is None:
             raise RuntimeError("the virtual board needs the .hwh of a bitstream; use pynq.Overlay")
-        self._logic = [
-            (details["phys_addr"], details["addr_range"], KernelRegisters(details["registers"], self._execute, self._busy_reads))
-            for details in parser.ip_dict.values()
-            if (details["type"] or "").startswith(ENGINE_TYPE)
-        ]
+        self.reset_logic()
+        controllers = {}
+        for name, entry in parser.interrupt_controllers.items():
+            uio = UioDevice(entry["raw_irq"])
+            self._uio.append(uio)
+            controllers[name] = InterruptController(uio.signal)
+            self._place(parser.ip_dict[name], controllers[name])
+        for details in parser.ip_dict.values():
+            if (details["type"] or "").startswith(ENGINE_TYPE):
+                lines = [(controllers[pin["controller"]], pin["index"]) for pin in details.get("interrupts", {}).values()]
+
+                def interrupt(lines: list[tuple[InterruptController, int]] = lines) -> None:
+                    for controller, line in lines:
+                        controller.rise(line)
+
+                self._place(details, KernelRegisters(details["registers"], self._execute, self._busy_reads, interrupt))
         self.downloads += 1
         self.post_download(bitstream, parser, self.name)
+
+    def _place(self, details: dict[str, Any], block: RegisterBlock) -> None:
+        self._logic.append((details["phys_addr"], details["addr_range"], block))
 
     def reset_logic(self) -> None:
         """Take everything out of the programmable logic, as after power-up."""
         self._logic = []
+        while self._uio:
+            self._uio.pop().close()
+
+    def loaded_past_pynq(self, blocks: list[tuple[int, int, RegisterBlock]]) -> None:
+        """Another program loads a design: this process's pynq hears nothing of it.
+
+        Parameters
+        ----------
+        blocks : list of (int, int, RegisterBlock)
+            First address, bytes and registers of each of its IPs.
+        """
+        self.reset_logic()
+        self._logic = list(blocks)
+
+    @property
+    def register_accesses(self) -> Counter[tuple[str, str]]:
+        """Accesses to the registers of the engines that are loaded, since they were, by ("read" or "write", name)."""
+        return sum((block.accesses for _, _, block in self._logic if isinstance(block, KernelRegisters)), Counter())
 
     # What pynq.MMIO calls.
 

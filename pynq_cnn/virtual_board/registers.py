@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -47,6 +48,54 @@ class PlainRegisters:
         self._words[offset] = value
 
 
+class InterruptController:
+    """The registers of an AXI interrupt controller (PG099), of which pynq's and this package's drivers use these.
+
+    Parameters
+    ----------
+    signal : callable
+        Called when the line to the processor rises.
+
+    Examples
+    --------
+    >>> calls = []
+    >>> block = InterruptController(lambda: calls.append("now"))
+    >>> block.write(InterruptController.IER, 1)
+    >>> block.write(InterruptController.MER, 3)
+    >>> block.rise(0)
+    >>> calls, block.read(InterruptController.IPR)
+    (['now'], 1)
+    """
+
+    ISR, IPR, IER, IAR, SIE, CIE, MER = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x1C
+
+    def __init__(self, signal: Callable[[], None]) -> None:
+        self._signal = signal
+        self._pending = self._enabled = self._master = 0
+
+    def rise(self, line: int) -> None:
+        """An interrupt comes on a line."""
+        self._pending |= 1 << line
+        if self._pending & self._enabled and self._master & 3 == 3:
+            self._signal()
+
+    def read(self, offset: int) -> int:
+        pending = self._pending & self._enabled
+        return {self.ISR: self._pending, self.IPR: pending, self.IER: self._enabled, self.MER: self._master}.get(offset, 0)
+
+    def write(self, offset: int, value: int) -> None:
+        if offset == self.IER:
+            self._enabled = value
+        elif offset == self.SIE:
+            self._enabled |= value
+        elif offset == self.CIE:
+            self._enabled &= ~value
+        elif offset == self.IAR:
+            self._pending &= ~value
+        elif offset == self.MER:
+            self._master = value & 3
+
+
 class KernelRegisters:
     """The `s_axilite` registers of a Vitis HLS kernel under `ap_ctrl_hs`, at the offsets that a `.hwh` gives.
 
@@ -62,7 +111,14 @@ class KernelRegisters:
     execute : callable
         Runs the kernel: input registers in, output registers out.
     busy_reads : int
-        How often the control register says "busy" before a run is over.
+        How often the control register says "busy" before a run is over; with its interrupt enabled, a run is over at once.
+    interrupt : callable, optional
+        Called when the interrupt line rises.
+
+    Attributes
+    ----------
+    accesses : Counter
+        How often each register was read or written so far, by ("read" or "write", name).
 
     Examples
     --------
@@ -76,7 +132,15 @@ class KernelRegisters:
     (42, 1, 0)
     """
 
-    def __init__(self, registers: dict[str, dict[str, Any]], execute: Execute, busy_reads: int) -> None:
+    def __init__(
+        self,
+        registers: dict[str, dict[str, Any]],
+        execute: Execute,
+        busy_reads: int,
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.accesses: Counter[tuple[str, str]] = Counter()
+        self._interrupt = interrupt
         self._names = {details["address_offset"]: name for name, details in registers.items()}
         self._values = dict.fromkeys(registers, 0)
         self._outputs = {name for name in registers if f"{name}_ctrl" in registers}
@@ -94,6 +158,7 @@ class KernelRegisters:
         name = self._names.get(offset)
         if name is None:
             return 0
+        self.accesses["read", name] += 1
         if name == "CTRL":
             return self._read_control()
         value = self._values[name]
@@ -103,6 +168,8 @@ class KernelRegisters:
 
     def write(self, offset: int, value: int) -> None:
         name = self._names.get(offset)
+        if name is not None:
+            self.accesses["write", name] += 1
         if name == "CTRL":
             if value & AP_START and not self._running:
                 self._start()
@@ -121,6 +188,8 @@ class KernelRegisters:
             self._results = self._execute({name: self._values[name] for name in self._inputs})
         except OSError as error:
             self._bus_error = error
+        if self._results is not None and self._values.get("GIER", 0) & self._values.get("IP_IER", 0) & 1:
+            self._finish(self._results)
 
     def _read_control(self) -> int:
         if self._bus_error is not None:
@@ -142,3 +211,5 @@ class KernelRegisters:
             self._values[f"{name}_ctrl"] = 1
         self._values["IP_ISR"] |= self._values["IP_IER"]
         self._running, self._finished = False, AP_DONE | AP_READY
+        if self._values["GIER"] and self._values["IP_ISR"]:
+            self._interrupt()
