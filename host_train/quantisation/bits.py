@@ -224,7 +224,7 @@ def _negated(signs: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def binary_to_network(
-    model: nn.Module, name: str, spec: InputSpec, classes: Sequence[str], metadata: dict[str, Any] | None = None
+    model: nn.Module, name: str, spec: InputSpec, classes: Sequence[str], metadata: dict[str, Any] | None = None, kind: str = "softmax"
 ) -> Network:
     """Integers of a trained binary network, which answer as PyTorch's evaluation does on every image.
 
@@ -241,6 +241,8 @@ def binary_to_network(
         Names of its outputs.
     metadata : dict, optional
         For the package.
+    kind : str
+        What the output says, as of `OutputSpec`.
 
     Raises
     ------
@@ -256,7 +258,7 @@ def binary_to_network(
     for block in found:
         signs = np.where(opposite, -1, 1).astype(np.int8) * _signs(block, shape)
         if block is found[-1]:
-            output, flip = _output(block)
+            output, flip = _output(block, kind)
             layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip)))
         elif block is found[0]:
             layer, opposite = _first(block, signs, spec)
@@ -300,11 +302,11 @@ def _first(block: Block, signs: np.ndarray, spec: InputSpec) -> tuple[integers.C
     return integers.Conv2d(block.name, signs, bias, padding=padding, pad_value=pad_value, threshold=Threshold(value)), opposite
 
 
-def _output(block: Block) -> tuple[OutputSpec, np.ndarray]:
+def _output(block: Block, kind: str) -> tuple[OutputSpec, np.ndarray]:
     """From the last accumulators to logits, and the rows to negate so that the scale is positive."""
     layer = copy.deepcopy(block.layer).double()
     zero, one = _ask((copy.deepcopy(norm).double() for norm in block.before), _real(layer, 1)[1:]).numpy()
     scale = one - zero
     # A scale must be positive; the smallest adds nothing to the offset of a row whose scale is 0.
     positive = np.maximum(np.abs(scale), np.finfo(np.float32).tiny)
-    return OutputSpec(positive.astype(np.float32), zero.astype(np.float32)), scale < 0
+    return OutputSpec(positive.astype(np.float32), zero.astype(np.float32), kind), scale < 0

@@ -44,7 +44,9 @@ def _window(pool: nn.Module, image: Sequence[int]) -> tuple[tuple[int, int], tup
     return (int(image[-2]), int(image[-1])), (1, 1)
 
 
-def to_network(quantised: nn.Module, name: str, spec: InputSpec, classes: Sequence[str], metadata: dict[str, Any] | None = None) -> Network:
+def to_network(
+    quantised: nn.Module, name: str, spec: InputSpec, classes: Sequence[str], metadata: dict[str, Any] | None = None, kind: str = "softmax"
+) -> Network:
     """Integers of a calibrated network.
 
     The input's normalisation `(byte/255 - mean) / std` goes into the first layer: its weights are divided by `255 * std`, and what `mean`
@@ -62,6 +64,8 @@ def to_network(quantised: nn.Module, name: str, spec: InputSpec, classes: Sequen
         Names of its outputs.
     metadata : dict, optional
         For the package.
+    kind : str
+        What the output says, as of `OutputSpec`.
 
     Returns
     -------
@@ -137,5 +141,5 @@ def to_network(quantised: nn.Module, name: str, spec: InputSpec, classes: Sequen
             spatial = (int(values.shape[1]), int(values.shape[2]), int(values.shape[3]))
         elif not isinstance(module, nn.Flatten):
             spatial = (int(values.shape[1]), 1, 1)
-    output = OutputSpec(out_scale.astype(np.float32), np.zeros(len(out_scale), np.float32))
+    output = OutputSpec(out_scale.astype(np.float32), np.zeros(len(out_scale), np.float32), kind)
     return Network(name, spec, tuple(layers), output, tuple(classes), metadata=metadata or {})

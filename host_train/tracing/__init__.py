@@ -3,6 +3,9 @@
 calibration  what the user gives to calibrate with, as bytes and as the model's inputs
 trace        the model, walked in order, as the flat nn.Sequential that host_train.quantisation takes; refuses with source lines
 operations   what each module, function and method becomes
-convert      from_torch: trace, fold, calibrate, integers; then how far those are from the model
+kind         what the outputs say: classes, a probability, several, plain values
+fidelity     how far integers are from the model, and in which layer they part
+doubts       calibration images that do not look like training images
+convert      from_torch: trace, fold, calibrate, integers; then these measures
 files        a model and its weights from the user's files, for `python -m host_train convert`
 """

@@ -23,7 +23,7 @@ FORMS = (
 def _batches(data: Any) -> Iterator[Any]:
     """The images of each batch, without labels."""
     if isinstance(data, (torch.Tensor, np.ndarray)):
-        yield data
+        yield _plain(data)
         return
     if isinstance(data, (str, bytes, dict)) or not isinstance(data, Iterable):
         raise ArgumentError(f"calibration_data must be {FORMS}; not {data!r:.60}")
@@ -31,7 +31,15 @@ def _batches(data: Any) -> Iterator[Any]:
         images = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if not isinstance(images, (torch.Tensor, np.ndarray)):
             raise ArgumentError(f"calibration_data must be {FORMS}; it holds a {type(images).__name__}")
-        yield images
+        yield _plain(images)
+
+
+def _plain(images: torch.Tensor | np.ndarray) -> torch.Tensor | np.ndarray:
+    """Sparse and quantised tensors as plain ones, which can be cut and permuted."""
+    if not isinstance(images, torch.Tensor):
+        return images
+    dense = images if images.layout == torch.strided else images.to_dense()
+    return dense.dequantize() if dense.is_quantized else dense
 
 
 def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:

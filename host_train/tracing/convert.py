@@ -6,7 +6,8 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from host_train.quantisation.golden import with_golden
 from host_train.quantisation.integers import to_network
 from host_train.reason import reason_of
 from host_train.tracing.calibration import normalise, read_calibration
+from host_train.tracing.doubts import check_images, doubts
+from host_train.tracing.fidelity import MIN_AGREEMENT, Fidelity, check_agreement, check_min_agreement, partings
+from host_train.tracing.kind import check_kind, output_kind
 from host_train.tracing.trace import Traced, evaluating, trace
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import compile_network
@@ -30,39 +34,6 @@ from pynq_cnn.errors import ArgumentError, CompileError, NetworkError
 from pynq_cnn.model import InputSpec, Network, save_package
 
 BATCH = 128
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How far the integers are from the model, on the calibration images.
-
-    Parameters
-    ----------
-    images : int
-        How many were compared.
-    agreement : float
-        Part of them, 0 to 1, with the same best class.
-    mean_error, max_error : float
-        Of the logits, in units of the standard deviation of the model's logits.
-    """
-
-    images: int
-    agreement: float
-    mean_error: float
-    max_error: float
-
-    @classmethod
-    def of(cls, integer: np.ndarray, real: np.ndarray) -> Fidelity:
-        """Compare logits [n, classes].
-
-        Examples
-        --------
-        >>> Fidelity.of(np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[1.0, 3.0], [1.0, 3.0]]))
-        Fidelity(images=2, agreement=0.5, mean_error=1.0, max_error=2.0)
-        """
-        error = np.abs(integer - real) / (real.std() or 1.0)
-        same = integer.argmax(1) == real.argmax(1)
-        return cls(len(real), float(same.mean()), float(error.mean()), float(error.max()))
 
 
 def from_torch(
@@ -74,9 +45,11 @@ def from_torch(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     classes: Sequence[str] | None = None,
+    output: str | None = None,
     method: str = "auto",
     shared: bool = False,
     images: int = 1024,
+    min_agreement: float = MIN_AGREEMENT,
     metadata: dict[str, Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> Network:
@@ -103,7 +76,11 @@ def from_torch(
     mean, std : float or sequence of float, optional
         The normalisation `(image - mean) / std` of images in 0..1, per channel, where no `spec` is given; 0 and 1 if not given.
     classes : sequence of str, optional
-        Names of the outputs; numbers if not given.
+        Names of the outputs; numbers if not given. Of one probability two names, the first for a probability near 0.
+    output : {"softmax", "sigmoid", "independent", "values"}, optional
+        What the outputs say (`pynq_cnn.model.OutputSpec`). A Softmax, LogSoftmax or Sigmoid at the end says it too, and is left to the
+        host; otherwise two or more outputs are classes by softmax. One output without either, and without two names in `classes`, is
+        refused.
     method : {"auto", "max", "percentile", "mse"}
         How activations are scaled; "auto" takes the one that most often chooses the model's class, among equals that of the
         closest logits. Of no concern to a binary network.
@@ -112,6 +89,8 @@ def from_torch(
         (docs/model-package.md, "Shared weights"). Of no concern to a binary network.
     images : int
         How many calibration images to use at most.
+    min_agreement : float
+        Least `agreement` of integers and model on them (`host_train.tracing.fidelity.agreement`), 0 to 1; 0 takes any network.
     metadata : dict, optional
         For the package.
     folder : path, optional
@@ -125,25 +104,32 @@ def from_torch(
     Raises
     ------
     NetworkError
-        If the model cannot be mapped: names the first operation that cannot, with its source line, and what to use instead.
+        If the model cannot be mapped: names the first operation that cannot, with its source line, and what to use instead. If its integers
+        agree with it less than `min_agreement`: names the layer in which they part.
     ArgumentError
-        If another argument is unusable.
+        If another argument is unusable, calibration images are all of one colour, or `output` is needed or contradicts the model.
 
     Warns
     -----
     UserWarning
-        If the model has layers that it does not use, or the network does not fit the accelerator, so that only the reference runs it.
+        If the model has layers that it does not use, or the network does not fit the accelerator, so that only the reference runs it. If
+        the calibration images look like noise, are far from `mean` and `std`, or all get one answer; this is then in
+        `metadata["conversion"]["doubts"]` too. (Binary networks do not depend on them.)
 
     Examples
     --------
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 3))
-    >>> network = from_torch(model, torch.rand(50, 1, 8, 8), name="mine", classes=["a", "b", "c"])
+    >>> pictures = torch.nn.functional.interpolate(torch.rand(50, 1, 4, 4), 8)
+    >>> network = from_torch(model, pictures, name="mine", classes=["a", "b", "c"])
     >>> [layer.name for layer in network.layers], network.metadata["conversion"]["agreement"] > 0.9
     (['0', '2', '4'], True)
     """
     _check(model, spec, method, images, metadata, folder)
+    check_kind(output)
+    check_min_agreement(min_agreement)
     spec, octets, inputs = read_calibration(calibration_data, spec, mean, std, images)
+    check_images(octets)
     device = _device(model)
     traced = trace(model, inputs[:1].repeat(2, 1, 1, 1).to(device))
     with evaluating(model), _exact_products():
@@ -151,9 +137,11 @@ def from_torch(
     logits = _run(traced.layers, inputs, torch.device("cpu"))
     _check_trace(model, traced, logits, theirs)
     _warn_unused(model, traced)
-    names = _names(classes, logits.shape[1])
+    given = _names(classes)
+    kind = output_kind(output, traced.ending, logits.shape[1], given, type(model).__name__)
+    names = _checked_names(given, 2 if kind == "sigmoid" else logits.shape[1], kind)
     try:
-        candidates = _candidates(traced.layers, inputs, method, shared, name, spec, names)
+        candidates = _candidates(traced.layers, inputs, method, shared, name, spec, names, kind)
     except NetworkError as error:
         raise traced.located(error) from error
     if is_binary(traced.layers):  # what the model gives for the very bytes, the integers must give too
@@ -162,9 +150,15 @@ def from_torch(
     answers = [one.logits(ReferenceBackend(one).run(octets)) for _, one in candidates]
     if is_binary(traced.layers):
         _check_exact(type(model).__name__, candidates[0][1], answers[0], logits.numpy())
-    measured = [(*candidate, Fidelity.of(answer, logits.numpy())) for candidate, answer in zip(candidates, answers)]
+    measured = [(*candidate, Fidelity.of(answer, logits.numpy(), kind)) for candidate, answer in zip(candidates, answers)]
     label, network, fidelity = min(measured, key=lambda entry: (-entry[2].agreement, entry[2].mean_error))
-    conversion = {"source": type(model).__name__, "torch": str(torch.__version__), "method": label, **asdict(fidelity)}
+    what = f"the {len(octets)} calibration images"
+    found = partial(partings, fold(traced.layers), network, octets) if not is_binary(traced.layers) else list
+    check_agreement(fidelity.agreement, min_agreement, what, kind, found, traced.places)
+    doubtful = [] if is_binary(traced.layers) else doubts(octets, spec, logits.numpy(), kind)
+    for doubt in doubtful:
+        warnings.warn(doubt, stacklevel=2)
+    conversion = {"source": type(model).__name__, "torch": str(torch.__version__), "method": label, **asdict(fidelity), "doubts": doubtful}
     network = with_golden(replace(network, metadata={**(metadata or {}), "conversion": conversion}), octets)
     if folder is not None:
         save_package(network, folder)
@@ -194,14 +188,27 @@ def _check(model: Any, spec: Any, method: Any, images: Any, metadata: Any, folde
             raise NetworkError(f"{name} is on the meta device and has no values; make the model on the cpu, and load its weights")
 
 
-def _names(classes: Any, count: int) -> list[str]:
-    """Names of the outputs."""
+def _names(classes: Any) -> list[str] | None:
+    """The names of classes that are given."""
     if classes is None:
+        return None
+    if not isinstance(classes, Iterable) or isinstance(classes, (dict, set, bytes)):
+        raise ArgumentError(f"classes must be strings, one for each output of the model in their order, not {classes!r:.60}")
+    return [str(one) for one in classes]
+
+
+def _checked_names(given: list[str] | None, count: int, kind: str) -> list[str]:
+    """Names of all classes; numbers if none are given."""
+    if given is None:
         return [str(i) for i in range(count)]
-    names = [str(one) for one in classes] if isinstance(classes, Iterable) and not isinstance(classes, (dict, set, bytes)) else []
-    if len(names) != count:
-        raise ArgumentError(f"classes must be {count} strings, one for each output of the model in their order, not {classes!r:.60}")
-    return names
+    if len(given) != count:
+        which = (
+            "first for a probability near 0, then for one near 1"
+            if kind == "sigmoid"
+            else "one for each output of the model in their order"
+        )
+        raise ArgumentError(f"classes must be {count} strings, {which}, not {given!r:.60}")
+    return given
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -277,12 +284,12 @@ def _warn_unfit(network: Network) -> None:
 
 
 def _candidates(
-    layers: nn.Sequential, inputs: torch.Tensor, method: str, shared: bool, name: str, spec: InputSpec, classes: list[str]
+    layers: nn.Sequential, inputs: torch.Tensor, method: str, shared: bool, name: str, spec: InputSpec, classes: list[str], kind: str
 ) -> list[tuple[str, Network]]:
     """The network in integers, by each method."""
     if is_binary(layers):
-        return [("binary", binary_to_network(layers, name, spec, classes))]
+        return [("binary", binary_to_network(layers, name, spec, classes, kind=kind))]
     folded = fold(layers)
     forms = calibrations(folded, inputs.split(BATCH), spec.std, METHODS if method == "auto" else [method], per_layer=shared)
-    networks = {label: to_network(form, name, spec, classes) for label, form in forms.items()}
+    networks = {label: to_network(form, name, spec, classes, kind=kind) for label, form in forms.items()}
     return [(label, encode_layers(network) if shared else network) for label, network in networks.items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +23,19 @@ SUPPORTED = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and 
 WEIGHTED: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.Linear, *NORMS, BinaryConv2d, BinaryLinear)
 DROPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
 LEAVES = (*WEIGHTED, *DROPPED, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Hardtanh, Sign, nn.AdaptiveAvgPool2d, nn.Flatten)
+
+
+class Reshape(nn.Identity):
+    """The same numbers of each image, in the same order, in another shape; several of them may make up a flattening."""
+
+    def __init__(self, before: Shape, after: Shape) -> None:
+        super().__init__()
+        self.before, self.after = before, after
+
+
+class Unchanged(nn.Identity):
+    """Average pooling of single pixels: it changes nothing, but a network may end with it."""
+
 
 # ---------------------------------------------------------------------------------------------------- functions
 
@@ -71,7 +86,8 @@ def _avg_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> list[nn.Module]:
-    return [nn.AvgPool2d(_plain(kernel_size), _plain(stride), _plain(padding), ceil_mode, count_include_pad, divisor_override)]
+    pool = nn.AvgPool2d(_plain(kernel_size), _plain(stride), _plain(padding), ceil_mode, count_include_pad, divisor_override)
+    return [Unchanged()] if after == before and pair(pool.kernel_size) == (1, 1) and divisor_override in (None, 1) else [pool]
 
 
 def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn.Module]:
@@ -81,29 +97,47 @@ def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn
     given, wanted = before[2:], after[2:]
     if any(side % parts for side, parts in zip(given, wanted)):
         raise NetworkError(f"adaptive pooling of {given} to {wanted} has windows of different sizes; choose an output size that divides it")
-    window = (given[0] // wanted[0], given[1] // wanted[1])
-    return [] if window == (1, 1) else [nn.AvgPool2d(window)]
+    return _average((given[0] // wanted[0], given[1] // wanted[1]))
+
+
+def _average(window: tuple[int, int]) -> list[nn.Module]:
+    return [Unchanged() if window == (1, 1) else nn.AvgPool2d(window)]
 
 
 def _mean(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False) -> list[nn.Module]:
-    """The mean over height and width is global average pooling."""
+    """The mean over height and width is global average pooling; so is that over pixels in a row, or over one side and then the other."""
     dims = sorted(d % len(before) for d in ([dim] if isinstance(dim, int) else dim or []))
-    if len(before) != 4 or dims != [2, 3]:
+    if len(before) not in (3, 4) or not dims or dims[0] < 2:
         raise NetworkError(f"a mean over dimensions {dim} of {before} cannot be mapped; over height and width, dim=(2, 3), it can")
-    pooled = _adaptive_avg_pool(before, (*before[:2], 1, 1), 1)
-    return pooled if keepdim else [*pooled, nn.Flatten()]
+    image = (*before, 1) if len(before) == 3 else before
+    left = tuple(1 if d in dims else side for d, side in enumerate(image))
+    pooled = _average((image[2] // left[2], image[3] // left[3]))
+    return [Reshape(before, image), *pooled, Reshape(left, after)]
 
 
 def _reshape(before: Shape, after: Shape, *args: Any, **options: Any) -> list[nn.Module]:
-    """Flattening, however it is written: the shapes tell."""
-    if after == before:
-        return []
-    size = 1
-    for side in before[1:]:
-        size *= side
-    if after != (before[0], size):
-        raise NetworkError(f"making {after} of {before} cannot be mapped; only flattening each image can: torch.flatten(x, 1)")
-    return [nn.Flatten()]
+    """Another shape for each image, however it is written: the shapes tell."""
+    if after[:1] != before[:1] or math.prod(after) != math.prod(before):
+        raise NetworkError(unmapped_shape(before, after))
+    return [Reshape(before, after)]
+
+
+def unmapped_shape(before: Shape, after: Shape) -> str:
+    return f"making {after} of {before} cannot be mapped; only flattening each image can: torch.flatten(x, 1)"
+
+
+def _index(before: Shape, after: Shape, index: Any) -> list[nn.Module]:
+    """`x[:, :, 0, 0]` of single pixels: an index that takes all there is, in its order."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(part is not None and part is not Ellipsis and not isinstance(part, (int, slice)) for part in parts):
+        raise NetworkError("an index of several places cannot be mapped; use one straight line of layers")
+    return _part(before, after)
+
+
+def _part(before: Shape, after: Shape, *args: Any, **options: Any) -> list[nn.Module]:
+    if math.prod(after) != math.prod(before):
+        raise NetworkError(f"taking {after} of {before} cannot be mapped; use all of it, or a layer with fewer outputs")
+    return _reshape(before, after)
 
 
 def _dropout(before: Shape, after: Shape, p: float = 0.5, training: bool = True, inplace: bool = False) -> list[nn.Module]:
@@ -119,6 +153,10 @@ def _softmax(kind: type[nn.Module]) -> Handler:
         return [kind(1)]
 
     return handler
+
+
+def _sigmoid(before: Shape, after: Shape) -> list[nn.Module]:
+    return [nn.Sigmoid()]
 
 
 def _plain(value: Any) -> Any:
@@ -138,7 +176,10 @@ FUNCTIONS: dict[Any, Handler] = {
     F.avg_pool2d: _avg_pool,
     F.adaptive_avg_pool2d: _adaptive_avg_pool,
     torch.mean: _mean,
-    **dict.fromkeys((torch.flatten, torch.reshape, torch.squeeze), _reshape),
+    **dict.fromkeys((torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze, torch.unflatten), _reshape),
+    operator.getitem: _index,
+    **dict.fromkeys((torch.select, torch.narrow), _part),
+    **dict.fromkeys((torch.sigmoid, torch.special.expit, F.sigmoid), _sigmoid),
     **dict.fromkeys((F.dropout, F.dropout2d, F.alpha_dropout), _dropout),
     **dict.fromkeys((F.softmax, torch.softmax), _softmax(nn.Softmax)),
     **dict.fromkeys((F.log_softmax, torch.log_softmax), _softmax(nn.LogSoftmax)),
@@ -147,7 +188,9 @@ METHODS: dict[str, Handler] = {
     **dict.fromkeys(("relu", "relu_"), _relu),
     **dict.fromkeys(("sign", "sign_"), _sign(torch.sign)),
     "mean": _mean,
-    **dict.fromkeys(("flatten", "view", "reshape", "squeeze"), _reshape),
+    **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "squeeze_", "unsqueeze", "unflatten", "view_as", "reshape_as"), _reshape),
+    **dict.fromkeys(("select", "narrow"), _part),
+    **dict.fromkeys(("sigmoid", "sigmoid_"), _sigmoid),
     **dict.fromkeys(("contiguous", "clone", "detach", "float"), _nothing),
     "softmax": _softmax(nn.Softmax),
     "log_softmax": _softmax(nn.LogSoftmax),
@@ -209,10 +252,12 @@ def module_layers(module: nn.Module, before: Shape, after: Shape) -> list[nn.Mod
         return _avg_pool(before, after, module.kernel_size, module.stride, module.padding, *options)
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return _adaptive_avg_pool(before, after, module.output_size)
-    if isinstance(module, nn.Flatten):
+    if isinstance(module, (nn.Flatten, nn.Unflatten)):
         return _reshape(before, after)
     if isinstance(module, (nn.Softmax, nn.LogSoftmax)):
         return _softmax(type(module))(before, after, module.dim)
+    if isinstance(module, nn.Sigmoid):
+        return _sigmoid(before, after)
     if isinstance(module, nn.Hardtanh):
         return _hardtanh(before, after, module.min_val, module.max_val)  # ReLU6 is one too
     if isinstance(module, Sign) and module.function in (binarise, torch.sign):
@@ -235,8 +280,8 @@ _NORM = "use BatchNorm2d, which folds into the layer before it"
 ADVICE = {
     **dict.fromkeys(("cat", "concat", "stack", "hstack", "vstack"), "the engine has no branches: use one wider Conv2d in their place"),
     **dict.fromkeys(("chunk", "split", "unbind"), "the engine has no branches: use one straight line of layers"),
-    **dict.fromkeys(("sigmoid", "tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), _ACTIVATION),
-    **dict.fromkeys(("Sigmoid", "Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "ReLU6", "Hardswish", "PReLU", "SELU", "Mish"), _ACTIVATION),
+    **dict.fromkeys(("tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), _ACTIVATION),
+    **dict.fromkeys(("Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "ReLU6", "Hardswish", "PReLU", "SELU", "Mish"), _ACTIVATION),
     **dict.fromkeys(("LayerNorm", "GroupNorm", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm"), _NORM),
     **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "give from_torch the model inside it: model.module"),
     "conv2d": "use the module nn.Conv2d",
@@ -247,6 +292,8 @@ ADVICE = {
     ),
     **dict.fromkeys(("permute", "transpose"), "keep the order [n, channels, height, width]; flattening is torch.flatten(x, 1)"),
     "clamp": "use ReLU",
+    **dict.fromkeys(("argmax", "max", "topk", "round"), "leave it away: Classifier.predict chooses the class from the logits"),
+    **dict.fromkeys(("logsigmoid", "LogSigmoid"), "leave it away, and give from_torch output='sigmoid' or output='independent'"),
     "max_pool2d_with_indices": "use max pooling without return_indices",
 }
 

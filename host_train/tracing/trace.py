@@ -24,12 +24,12 @@ from torch import fx, nn
 from host_train.networks.binary import BinaryLayer, binarise
 from host_train.quantisation import bits, fold
 from host_train.reason import reason_of
-from host_train.tracing.operations import FUNCTIONS, LEAVES, METHODS, WEIGHTED, advice, module_layers
+from host_train.tracing.operations import FUNCTIONS, LEAVES, METHODS, WEIGHTED, Reshape, Unchanged, advice, module_layers, unmapped_shape
 from pynq_cnn.errors import NetworkError
 
 TORCH = os.path.dirname(torch.__file__) + os.sep
 LONGEST_NAME = 64
-SOFTMAXES = (nn.Softmax, nn.LogSoftmax)
+ENDINGS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Traced:
     layers : torch.nn.Sequential
         In evaluation mode, on the CPU, with weights of its own; gives the logits.
     ending : torch.nn.Module
-        Softmax or log-softmax that the model puts behind its logits; Identity if none.
+        Softmax, LogSoftmax or Sigmoid that the model puts behind its logits; Identity if none.
     places : dict
         Name of each layer to where it is computed, for messages.
     unused : tuple of str
@@ -228,10 +228,10 @@ def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
     >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout(), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
     >>> [type(layer).__name__ for layer in trace(model, torch.zeros(2, 1, 8, 8)).layers]
     ['Conv2d', 'ReLU', 'AvgPool2d', 'Flatten', 'Linear']
-    >>> trace(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sigmoid()), torch.zeros(2, 1, 8, 8))
+    >>> trace(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh()), torch.zeros(2, 1, 8, 8))
     Traceback (most recent call last):
     ...
-    pynq_cnn.errors.NetworkError: 1: a Sigmoid cannot be mapped; use ReLU and train it again
+    pynq_cnn.errors.NetworkError: 1: a Tanh cannot be mapped; use ReLU and train it again
     """
     whole, graph, recorder = _record(model, inputs)
     values = recorder.values
@@ -282,22 +282,36 @@ class _Layers:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.places: dict[str, str] = {}
         self._taken: set[str] = set()
+        self._reshaped: list[tuple[str, Reshape]] = []  # since the last layer, with their places: what they come to is known at the next
+        self._unchanged: tuple[str, str, tuple[int, ...]] | None = None  # pooling of single pixels: name, place and shape
 
     def append(self, wanted: str, layer: nn.Module, place: str, shape: tuple[int, ...]) -> None:
         """Add a layer whose result has this shape."""
+        if isinstance(layer, Reshape):
+            self._reshaped.append((": ".join(filter(None, (place, wanted))), layer))
+            return
+        if isinstance(layer, Unchanged):
+            self._unchanged = (wanted, place, shape)
+            return
         last = next(reversed(self.layers), "")
-        if last and isinstance(self.layers[last], SOFTMAXES):
-            raise _located(NetworkError(f"{last}: a softmax can only be the last operation; use ReLU between layers"), self.places)
-        name = _unique(wanted, self._taken)
-        self.layers[name], self.places[name], self.shapes[name] = layer, place, shape
-        if not isinstance(layer, SOFTMAXES):
-            self._check(bits.blocks if self.binary else fold.check_order)
+        if last and isinstance(self.layers[last], ENDINGS):
+            kind = "sigmoid" if isinstance(self.layers[last], nn.Sigmoid) else "softmax"
+            error = f"{last}: a {kind} can only be the last operation; use ReLU between layers"
+            raise _located(NetworkError(f"{error} and train it again" if kind == "sigmoid" else error), self.places)
+        self._add(wanted, self._behind_reshapes(layer), place, shape)
 
     def finish(self) -> tuple[nn.Sequential, nn.Module]:
-        """All layers, and the softmax behind them."""
-        ending = self.layers.popitem()[1] if self.layers and isinstance(next(reversed(self.layers.values())), SOFTMAXES) else nn.Identity()
-        if self.layers and isinstance(next(reversed(self.layers.values())), nn.Flatten):
+        """All layers, and the softmax or sigmoid behind them."""
+        if self._reshaped:
+            where, reshape = self._reshaped[-1]
+            if any(side != 1 for side in reshape.after[2:]) and reshape.after != self._reshaped[0][1].before:
+                raise NetworkError(f"{where}: {unmapped_shape(self._reshaped[0][1].before, reshape.after)}")
+        ending = self.layers.popitem()[1] if self.layers and isinstance(self._last(), ENDINGS) else nn.Identity()
+        if self.layers and isinstance(self._last(), nn.Flatten):
             self.layers.popitem()  # logits are flat anyway
+        if self.layers and self._unchanged is not None and isinstance(self._last(), (nn.ReLU, nn.MaxPool2d)) and not self.binary:
+            wanted, place, shape = self._unchanged
+            self._add(wanted, nn.AvgPool2d(1), place, shape)
         self._check((lambda layers: bits.check_end(bits.blocks(layers))) if self.binary else fold.check_end)
         last = next(reversed(self.layers))
         pixels = self.shapes[last][2:]
@@ -305,6 +319,33 @@ class _Layers:
             error = f"{last} is the last layer and gives {' x '.join(map(str, pixels))} pixels, not one number per class"
             raise _located(NetworkError(f"{error}; put nn.AdaptiveAvgPool2d(1), or nn.Flatten and nn.Linear, behind it"), self.places)
         return nn.Sequential(self.layers).eval(), ending
+
+    def _last(self) -> nn.Module:
+        return next(reversed(self.layers.values()))
+
+    def _add(self, wanted: str, layer: nn.Module, place: str, shape: tuple[int, ...]) -> None:
+        name = _unique(wanted, self._taken)
+        self.layers[name], self.places[name], self.shapes[name] = layer, place, shape
+        if not isinstance(layer, ENDINGS):
+            self._check(bits.blocks if self.binary else fold.check_order)
+
+    def _behind_reshapes(self, layer: nn.Module) -> nn.Module:
+        """`layer`, with the flattening before it that all reshapes since the last layer come to; `NetworkError` if they come to another."""
+        if not self._reshaped:
+            return layer
+        before, (where, reshape) = self._reshaped[0][1].before, self._reshaped[-1]
+        after = reshape.after
+        self._reshaped = []
+        if after == before or len(before) == len(after) + 1 == 2:
+            return layer
+        if len(after) <= 2 and len(before) > 2:
+            place, _, wanted = where.rpartition(": ")
+            self._add(wanted, nn.Flatten(), place, after)
+            return layer
+        pixels = before[2] * before[3] if len(before) == 4 else 0
+        if isinstance(layer, nn.AvgPool2d) and after == (*before[:2], pixels, 1) and layer.kernel_size == (pixels, 1):
+            return nn.AvgPool2d((before[2], before[3]))  # over pixels in a row, which is the mean over height and width
+        raise NetworkError(f"{where}: {unmapped_shape(before, after)}")
 
     def _check(self, check: Callable[[Iterable[tuple[str, nn.Module]]], object]) -> None:
         try:

@@ -243,7 +243,7 @@ def test_files_take_no_folders_place(tmp_path):
 def test_names_that_matlab_cannot_tell_apart_are_refused(tmp_path, monkeypatch):
     model = nn.Sequential()
     model.add_module("a" * 59, nn.Conv2d(1, 2, 4))
-    network = from_torch(model, np.zeros((4, 4, 4), np.uint8), name="n")
+    network = from_torch(model, np.arange(64, dtype=np.uint8).reshape(4, 4, 4), name="n")
     with pytest.raises(ModelPackageError, match=r"layer\.a+\.bias makes the MATLAB variable layer_a+_bias, which is longer than the 63 "):
         write_mat(network, tmp_path / "net.mat")
     layers = (replace(network.layers[0], name="a.b"), replace(network.layers[0], name="a-b"))
