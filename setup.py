@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import setuptools
 from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
@@ -29,8 +30,17 @@ engine = Extension(
 )
 
 train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.6", "tqdm>=4.60"]
-board = ["pynq>=3.0.1,<4", "pycparser<3"]  # 4.0 dropped the PYNQ-Z2; pynq imports a module that pycparser 3 does not have
-test = ["pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6", "ruff>=0.6", "mypy>=1.8"]
+# The pynq library for laptops: a board's image has its own, 3.0.1 or 3.1, which must stay. 4.0 dropped the PYNQ-Z2. The grpcio that
+# pynq pins has no wheel for Python 3.13. pynq wants NumPy 1, which pip finds out late if only pynq says so, and imports a module
+# that pycparser 3 does not have.
+LAPTOP = "python_version < '3.13' and platform_machine != 'armv7l'"
+board = [f"{requirement}; {LAPTOP}" for requirement in ("pynq>=3.1.2,<4", "numpy<2", "pycparser<3")]
+vision = ["opencv-python>=4.5.4", "torchvision>=0.16"]
+test_light = [*board, "pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6"]
+test = [*test_light, *train, "ruff>=0.6", "mypy>=1.8"]
+
+# An SPDX expression either way; setuptools takes it as one from 77 on.
+LICENSE_FIELD = "license_expression" if int(setuptools.__version__.partition(".")[0]) >= 77 else "license"
 
 setup(
     name="pynq_cnn",
@@ -38,6 +48,8 @@ setup(
     description="Convolutional networks on the PYNQ-Z2: one overlay, and the same bits on a laptop",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    **{LICENSE_FIELD: "Apache-2.0"},
+    license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=[*find_packages(include=["pynq_cnn", "pynq_cnn.*", "host_train", "host_train.*"]), "pynq_cnn.overlays", "pynq_cnn.notebooks"],
     package_dir={"pynq_cnn.overlays": "overlays", "pynq_cnn.notebooks": "notebooks"},
@@ -47,7 +59,7 @@ setup(
         "pynq_cnn.notebooks": ["*.ipynb"],
     },
     install_requires=["numpy>=1.21", "Pillow>=9"],
-    extras_require={"train": train, "board": board, "test": [*train, *board, *test]},
+    extras_require={"train": train, "board": board, "vision": vision, "test-light": test_light, "test": test},
     ext_modules=[] if os.environ.get("PYNQ_CNN_NO_KERNEL") else [engine],
     entry_points={"console_scripts": ["pynq-cnn = pynq_cnn.cli:main"], "pynq.notebooks": ["pynq_cnn = pynq_cnn.notebooks"]},
 )

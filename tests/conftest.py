@@ -13,6 +13,8 @@ from pynq_cnn.virtual_board import VirtualBoard
 
 sys.path.insert(0, str(Path(__file__).parent))  # `strategies` for the tests, under any import mode
 
+from virtual import NO_PYNQ  # noqa: E402
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -21,7 +23,7 @@ settings.load_profile("any machine")
 @pytest.fixture
 def board() -> Iterator[VirtualBoard]:
     """A virtual board, on which nothing may be left when a test is over."""
-    pytest.importorskip("pynq")
+    pytest.importorskip("pynq", reason=NO_PYNQ)
     with VirtualBoard() as board:
         yield board
         assert board.memory.used == 0, "contiguous memory leaks"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from virtual import script, small_images, small_network
+from virtual import NO_PYNQ, script, small_images, small_network
 
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -16,7 +16,7 @@ from pynq_cnn.compiler import Hardware, Program, compile_network
 from pynq_cnn.errors import DeviceError
 from pynq_cnn.virtual_board import VirtualBoard
 
-pynq = pytest.importorskip("pynq")
+pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
 
 
 def engine(board: VirtualBoard) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from virtual import small_images, small_network
+from virtual import NO_PYNQ, small_images, small_network
 
 from pynq_cnn import Classifier
 from pynq_cnn.backends.overlay import OverlayBackend
@@ -27,7 +27,7 @@ from pynq_cnn.virtual_board.embedded.xclbinutil import main as xclbinutil
 from pynq_cnn.virtual_board.memory import FREED, PAGE
 from pynq_cnn.virtual_board.registers import AP_DONE, AP_IDLE, AP_READY, AP_START
 
-pynq = pytest.importorskip("pynq")
+pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
 
 IS_3_0 = pynq.__version__.startswith("3.0")
 HWH = (Path(__file__).parent.parent / "overlays" / "pynq_cnn.hwh").read_text()
@@ -282,7 +282,7 @@ def test_engine_runs_for_another_process(board: EmbeddedBoard) -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from virtual import small_images, small_network
+from virtual import NO_PYNQ, small_images, small_network
 from pynq_cnn.backends.overlay import OverlayBackend
 with OverlayBackend(small_network()) as backend:
     print(backend.run(small_images(4)).tolist())

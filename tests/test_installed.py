@@ -14,6 +14,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
+from virtual import NO_PYNQ
 
 import pynq_cnn
 
@@ -79,7 +80,7 @@ def test_it_runs(python, site):
 
 def test_pynq_delivers_the_notebooks(python, tmp_path):
     """The board's own command, `pynq get-notebooks pynq_cnn`, but for the search for a device, which only a board has."""
-    pytest.importorskip("pynq")
+    pytest.importorskip("pynq", reason=NO_PYNQ)
     main = "from pynq._cli.get_notebooks import main; main()"
     assert python("-c", main, "--list").splitlines()[-1] == "- pynq_cnn (source: pynq_cnn)"
     python("-c", main, "--ignore-overlays", "--path", "delivered", "pynq_cnn")

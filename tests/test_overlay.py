@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import networks, random_images
-from virtual import ROOT, small_images, small_network
+from virtual import NO_PYNQ, ROOT, small_images, small_network
 
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.process_lock import ProcessLock
@@ -26,7 +26,7 @@ from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.virtual_board import VirtualBoard
 
-pynq = pytest.importorskip("pynq")
+pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
 
 NETWORK = small_network()
 

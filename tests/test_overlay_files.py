@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from virtual import ROOT, script
+from virtual import NO_PYNQ, ROOT, script
 
 HWH = ROOT / "overlays" / "pynq_cnn.hwh"
 make_hwh = script("overlays/make_hwh.py")
@@ -42,7 +42,7 @@ def test_registers_are_aligned_and_apart() -> None:
 
 
 def test_pynq_reads_it() -> None:
-    pytest.importorskip("pynq")
+    pytest.importorskip("pynq", reason=NO_PYNQ)
     from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
     from pynqmetadata.frontends import Metadata
 

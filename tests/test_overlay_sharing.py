@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from virtual import script, small_images, small_network
+from virtual import NO_PYNQ, script, small_images, small_network
 
 from pynq_cnn.backends import host, process_lock, select
 from pynq_cnn.backends.forks import ThreadLock
@@ -29,7 +29,7 @@ from pynq_cnn.model import Conv2d, InputSpec, Network, OutputSpec, Requantisatio
 from pynq_cnn.virtual_board import VirtualBoard
 from pynq_cnn.virtual_board.registers import InterruptController, PlainRegisters
 
-pynq = pytest.importorskip("pynq")
+pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
 
 NETWORK = small_network()
 

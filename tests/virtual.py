@@ -14,6 +14,7 @@ from pynq_cnn.model import Conv2d, Dense, Golden, InputSpec, MaxPool2d, Network,
 from pynq_cnn.zoo import load_model
 
 ROOT = Path(__file__).parent.parent
+NO_PYNQ = "pynq is not for Python 3.13 and newer" if sys.version_info >= (3, 13) else "pynq is not installed"
 
 
 def small_network(seed: int = 0, classes: int = 5) -> Network:

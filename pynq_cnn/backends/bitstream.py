@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from pynq_cnn.backends.sources import hidden_installation
 from pynq_cnn.errors import ArgumentError, BackendError
 
 
@@ -37,6 +38,9 @@ def find_bitfile(bitfile: str | os.PathLike[str] | None = None) -> Path:
     path = overlay_folder() / "pynq_cnn.bit" if bitfile is None else Path(bitfile)
     remedy = "build it (make -C hls_src bitstream; docs/building-the-overlay.md), pass bitfile=, or do without the board: backend='kernel'"
     if not path.is_file():
+        installed = hidden_installation([Path("overlays", path.name)]) if bitfile is None else None
+        if installed is not None:
+            remedy = f"the installed pynq_cnn in {installed} has one, but the source folder hides it: start Python in another folder"
         raise BackendError(f"there is no bitstream {path}; {remedy}")
     hwh = path.with_suffix(".hwh")
     if not hwh.is_file():

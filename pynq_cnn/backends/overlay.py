@@ -13,6 +13,7 @@ import numpy as np
 from pynq_cnn.backends.base import Backend
 from pynq_cnn.backends.bitstream import find_bitfile
 from pynq_cnn.backends.host import on_board
+from pynq_cnn.backends.library import GET_PYNQ
 from pynq_cnn.backends.timeout import check_timeout
 from pynq_cnn.compiler import Hardware, compile_network
 from pynq_cnn.errors import ArgumentError, BackendError, DeviceError
@@ -74,8 +75,8 @@ class OverlayBackend(Backend):
     >>> output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32), "values")
     >>> network = Network("tiny", InputSpec(1, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("only",))
     >>> with VirtualBoard() as board, OverlayBackend(network, device=board.device, bitfile=board.bitfile) as backend:
-    ...     backend.run(np.array([[[[3], [5]]]], np.uint8))
-    array([[8]], dtype=int32)
+    ...     backend.run(np.array([[[[3], [5]]]], np.uint8)).tolist()
+    [[8]]
     """
 
     name = "overlay"
@@ -183,7 +184,7 @@ def _open(bitfile: str | os.PathLike[str] | None, device: Any) -> Accelerator:
 
         from pynq_cnn.backends import accelerator
     except Exception as error:  # a pynq whose XRT is missing fails with an ImportError, an OSError or others, by its version
-        remedy = "pip install 'pynq_cnn[board]'"
+        remedy = GET_PYNQ
         if on_board():
             remedy = (
                 "on a board the image brings it: source the environment first (source /etc/profile.d/pynq_venv.sh; "

@@ -49,8 +49,8 @@ class ExactMatrix:
 
         Examples
         --------
-        >>> ExactMatrix.of(np.array([[3, -4]], np.int8)).product(np.array([[1, 2]], np.uint8))
-        array([[-5]], dtype=int32)
+        >>> ExactMatrix.of(np.array([[3, -4]], np.int8)).product(np.array([[1, 2]], np.uint8)).tolist()
+        [[-5]]
         """
         values, start, total = inputs.astype(self.parts[0].dtype), 0, None
         for part in self.parts:
@@ -181,8 +181,8 @@ class ReferenceBackend(Backend):
     >>> layer = Dense("fc", np.array([[1, -1]], np.int8), np.array([10], np.int32))
     >>> output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32), "values")
     >>> net = Network("tiny", InputSpec(1, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("only",))
-    >>> ReferenceBackend(net).run(np.array([[[[3], [5]]]], np.uint8))
-    array([[8]], dtype=int32)
+    >>> ReferenceBackend(net).run(np.array([[[[3], [5]]]], np.uint8)).tolist()
+    [[8]]
     """
 
     name = "reference"

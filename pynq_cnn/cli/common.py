@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pynq_cnn.api import Classifier
+from pynq_cnn.backends.library import INSTALL
 from pynq_cnn.backends.select import BACKENDS
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Network
@@ -29,7 +30,7 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
     """`--backend` and `--virtual`."""
     auto = "auto: the overlay where there is one, else the fastest on the CPU"
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help=f"which execution ({auto})")
-    parser.add_argument("--virtual", action="store_true", help="the overlay on an emulated PYNQ-Z2; needs pip install 'pynq_cnn[board]'")
+    parser.add_argument("--virtual", action="store_true", help=f"the overlay on an emulated PYNQ-Z2; needs {INSTALL}")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -75,8 +75,10 @@ def answers(logits: np.ndarray, kind: str) -> np.ndarray:
 
     Examples
     --------
-    >>> answers(np.array([[1, 3], [2, 2]], np.float32), "softmax"), answers(np.array([[0.1], [0.0]], np.float32), "sigmoid")
-    (array([1, 0]), array([1, 0]))
+    >>> answers(np.array([[1, 3], [2, 2]], np.float32), "softmax").tolist()
+    [1, 0]
+    >>> answers(np.array([[0.1], [0.0]], np.float32), "sigmoid").tolist()
+    [1, 0]
     >>> answers(np.array([[1, -1, 3]], np.float32), "independent")
     array([[ True, False,  True]])
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pynq_cnn.backends.bitstream import overlay_folder
+from pynq_cnn.backends.library import GET_PYNQ
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import ContiguousMemory
@@ -63,7 +64,7 @@ class VirtualBoard:
             from pynq_cnn.virtual_board import clocks
             from pynq_cnn.virtual_board.device import VirtualDevice
         except ImportError as error:
-            raise BackendError(f"the virtual board needs the pynq library ({error}); pip install 'pynq_cnn[board]'") from error
+            raise BackendError(f"the virtual board needs the pynq library ({error}); {GET_PYNQ}") from error
         from pynq_cnn.backends.native import load_engine
 
         self.memory = ContiguousMemory(contiguous_bytes)

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 from pynq_cnn.backends.bitstream import overlay_folder
+from pynq_cnn.backends.library import GET_PYNQ
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.virtual_board.embedded.bitfile import Block, write_bitfile
 from pynq_cnn.virtual_board.embedded.files import BoardFiles
@@ -182,7 +183,7 @@ class EmbeddedBoard:
             from pynq_cnn.virtual_board.embedded.bus import Bus
             from pynq_cnn.virtual_board.embedded.logic import Logic
         except ImportError as error:
-            raise BackendError(f"the virtual board needs the pynq library ({error}); pip install 'pynq_cnn[board]'") from error
+            raise BackendError(f"the virtual board needs the pynq library ({error}); {GET_PYNQ}") from error
         if xrt not in pynq_side.XRT_STATES:
             raise ArgumentError(f"xrt must be one of {', '.join(pynq_side.XRT_STATES)}, not {xrt!r}")
         if EmbeddedBoard._open is not None:

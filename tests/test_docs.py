@@ -1,0 +1,224 @@
+"""Every code block of every Markdown page does what it says, pasted into a fresh interpreter or shell in an empty folder."""
+
+from __future__ import annotations
+
+import argparse
+import doctest
+import json
+import os
+import pkgutil
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from pages import PAGES, ROOT, blocks, commands, paste
+
+import host_train.cli
+import pynq_cnn.cli
+from pynq_cnn.backends.native import load_engine
+from pynq_cnn.errors import BackendError
+
+LANGUAGES = {"python", "sh", "json", "text"}
+QUICK = {"demo", "models", "selftest", "estimate"}  # commands of pynq-cnn that a test can run
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def needs(text: str) -> None:
+    """Skip where what a page's code imports is not installed."""
+    for library, sign in (("torch", r"\bimport .*\btorch\b|host_train import"), ("pynq", r"\bimport pynq$|virtual_board")):
+        if re.search(sign, text, re.MULTILINE) and find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
+    if re.search("kernel|virtual_board", text):
+        try:
+            load_engine()
+        except BackendError as error:
+            pytest.skip(str(error))
+
+
+def test_the_pages_are_found() -> None:
+    assert {"README.md", "docs/your-own-network.md", "benchmarks/README.md", "hls_src/build.md", "overlays/pynq_cnn.md"} <= set(
+        map(name, PAGES)
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_code_stands_in_fences_with_their_language(page: Path) -> None:
+    """Indented blocks are for diagrams; a command there would be checked by nobody."""
+    found, outside = blocks(page)
+    assert {block.language for block in found} <= LANGUAGES
+    for line in outside:
+        words = line.split() if line.startswith("    ") else []
+        assert not words or words[0] not in COMMANDS, f"give it a fence with its language: {line}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(block.language == "python" for block in blocks(page)[0])], ids=name)
+def test_python_runs(page: Path, tmp_path: Path) -> None:
+    needs("".join(block.text for block in blocks(page)[0] if block.language == "python"))
+    paste(page, tmp_path)
+
+
+# ----------------------------------------------------------------------------------------------------------------- shell
+
+
+def subcommand(parser: argparse.ArgumentParser, word: str) -> argparse.ArgumentParser:
+    """The parser of a sub-command."""
+    (choices,) = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    assert word in choices, f"there is no command {word}"
+    return choices[word]
+
+
+def parses(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    try:
+        parser.parse_args(words)
+    except SystemExit as error:
+        assert not error.code, f"{parser.prog} refuses {words}"
+
+
+def check_python(words: list[str]) -> None:
+    """`python -m MODULE ...` or `python SCRIPT ...`."""
+    if words[0] != "-m":
+        done = subprocess.run([sys.executable, ROOT / words[0], *words[1:], "--help"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    elif words[1] in ("pynq_cnn", "host_train"):
+        parses({"pynq_cnn": pynq_cnn.cli, "host_train": host_train.cli}[words[1]].make_parser(), words[2:])
+    else:
+        assert find_spec(words[1]) is not None, f"there is no module {words[1]}"
+
+
+def check_pip(words: list[str]) -> None:
+    """Extras that it names exist; it knows its options."""
+    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
+    for extra in (extra for word in words for group in re.findall(r"\[(.*)\]", word) for extra in group.split(",")):
+        assert re.search(rf'"{extra}": ', setup), f"there is no extra {extra}"
+    helped = subprocess.run([sys.executable, "-m", "pip", words[0], "--help"], capture_output=True, text=True).stdout
+    for option in (word for word in words if word.startswith("-")):
+        assert re.search(rf"(^|[\s,]){option}\b", helped), f"pip {words[0]} has no {option}"
+
+
+def check_make(words: list[str]) -> None:
+    where = [] if "-C" in words else ["-C", "hls_src"]  # build.md stands beside its Makefile
+    done = subprocess.run(["make", "--dry-run", *where, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def check_pynq(words: list[str]) -> None:
+    assert words[0] == "get-notebooks"
+    if find_spec("pynq"):
+        from pynq._cli.get_notebooks import _get_notebooks_parser
+
+        parses(_get_notebooks_parser(), words[1:])
+
+
+def check_script(path: str) -> Callable[[list[str]], None]:
+    def check(words: list[str]) -> None:
+        assert os.access(ROOT / path, os.X_OK)
+
+    return check
+
+
+def nothing(words: list[str]) -> None:
+    """A command of the system, which is not ours to check."""
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "pynq-cnn": lambda words: parses(pynq_cnn.cli.make_parser(), words),
+    "python": check_python,
+    "python3": check_python,
+    "pip": check_pip,
+    "make": check_make,
+    "pynq": check_pynq,
+    ".ci/run": check_script(".ci/run"),
+    ".ci/run-32-bit": check_script(".ci/run-32-bit"),
+    "apt-get": nothing,
+    "scp": nothing,
+    "source": nothing,
+    "sudo": nothing,
+}
+
+
+def split(command: str) -> tuple[str, list[str]]:
+    """A command's program, without its folder and the variables before it, and its arguments."""
+    words = shlex.split(command)
+    while re.match(r"\w+=", words[0]):
+        del words[0]
+    program = words[0] if words[0].startswith(".ci/") else words[0].rpartition("/")[2]
+    return program, words[1:]
+
+
+SHELL = [
+    (f"{name(page)}:{block.line}", command)
+    for page in PAGES
+    for block in blocks(page)[0]
+    if block.language == "sh"
+    for command in commands(block.text)
+]
+
+
+@pytest.mark.parametrize("command", [pytest.param(command, id=f"{place}: {command}") for place, command in SHELL])
+def test_commands_exist_and_know_their_options(command: str) -> None:
+    program, words = split(command)
+    assert program in COMMANDS, f"{program} is not known here: say in COMMANDS how it is checked"
+    if program == "make" and shutil.which("make") is None:
+        pytest.skip("there is no make")
+    COMMANDS[program](words)
+
+
+@pytest.mark.parametrize(
+    "command", sorted({command for _, command in SHELL if split(command) in [("pynq-cnn", [quick]) for quick in QUICK]})
+)
+def test_quick_commands_run(command: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "pynq_cnn", *split(command)[1]]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# Within the text of pages; words in capitals stand for something.
+INLINE = [
+    (name(page), command)
+    for page in PAGES
+    for command in sorted(set(re.findall(r"`((?:pynq-cnn|python -m host_train) [^`]+)`", "\n".join(blocks(page)[1]))))
+]
+
+
+@pytest.mark.parametrize("command", [pytest.param(command, id=f"{place}: {command}") for place, command in INLINE])
+def test_commands_in_the_text_exist_and_know_their_options(command: str) -> None:
+    words = command.removeprefix("python -m ").split()
+    parser = {"pynq-cnn": pynq_cnn.cli, "host_train": host_train.cli}[words[0]].make_parser()
+    if not words[1].startswith("-"):
+        parser = subcommand(parser, words[1])
+    known = {option for action in parser._actions for option in action.option_strings}
+    assert {word.partition("=")[0] for word in words[1:] if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_names_in_the_text_are_there(page: Path) -> None:
+    """Each `pynq_cnn.part.name` and `host_train.part.name` is a module or something in one."""
+    if find_spec("torch") is None or find_spec("pynq") is None:
+        pytest.skip("modules that need torch or pynq cannot be looked into")
+    for dotted in sorted(set(re.findall(r"`((?:pynq_cnn|host_train)(?:\.[A-Za-z_]\w*)+)", "\n".join(blocks(page)[1])))):
+        if not re.search(r"\.(bit|hwh|md|py)$", dotted):
+            pkgutil.resolve_name(dotted)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_json_is_json(page: Path) -> None:
+    for block in blocks(page)[0]:
+        if block.language == "json":
+            json.loads(block.text)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *sorted((ROOT / "pynq_cnn").rglob("*.py"))], ids=name)
+def test_examples_print_alike_on_machines_of_32_bits(path: Path) -> None:
+    """NumPy leaves out the type of an array where it is the machine's own integer: int64 on most, int32 on the board."""
+    for example in doctest.DocTestParser().get_examples(path.read_text(encoding="utf-8")):
+        assert not re.search(r"dtype=int(32|64)\b|array\([\[\]\d\s,-]+\)", example.want), example.want
