@@ -55,7 +55,7 @@ def plot_spectra(spectra: Sequence[LayerSpectrum], path: Path, title: str, corne
             surface.set_title(f"{layer.name}: {KINDS[kind]}", fontsize=9)
             surface.set_xlabel(HORIZONTAL, fontsize=7)
             surface.set_ylabel(VERTICAL, fontsize=7)
-            surface.set_zlabel("dB", fontsize=7, labelpad=-2)
+            surface.set_zlabel("dB", fontsize=7)
             surface.set_box_aspect(None, zoom=0.8)  # its labels are outside of what the layout knows of
             surface.tick_params(labelsize=7)
             _name(surface.xaxis, drawn.shape[1])
