@@ -160,7 +160,7 @@ def test_products_are_exact(inputs, largest, seed):
 def test_batches_change_nothing(network, n, batch):
     images = random_images(network, n, 3)
     assert np.array_equal(ReferenceBackend(network, batch).run(images), ReferenceBackend(network).run(images))
-    assert ReferenceBackend(network).run(images[:0]).shape == (0, len(network.classes))
+    assert ReferenceBackend(network).run(images[:0]).shape == (0, len(network.output.scale))
 
 
 def test_arguments():
