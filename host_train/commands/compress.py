@@ -9,6 +9,7 @@ import argparse
 
 from host_train.commands import huffman
 from host_train.commands.compression import add_places, add_pruning, add_sharing, add_training, make_compression
+from host_train.commands.options import add_min_agreement
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -18,15 +19,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     target = "scale what the recipe keeps, so that the package's files are RATIO times smaller than float32 weights and biases"
     parser.add_argument("--target", type=float, metavar="RATIO", help=target)
     add_sharing(parser)
+    add_min_agreement(parser)
     add_training(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     from host_train.compression.pipeline import PACKAGE
+    from host_train.tracing.fidelity import check_min_agreement
     from pynq_cnn.model.package.folder import check_replaceable
 
+    check_min_agreement(args.min_agreement)
     compression = make_compression(args)
     check_replaceable(compression.folder / PACKAGE)  # before hours of training
     compression.prune(args.resume)
-    huffman.write(compression, compression.share(args.resume), compression.command)
+    huffman.write(compression, compression.share(args.resume), compression.command, args.min_agreement)

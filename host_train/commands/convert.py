@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from host_train.commands.options import add_data_dir, add_threads, set_threads
+from host_train.commands.options import add_data_dir, add_min_agreement, add_threads, set_threads
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from host_train.data import Dataset
+    from pynq_cnn.model import Network
+
+KINDS = "softmax, sigmoid (one logit, two classes), independent (probabilities) or values"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -15,22 +25,28 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--dataset", required=True, metavar="NAME", help="what it was trained on: mnist, fashion_mnist, cifar10")
     parser.add_argument("--mean", type=float, nargs="+", metavar="M", help="of the normalisation, per channel (default: the data set's)")
     parser.add_argument("--std", type=float, nargs="+", metavar="S", help="of the normalisation, per channel (default: the data set's)")
+    output = f"what the outputs say: {KINDS}; default: by a softmax or sigmoid at the end, else softmax of two or more outputs"
+    parser.add_argument("--output", metavar="KIND", help=output)
+    classes = "names of the outputs, of sigmoid two, first for a probability near 0 (default: the data set's, where it has as many)"
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help=classes)
     parser.add_argument("--method", default="auto", help="how activations are scaled: auto (default), max, percentile or mse")
     parser.add_argument("--shared", action="store_true", help="for pruned and weight-shared models: one scale a layer, encoded weights")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the package; its name is the network's")
+    add_min_agreement(parser)
     add_threads(parser)
     add_data_dir(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
+    import warnings
     from dataclasses import replace
 
     from host_train import from_torch
     from host_train.data import load_dataset
     from host_train.data.dataset import COLORS
-    from host_train.evaluation.compare import compare
     from host_train.tracing.files import load_model, load_weights
+    from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import InputSpec, save_package
 
     set_threads(args.threads)
@@ -39,19 +55,55 @@ def run(args: argparse.Namespace) -> None:
         for note in load_weights(model, args.weights):
             print(note)
     dataset = load_dataset(args.dataset, args.data_dir)
-    about, test = dataset.spec, dataset.test
+    about = dataset.spec
     mean, std = (tuple(given or own) for given, own in ((args.mean, about.mean), (args.std, about.std)))
     fit, invert = ("digit", "auto") if args.dataset == "mnist" else ("crop", "never")
     spec = InputSpec(*about.shape, COLORS[about.shape[2]], mean, std, fit, invert)
     metadata = {"dataset": about.title, "dataset_original": dataset.original}
-    options = {"spec": spec, "classes": about.classes, "method": args.method, "shared": args.shared}
-    network = from_torch(model, dataset.train.images, name=args.out.name, metadata=metadata, **options)
+    options = {"spec": spec, "method": args.method, "shared": args.shared, "min_agreement": args.min_agreement, "output": args.output}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        network = from_torch(model, dataset.train.images, name=args.out.name, metadata=metadata, classes=args.classes, **options)
+    for warning in told:
+        print(f"host_train: {warning.message}", file=sys.stderr)
+    if args.classes is None and network.output.kind in ("softmax", "independent"):
+        if network.output.outputs == len(about.classes):
+            network = replace(network, classes=about.classes)
+        elif network.output.kind == "softmax":
+            raise ArgumentError(
+                f"{args.model} has {network.output.outputs} outputs, but {about.title} has {len(about.classes)} classes; name its own by "
+                "--classes, or say by --output what else they are"
+            )
     conversion = network.metadata["conversion"]
     print(
-        f"on {conversion['images']} training images: the integers choose the model's class for {100 * conversion['agreement']:.2f} %, mean "
-        f"error of the logits {100 * conversion['mean_error']:.2f} % of their deviation ({conversion['method']})"
+        f"on {conversion['images']} training images: {network.output.kind}, agreement of the integers with the model "
+        f"{100 * conversion['agreement']:.2f} %, mean error of the logits {100 * conversion['mean_error']:.2f} % of their deviation "
+        f"({conversion['method']})"
     )
-    measured = compare(network, model, test)
-    accuracy = {**measured.accuracy, "images": len(test)}
+    accuracy, line = _measure(network, model, dataset, args.min_agreement)
     save_package(replace(network, metadata={**network.metadata, "accuracy": accuracy}), args.out)
-    print(f"on the {len(test)} test images of {about.title}: {measured}\nwritten: {args.out}")
+    print(f"on the {len(dataset.test)} test images of {about.title}: {line}\nwritten: {args.out}")
+
+
+def _measure(network: Network, model: nn.Module, dataset: Dataset, min_agreement: float) -> tuple[dict[str, float], str]:
+    """What the package states of the test images, and a line that says it: accuracy where they have the network's classes."""
+    import torch
+
+    from host_train.evaluation.compare import compare
+    from host_train.evaluation.evaluate import predict_torch
+    from host_train.evaluation.match import match_classes
+    from host_train.tracing.fidelity import Fidelity, check_agreement, partings_of
+    from host_train.tracing.trace import trace
+    from pynq_cnn.backends.reference import ReferenceBackend
+
+    test, spec, kind = dataset.test, network.input, network.output.kind
+    layers = trace(model, torch.zeros(2, spec.channels, spec.height, spec.width)).layers
+    images = {"images": len(test)}
+    if kind == "softmax" and len(network.classes) == len(dataset.spec.classes):
+        measured = compare(network, model, match_classes(test, dataset.spec.classes, network.classes)[0])
+        measured.check(min_agreement, lambda: partings_of(layers, network, test.images))
+        return {**measured.accuracy, **images}, str(measured)
+    real = predict_torch(layers, spec.mean, spec.std)(test.images)
+    reached = Fidelity.of(network.logits(ReferenceBackend(network).run(test.images)), real, kind).agreement
+    check_agreement(reached, min_agreement, f"the {len(test)} test images", kind, lambda: partings_of(layers, network, test.images))
+    return {"agreement": reached, **images}, f"agreement of the integers with the model {100 * reached:.2f} %"

@@ -10,7 +10,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from host_train.commands.options import add_data_dir, add_threads, set_threads
+from host_train.commands.options import add_data_dir, add_min_agreement, add_threads, set_threads
 
 DEFAULT_OUT = {"npy": "package", "mat": "network.mat", "txt": "txt", "torchscript": "model.pt"}
 
@@ -23,6 +23,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, metavar="PATH", help=f"what to write (default, by format: {places} in RUN)")
     how = "max, percentile, mse or qat (default: auto, the best of them on the validation images)"
     parser.add_argument("--quantise", default="auto", metavar="HOW", help=how)
+    add_min_agreement(parser)
     add_threads(parser)
     add_data_dir(parser)
     parser.set_defaults(run=run)
@@ -35,11 +36,13 @@ def run(args: argparse.Namespace) -> None:
     from host_train.quantisation.choose import choose
     from host_train.quantisation.golden import with_golden
     from host_train.run import Run
+    from host_train.tracing.fidelity import check_min_agreement, partings_of
     from host_train.training.checkpoint import check_file
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model.package.folder import check_replaceable
 
     set_threads(args.threads)
+    check_min_agreement(args.min_agreement)
     out = args.out or args.folder / DEFAULT_OUT[args.format]
     # Before minutes of measuring.
     if args.format in ("mat", "torchscript"):
@@ -59,7 +62,9 @@ def run(args: argparse.Namespace) -> None:
     for one in candidates:
         print(f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}")
     spec, test = run.dataset.spec, run.dataset.test
-    measured = compare(chosen.network, run.float_model(), test)
+    model = run.float_model()
+    measured = compare(chosen.network, model, test)
+    measured.check(args.min_agreement, lambda: partings_of(model, chosen.network, test.images))
     metadata = run.metadata(chosen.label, measured.accuracy)
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
     write_checked(network, out, args.format)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from host_train.commands.compression import add_places, make_compression
-from host_train.commands.options import add_data_dir, add_threads
+from host_train.commands.options import add_data_dir, add_min_agreement, add_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,17 +22,21 @@ if TYPE_CHECKING:
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("huffman", help="code the shared weights of a run, and write its package", description=__doc__)
     add_places(parser)
+    add_min_agreement(parser)
     add_threads(parser)
     add_data_dir(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
+    from host_train.tracing.fidelity import check_min_agreement
+
+    check_min_agreement(args.min_agreement)
     compression = make_compression(args, after="share")
-    write(compression, compression.shared(), " && ".join(compression.commands()))
+    write(compression, compression.shared(), " && ".join(compression.commands()), args.min_agreement)
 
 
-def write(compression: Compression, shared: nn.Sequential, command: str) -> None:
+def write(compression: Compression, shared: nn.Sequential, command: str, min_agreement: float) -> None:
     """Quantise, encode and measure the shared network; write its package and the table.
 
     Parameters
@@ -43,6 +47,8 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
         From its stage `share`.
     command : str
         What does it again, from the trained run.
+    min_agreement : float
+        Least agreement of the integers with the shared network.
     """
     from host_train.compression.pipeline import PACKAGE
     from host_train.compression.share import unshared
@@ -51,13 +57,16 @@ def write(compression: Compression, shared: nn.Sequential, command: str) -> None
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.export.containers import write_checked
     from host_train.quantisation.golden import with_golden
+    from host_train.tracing.fidelity import partings_of
     from host_train.training.checkpoint import write_text
 
     trained, recipe = compression.run, compression.recipe
     chosen = compression.quantise(shared)
     spec, test = trained.dataset.spec, trained.dataset.test
     dense = evaluate(predict_torch(trained.float_model(), trained.mean, trained.std), test, spec.classes)
-    measured = compare(chosen.network, unshared(shared), test)
+    plain = unshared(shared)
+    measured = compare(chosen.network, plain, test)
+    measured.check(min_agreement, lambda: partings_of(plain, chosen.network, test.images))
     accuracy = {
         "float32_top1": dense.top1,  # before pruning; the integers agree with what came out of `share`
         "shared_top1": measured.real.top1,

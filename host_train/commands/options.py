@@ -27,6 +27,12 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads of PyTorch (default: its own)")
 
 
+def add_min_agreement(parser: argparse.ArgumentParser) -> None:
+    """`--min-agreement`."""
+    least = "least part of the images on which integers and PyTorch must answer alike for a package to be written; 0 writes any"
+    parser.add_argument("--min-agreement", type=float, default=0.95, metavar="PART", help=f"{least} (default: 0.95)")
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """`--device`."""
     choices = "cpu, cuda, cuda:1 and so on, or mps (default: auto, the first of cuda, mps and cpu that is there)"

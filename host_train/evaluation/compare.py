@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
 from host_train.data import Split
 from host_train.evaluation.evaluate import Evaluation, evaluate, predict_integers, predict_torch
+from host_train.tracing.fidelity import Parting, check_agreement
 from pynq_cnn.model import Network
 
 
@@ -33,6 +35,24 @@ class Comparison:
     def accuracy(self) -> dict[str, float]:
         """What a package states: top-1 of both, 0 to 1, and their agreement."""
         return {"integer_top1": self.integer.top1, "float32_top1": self.real.top1, "agreement": self.agreement}
+
+    def check(self, bound: float, found: Callable[[], list[Parting]]) -> None:
+        """Refuse integers that have lost what the model knows.
+
+        Parameters
+        ----------
+        bound : float
+            Least agreement, 0 to 1. Integers that are right as often as the model may be right on other images: they were trained further.
+        found : callable
+            Gives the `partings` for the message.
+
+        Raises
+        ------
+        NetworkError
+            Names the layer in which they part.
+        """
+        if self.integer.top1 < self.real.top1:
+            check_agreement(self.agreement, bound, f"the {self.integer.images} test images", "softmax", found)
 
     def __str__(self) -> str:
         integer, real = self.integer.top1, self.real.top1

@@ -24,7 +24,7 @@ from host_train.quantisation.integers import to_network
 from host_train.reason import reason_of
 from host_train.tracing.calibration import normalise, read_calibration
 from host_train.tracing.doubts import check_images, doubts
-from host_train.tracing.fidelity import MIN_AGREEMENT, Fidelity, check_agreement, check_min_agreement, partings
+from host_train.tracing.fidelity import MIN_AGREEMENT, Fidelity, check_agreement, check_min_agreement, partings_of
 from host_train.tracing.kind import check_kind, output_kind
 from host_train.tracing.trace import Traced, evaluating, trace
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -153,7 +153,7 @@ def from_torch(
     measured = [(*candidate, Fidelity.of(answer, logits.numpy(), kind)) for candidate, answer in zip(candidates, answers)]
     label, network, fidelity = min(measured, key=lambda entry: (-entry[2].agreement, entry[2].mean_error))
     what = f"the {len(octets)} calibration images"
-    found = partial(partings, fold(traced.layers), network, octets) if not is_binary(traced.layers) else list
+    found = partial(partings_of, traced.layers, network, octets)
     check_agreement(fidelity.agreement, min_agreement, what, kind, found, traced.places)
     doubtful = [] if is_binary(traced.layers) else doubts(octets, spec, logits.numpy(), kind)
     for doubt in doubtful:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.quantisation.fold import WEIGHTED
+from host_train.quantisation.bits import is_binary
+from host_train.quantisation.fold import WEIGHTED, fold
 from host_train.tracing.calibration import normalise
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, NetworkError
@@ -100,6 +101,11 @@ class Parting:
     uneven: float
 
 
+def partings_of(model: nn.Module, network: Network, octets: np.ndarray) -> list[Parting]:
+    """`partings` of what `fold` takes; none of a binary network, which is exact."""
+    return [] if is_binary(model) else partings(fold(model), network, octets)
+
+
 def partings(folded: nn.Sequential, network: Network, octets: np.ndarray) -> list[Parting]:
     """Every layer of `network` beside that of the model which it was made of, in order.
 
@@ -158,7 +164,6 @@ def check_agreement(
     kind: str,
     parting: Callable[[], list[Parting]],
     places: dict[str, str] | None = None,
-    accept: str = "min_agreement=0",
 ) -> None:
     """Refuse integers that are too far from the model.
 
@@ -174,8 +179,6 @@ def check_agreement(
         Gives the `partings` if they are needed; an empty list where there are none.
     places : dict, optional
         Where each layer is computed.
-    accept : str
-        What takes the network all the same.
 
     Raises
     ------
@@ -189,7 +192,7 @@ def check_agreement(
     else:
         told = f"in integers it answers as the model does on only {100 * reached:.1f} % of {what}"
     where, remedy = _explain(parting(), places or {})
-    raise NetworkError(f"{told}, less than the {100 * bound:g} % asked for{where}; {remedy}, or take it as it is by {accept}")
+    raise NetworkError(f"{told}, less than the {100 * bound:g} % asked for{where}; {remedy}, or take it as it is with a min-agreement of 0")
 
 
 def _explain(found: list[Parting], places: dict[str, str]) -> tuple[str, str]:

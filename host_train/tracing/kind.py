@@ -57,16 +57,16 @@ def output_kind(stated: str | None, ending: nn.Module, outputs: int, classes: Se
         possible = ("sigmoid", "independent", "values") if outputs == 1 else ("softmax", "independent", "values")
     if stated is not None and stated not in possible:
         ends = "" if isinstance(ending, nn.Identity) else f" behind a {type(ending).__name__}"
-        raise ArgumentError(f"output={stated!r} contradicts {model}, which gives {numbers} for each image{ends}: say {_or(possible)}")
+        raise ArgumentError(f"the output {stated!r} contradicts {model}, which gives {numbers} for each image{ends}: state {_or(possible)}")
     if stated is not None:
         return stated
     if possible[0] != "sigmoid" or isinstance(ending, nn.Sigmoid) or (classes is not None and len(classes) == 2):
         return possible[0]
     raise ArgumentError(
-        f"{model} gives one number for each image, and nothing says what it is: say output='sigmoid' if it is a logit (and classes, first "
-        "the name for a probability near 0), output='values' if it is a plain value"
+        f"{model} gives one number for each image, and nothing says what it is: state the output, 'sigmoid' if it is a logit (and "
+        "classes, first the name for a probability near 0), 'values' if it is a plain value"
     )
 
 
 def _or(kinds: Sequence[str]) -> str:
-    return " or ".join(f"output={kind!r}" for kind in kinds)
+    return " or ".join(map(repr, kinds))

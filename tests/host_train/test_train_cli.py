@@ -348,6 +348,27 @@ def test_the_way_to_quantise_can_be_named(trained, digits_folder, tmp_path, caps
     assert "auto, max, percentile, mse, qat" in capsys.readouterr().err
 
 
+def test_integers_that_lost_what_the_run_knows_are_not_written(trained, digits_folder, tmp_path, capsys):
+    """One channel of an equivalent network times 3000: PyTorch answers as before, the bytes of the other channels are gone."""
+    run, out = shutil.copytree(trained, tmp_path / "run"), tmp_path / "p"
+    weights = run / "float" / "weights.pt"
+    state = torch.load(weights)
+    state["fc1.weight"][3] *= 3000
+    state["fc1.bias"][3] = 3000 * state["fc1.bias"][3].abs()  # on for some images at least
+    state["fc2.weight"][:, 3] /= 3000
+    torch.save(state, weights)
+    arguments = ["export", str(run), "--data-dir", str(digits_folder), "--out", str(out), "--quantise", "max"]
+    assert main(arguments) == 1
+    err = capsys.readouterr().err
+    assert "of the 120 test images, less than the 95 % asked for; they part in layer fc1" in err and "its channel 3 is" in err
+    assert err.count("\n") == 1 and not out.exists()
+    assert main([*arguments, "--min-agreement", "0"]) == 0
+    assert load_package(out).metadata["accuracy"]["agreement"] < 0.95
+    for command in ("export", "huffman", "compress"):
+        assert main([command, str(run), "--data-dir", str(digits_folder), "--min-agreement", "95"]) == 1
+        assert "min_agreement must be a number from 0 (take anything) to 1, not 95.0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -13,6 +13,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from host_train import from_torch  # noqa: E402
+from host_train.data import Split  # noqa: E402
+from host_train.evaluation.compare import Comparison  # noqa: E402
+from host_train.evaluation.evaluate import evaluate  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402
 from host_train.tracing.doubts import check_images, doubts  # noqa: E402
 from host_train.tracing.fidelity import Fidelity, agreement, partings  # noqa: E402
@@ -90,7 +93,7 @@ def test_one_channel_scaled_in_an_equivalent_network_is_refused_with_its_layer(d
     with pytest.raises(
         NetworkError,
         match=r"answers as the model does on only .* % of the 500 calibration images, less than the 95 % asked for; "
-        r"they part in layer 1, which loses .* its channel 3 is [0-9,]+ times as large .*min_agreement=0$",
+        r"they part in layer 1, which loses .* its channel 3 is [0-9,]+ times as large .*min-agreement of 0$",
     ) as raised:
         convert(model, folder=tmp_path / "package")
     assert "\n" not in str(raised.value) and not (tmp_path / "package").exists()
@@ -252,3 +255,22 @@ def test_no_sample_of_a_published_data_set_is_doubted(name, mean, std):
     for count in (8, 64):
         for _ in range(300):
             assert of(images[generator.integers(0, len(images), count)], mean, std) == []
+
+
+# ------------------------------------------------------------------------------------------ of labelled images
+
+
+def comparison(integer: list[int], real: list[int], labels: list[int]) -> Comparison:
+    split = Split(np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1), np.array(labels))
+    return Comparison(*(evaluate(lambda images, one=one: np.eye(3)[one], split, tuple("abc")) for one in (integer, real)))
+
+
+def test_integers_that_are_right_as_often_as_the_model_are_no_loss():
+    """As those of a training that went on: they answer otherwise, but no worse."""
+    better = comparison([0, 1, 2, 0, 1], [0, 2, 2, 1, 1], [0, 1, 2, 0, 1])
+    assert better.agreement == 0.6
+    better.check(0.95, list)
+    worse = comparison([0, 2, 2, 1, 1], [0, 1, 2, 0, 1], [0, 1, 2, 0, 1])
+    with pytest.raises(NetworkError, match="only 60.0 % of the 5 test images, less than the 95 % asked for; train it again"):
+        worse.check(0.95, list)
+    worse.check(0.6, list)

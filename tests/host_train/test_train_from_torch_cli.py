@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -64,11 +65,22 @@ def test_a_model_in_a_file_becomes_a_measured_package(source, digits_folder, tmp
     state = nn.ModuleDict({"conv": nn.Conv2d(1, 4, 5), "fc": nn.Linear(256, 10)}).state_dict()
     torch.save({"state_dict": state}, tmp_path / "weights.pt")
     out = tmp_path / "packages" / "mine"
-    base = ["convert", f"{source}:Mine", "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(out)]
+    base = [
+        "convert",
+        f"{source}:Mine",
+        "--dataset",
+        "mnist",
+        "--data-dir",
+        str(digits_folder),
+        "--out",
+        str(out),
+        "--min-agreement",
+        "0.5",
+    ]
     assert main([*base, "--weights", str(tmp_path / "weights.pt"), "--method", "mse", "--shared"]) == 0
     text = capsys.readouterr().out
     assert "weights.pt: took the weights from its 'state_dict'" in text
-    assert "on 700 training images: the integers choose the model's class" in text and f"written: {out}" in text
+    assert "on 700 training images: softmax, agreement of the integers with the model " in text and f"written: {out}" in text
     network = load_package(out)
     assert network.name == "mine" and network.input.fit == "digit" and network.metadata["conversion"]["method"] == "mse"
     assert network.metadata["accuracy"]["images"] == 120 and network.layers[0].shared is not None
@@ -78,6 +90,100 @@ def test_a_model_in_a_file_becomes_a_measured_package(source, digits_folder, tmp
     assert abs(int(network.layers[0].weight.transpose(0, 3, 1, 2).ravel()[largest])) == 127
     assert main(["evaluate", str(out), "--data-dir", str(digits_folder)]) == 0  # the package says which data set is its
     assert f"top-1 {100 * network.metadata['accuracy']['integer_top1']:.2f} %" in capsys.readouterr().out
+
+
+ENDS = """
+import torch
+from torch import nn
+
+def net(outputs, *ending):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 5, stride=3), nn.ReLU(), nn.Flatten(), nn.Linear(256, outputs), *ending)
+
+def one():
+    return net(1)
+
+def probability():
+    return net(1, nn.Sigmoid())
+
+def tags():
+    return net(10, nn.Sigmoid())
+
+def three():
+    return net(3)
+
+def uneven():
+    model = net(10)
+    with torch.no_grad():
+        model[0].weight[2] *= 3000
+        model[0].bias[2] *= 3000
+        model[3].weight[:, 128:192] /= 3000
+    return model
+"""
+
+
+def convert(tmp_path, digits_folder, name, *more) -> int:
+    (tmp_path / "ends.py").write_text(ENDS)
+    base = ["convert", f"{tmp_path / 'ends.py'}:{name}", "--dataset", "mnist", "--data-dir", str(digits_folder)]
+    return main([*base, "--out", str(tmp_path / name), *more])
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "kind", "classes"),
+    [
+        ("one", ["--output", "sigmoid", "--classes", "odd", "even"], "sigmoid", ("odd", "even")),
+        ("one", ["--classes", "odd", "even"], "sigmoid", ("odd", "even")),
+        ("one", ["--output", "values"], "values", ("0",)),
+        ("probability", [], "sigmoid", ("0", "1")),
+        ("tags", [], "independent", tuple("0123456789")),
+        ("three", ["--output", "values", "--classes", "x", "y", "z"], "values", ("x", "y", "z")),
+        ("three", ["--classes", "x", "y", "z"], "softmax", ("x", "y", "z")),
+    ],
+)
+def test_every_kind_of_output_becomes_a_package(tmp_path, digits_folder, capsys, name, more, kind, classes):
+    assert convert(tmp_path, digits_folder, name, *more, "--min-agreement", "0.5") == 0
+    network = load_package(tmp_path / name)
+    assert (network.output.kind, network.classes) == (kind, classes)
+    accuracy = network.metadata["accuracy"]
+    assert set(accuracy) == {"agreement", "images"} and 0.5 < accuracy["agreement"] <= 1
+    out = capsys.readouterr().out
+    assert f"on 700 training images: {kind}, agreement of the integers with the model" in out
+    assert f"on the 120 test images of MNIST: agreement of the integers with the model {100 * accuracy['agreement']:.2f} %" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    [
+        ("one", [], "gives one number for each image, and nothing says what it is: state the output, 'sigmoid'"),
+        (
+            "one",
+            ["--output", "softmax"],
+            "the output 'softmax' contradicts Sequential, which gives one number for each image: state 'sigmoid' or",
+        ),
+        ("one", ["--output", "logit"], "output must be one of softmax, sigmoid, independent, values, not 'logit'"),
+        ("three", [], "has 3 outputs, but MNIST has 10 classes; name its own by --classes, or say by --output what else they are"),
+        ("uneven", [], "; they part in layer 0, which loses"),
+        ("tags", ["--min-agreement", "2"], "min_agreement must be a number from 0 (take anything) to 1, not 2.0"),
+    ],
+)
+def test_what_is_not_known_of_an_output_is_asked(tmp_path, digits_folder, capsys, name, more, message):
+    assert convert(tmp_path, digits_folder, name, *more) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert message in lines[-1] and not (tmp_path / name).exists()
+
+
+def test_names_of_classes_in_another_order_are_measured_as_they_are_called(source, digits_folder, tmp_path, capsys):
+    accuracies = []
+    for i, classes in enumerate(([], [*"0123456789"], [*"1023456789"])):
+        torch.manual_seed(5)
+        more = ["--classes", *classes] if classes else []
+        place, out = f"{source}:Mine", tmp_path / f"p{i}"
+        base = ["convert", place, "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(out), "--min-agreement", "0"]
+        assert main([*base, *more]) == 0
+        accuracies.append(load_package(out).metadata["accuracy"]["integer_top1"])
+        assert main(["evaluate", str(out), "--data-dir", str(digits_folder), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["top1"] == accuracies[-1]
+    assert accuracies[0] == accuracies[1]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_one_logit_must_be_said_to_be_one():
     """Without a statement it may be a logit or a plain value; two names of classes are a statement."""
     for end in (lambda x: x, lambda x: x.squeeze(1)):
         with pytest.raises(
-            ArgumentError, match="Net gives one number for each image, and nothing says what it is: say output='sigmoid'.*'values'"
+            ArgumentError, match="Net gives one number for each image, and nothing says what it is: state the output, 'sigmoid'.*'values'"
         ):
             from_torch(Net(1, end), PICTURES, name="n")
         assert from_torch(Net(1, end), PICTURES, name="n", classes=["no", "yes"]).output.kind == "sigmoid"
@@ -126,20 +126,20 @@ def test_classes_by_softmax(end):
 
 
 CONTRADICTIONS = [
-    (1, nn.Sigmoid(), "softmax", "gives one number for each image behind a Sigmoid: say output='sigmoid' or output='independent'$"),
+    (1, nn.Sigmoid(), "softmax", "gives one number for each image behind a Sigmoid: state 'sigmoid' or 'independent'$"),
     (1, nn.Sigmoid(), "values", "behind a Sigmoid"),
-    (1, nn.Identity(), "softmax", "say output='sigmoid' or output='independent' or output='values'$"),
-    (3, nn.Identity(), "sigmoid", "gives 3 numbers for each image: say output='softmax' or output='independent' or output='values'$"),
-    (3, nn.Sigmoid(), "sigmoid", "say output='independent'$"),
-    (3, nn.Sigmoid(), "softmax", "gives 3 numbers for each image behind a Sigmoid: say output='independent'$"),
-    (3, nn.Softmax(1), "independent", "behind a Softmax: say output='softmax'$"),
-    (3, nn.LogSoftmax(1), "values", "behind a LogSoftmax: say output='softmax'$"),
+    (1, nn.Identity(), "softmax", "state 'sigmoid' or 'independent' or 'values'$"),
+    (3, nn.Identity(), "sigmoid", "gives 3 numbers for each image: state 'softmax' or 'independent' or 'values'$"),
+    (3, nn.Sigmoid(), "sigmoid", "state 'independent'$"),
+    (3, nn.Sigmoid(), "softmax", "gives 3 numbers for each image behind a Sigmoid: state 'independent'$"),
+    (3, nn.Softmax(1), "independent", "behind a Softmax: state 'softmax'$"),
+    (3, nn.LogSoftmax(1), "values", "behind a LogSoftmax: state 'softmax'$"),
 ]
 
 
 @pytest.mark.parametrize(("outputs", "end", "stated", "message"), CONTRADICTIONS)
 def test_a_statement_that_contradicts_the_model_is_refused(outputs, end, stated, message):
-    with pytest.raises(ArgumentError, match=f"output='{stated}' contradicts Net, which .*{message}"):
+    with pytest.raises(ArgumentError, match=f"the output '{stated}' contradicts Net, which .*{message}"):
         from_torch(Net(outputs, end), PICTURES, name="n", output=stated)
 
 
