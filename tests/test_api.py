@@ -18,7 +18,7 @@ import pynq_cnn
 from pynq_cnn import api
 from pynq_cnn.api import Classifier, classify
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.errors import ArgumentError, BackendError, DeviceError, ImageError, ModelPackageError
+from pynq_cnn.errors import ArgumentError, BackendError, DeviceError, ImageError, ImageWarning, ModelPackageError
 from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, save_package
 from pynq_cnn.result import Classification
 from pynq_cnn.zoo import load_model, load_sample
@@ -99,6 +99,29 @@ class TestKindsOfPictures:
         result = pynq_cnn.classify(tmp_path / "photo.jpg")
         assert result.label == str(LABELS[7])
         assert result.seen.shape == (28, 28, 1)
+
+
+class TestWarnings:
+    TWO = 255 - np.kron(np.hstack(IMAGES[:2]), np.ones((4, 4), np.uint8))
+
+    @pytest.mark.parametrize("through", ["classify", "Classifier.classify"])
+    def test_doubts_are_raised_as_warnings_of_the_line_that_asked(self, through):
+        with Classifier() as classifier, pytest.warns(ImageWarning, match="^the picture may show more than one digit") as caught:
+            answer = classify(self.TWO) if through == "classify" else classifier.classify(self.TWO)
+        assert (caught[0].filename, len(caught)) == (__file__, 1)
+        assert answer.warnings == (str(caught[0].message),) and answer.label in LENET.classes
+
+    def test_in_a_list_they_say_which(self):
+        with pytest.warns(ImageWarning, match="^image 1 of the list: the picture may show more than one digit"):
+            first, second = classify([IMAGES[0], self.TWO])
+        assert not first.warnings and second.warnings
+
+    def test_what_is_prepared_already_is_taken(self):
+        with Classifier() as classifier:
+            ready = classifier.prepare(IMAGES[7])
+            same(classifier.classify(ready), 7)
+        with Classifier(small_network()) as other, pytest.raises(ImageError, match="prepared for.*prepare it again"):
+            other.classify(ready)
 
 
 class TestLists:

@@ -197,6 +197,14 @@ class TestClassify:
         assert (code, err) == (0, "")
         assert out.splitlines()[1:] == ["  prepared: taken as it is"]
 
+    def test_doubts(self, run, run_json, tmp_path):
+        two = str(tmp_path / "two.png")
+        Image.fromarray(255 - np.kron(np.hstack(IMAGES[:2]), np.ones((4, 4), np.uint8))).save(two)
+        code, out, err = run("classify", two)
+        assert (code, err) == (0, "")
+        assert out.splitlines()[1].startswith("  warning: the picture may show more than one digit")
+        assert len(run_json("classify", two)[0]["warnings"]) == 1
+
     def test_times(self, run_json, run, digit):
         (answer,) = run_json("classify", digit)
         assert 0 < answer["run_seconds"] < answer["seconds"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import io
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from host_train.data import load_dataset
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.errors import ImageError
-from pynq_cnn.images import to_network_input
+from pynq_cnn.errors import DatasetError, ImageError
+from pynq_cnn.images import prepare, to_network_input
 from pynq_cnn.images.components import components
 from pynq_cnn.images.crop import fit_crop
 from pynq_cnn.images.digit import fit_digit
@@ -109,18 +114,84 @@ def test_real_digits_on_white_are_inverted(digits: tuple[np.ndarray, np.ndarray]
         assert np.array_equal(to_network_input(255 - image, DIGIT)[:, :, 0], image)
 
 
-@settings(max_examples=30)
-@given(st.integers(0, 2**32 - 1))
-def test_anything_with_a_dark_border_is_not_touched(seed: int) -> None:
-    image = np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8)
-    image[[0, -1]] = 127
-    image[:, [0, -1]] = 0
-    assert np.array_equal(fit_digit(image, 28, 28), image)
-    assert np.array_equal(fit_digit(255 - image, 28, 28, invert="never"), 255 - image)
+def as_jpeg(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=75)
+    return file.getvalue()
 
 
-def test_a_blank_image_of_the_right_size_is_legal() -> None:
-    assert not to_network_input(np.zeros((28, 28), np.uint8), DIGIT).any()
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda d: np.stack([d] * 3, 2),
+        lambda d: d / 255,
+        lambda d: np.float32(d) / np.float32(255),
+        lambda d: Image.fromarray(d).convert("RGBA"),
+        lambda d: d.astype(np.uint16) * 257,
+    ],
+    ids=["RGB", "float64", "float32", "RGBA", "uint16"],
+)
+def test_real_digits_in_any_form_are_taken_as_they_are(form: Callable[[np.ndarray], Any], digits: tuple[np.ndarray, np.ndarray]) -> None:
+    for image in digits[0][:20]:
+        ready = prepare(form(image), DIGIT)
+        assert np.array_equal(ready.pixels[:, :, 0], image) and not ready.warnings
+        inverted = prepare(form(255 - image), DIGIT)
+        assert np.array_equal(inverted.pixels[:, :, 0], image) and "inverted" in inverted.steps[-1]
+        assert np.array_equal(prepare(form(255 - image), dataclasses.replace(DIGIT, invert="never")).pixels[:, :, 0], 255 - image)
+
+
+def test_real_digits_as_jpeg_files_are_not_moved(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    for image in digits[0][:50]:
+        ready = prepare(as_jpeg(image), DIGIT)
+        assert ready.steps == ("taken as it is",)
+
+
+def test_all_of_mnist_passes_byte_for_byte() -> None:
+    """And is the one thing that a warning must hardly ever be raised of."""
+    try:
+        images = load_dataset("mnist").test.images
+    except DatasetError as error:
+        pytest.skip(str(error))
+    ready = [prepare(image, DIGIT) for image in images]
+    assert all(one.steps == ("taken as it is",) and np.array_equal(one.pixels, image) for one, image in zip(ready, images))
+    assert sum(bool(one.warnings) for one in ready) <= 30
+
+
+@pytest.mark.parametrize("name, model", [("fashion_mnist", "nin"), ("cifar10", "vgg_bnn")])
+def test_other_data_sets_pass_byte_for_byte(name: str, model: str) -> None:
+    try:
+        images = load_dataset(name).test.images[:1000]
+    except DatasetError as error:
+        pytest.skip(str(error))
+    spec = dataclasses.replace(load_model(model).input, height=images.shape[1], width=images.shape[2])
+    for image in images:
+        ready = prepare(image, spec)
+        assert np.array_equal(ready.pixels, image) and not ready.warnings
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: (210 - 0.6 * d.astype(float)).astype(np.uint8),  # a pencil on grey paper
+        lambda d: (40 + 0.7 * d.astype(float)).astype(np.uint8),  # chalk on a blackboard
+        lambda d: np.pad(enlarged(d[4:24, 4:24], 12), ((1, 15), (14, 2))),  # drawn small, in a corner
+        lambda d: enlarged(d[4:24, 4:24], 28),  # drawn as large as there is room
+    ],
+    ids=["grey paper", "blackboard", "corner", "large"],
+)
+def test_what_is_of_the_right_size_only_is_fitted(
+    change: Callable[[np.ndarray], np.ndarray], digits: tuple[np.ndarray, np.ndarray], lenet: Network
+) -> None:
+    images, labels = digits[0][::12], digits[1][::12]
+    ready = [prepare(change(image), DIGIT) for image in images]
+    assert all("placed by its centre of mass" in one.steps[-1] for one in ready)
+    assert part_right(lenet, [one.pixels for one in ready], labels) >= 0.92
+
+
+@pytest.mark.parametrize("value", [0, 20, 200, 255])
+def test_a_blank_image_of_the_right_size_is_refused_as_any_other(value: int) -> None:
+    with pytest.raises(ImageError, match="no digit was found"):
+        to_network_input(np.full((28, 28), value, np.uint8), DIGIT)
 
 
 # ---------------------------------------------------------------------------------------------------- fit="digit"
@@ -226,6 +297,65 @@ def test_any_picture_gives_the_size_or_an_image_error(data: st.DataObject) -> No
     except ImageError:
         return
     assert seen.shape == (height, width) and seen.dtype == np.uint8
+
+
+# ---------------------------------------------------------------------------------------------------- doubts
+
+
+def photo_of(*rows: list[np.ndarray]) -> np.ndarray:
+    """Digits in rows, in dark ink on light paper."""
+    page = np.vstack([np.hstack(row) for row in rows])
+    return 240 - (np.asarray(Image.fromarray(page).resize((page.shape[1] * 5, page.shape[0] * 5))) * 0.8).astype(np.uint8)
+
+
+def test_one_digit_is_in_no_doubt(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    assert sum(bool(prepare(photo_of([image]), DIGIT).warnings) for image in digits[0][::10]) <= 2
+
+
+def test_the_bar_of_a_5_may_be_apart() -> None:
+    page = np.full((200, 160), 240, np.uint8)
+    page[80:180, 40:52] = page[80:92, 40:120] = page[168:180, 40:120] = page[80:180, 108:120] = 30
+    page[50:62, 40:130] = 30
+    assert not prepare(page, DIGIT).warnings
+
+
+def test_two_digits_are_said_to_be_two(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    images = digits[0]
+    for a, b in zip(images[0:16:2], images[1:16:2]):
+        for page in (photo_of([a, b]), photo_of([a], [b])):
+            for picture in (page, 255 - page, np.asarray(Image.fromarray(page).resize((90, 90)))):
+                assert any("more than one digit" in text for text in prepare(picture, DIGIT).warnings)
+
+
+def test_colour_blocks_and_blots_are_in_doubt() -> None:
+    rng = np.random.default_rng(0)
+    doubted = 0
+    for _ in range(60):
+        cells = rng.integers(0, 256, (int(rng.integers(1, 4)), int(rng.integers(2, 5)), 3), dtype=np.uint8)
+        try:
+            doubted += bool(prepare(Image.fromarray(cells).resize((200, 200), 0), DIGIT).warnings)
+        except ImageError:
+            doubted += 1
+    assert doubted >= 50
+    blot = np.full((100, 100), 255, np.uint8)
+    blot[30:70, 30:58] = 10
+    assert any("a blot" in text for text in prepare(blot, DIGIT).warnings)
+
+
+def test_too_few_pixels_are_said_to_be_few(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    for side, few in ((8, True), (20, False)):
+        small = np.full((60, 60), 230, np.uint8)
+        small[20 : 20 + side, 20 : 20 + side] -= enlarged(digits[0][3], side) // 2
+        assert any(re.search("only [5-7] pixels large", text) for text in prepare(small, DIGIT).warnings) == few
+
+
+def test_steps_say_where_the_digit_was(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    page = np.full((300, 400), 240, np.uint8)
+    page[100:180, 200:212] = 20
+    cropped, taken, inverted, placed = prepare(page, DIGIT).steps
+    numbers = [int(n) for n in re.findall(r"\d+", cropped)]
+    assert np.abs(np.array(numbers) - [12, 80, 200, 100, 400, 300]).max() <= 4, cropped
+    assert taken.startswith("dark strokes") and inverted == "inverted" and "20 pixels" in placed and "28 x 28" in placed
 
 
 # ---------------------------------------------------------------------------------------------------- its parts

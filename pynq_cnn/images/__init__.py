@@ -30,9 +30,10 @@ __all__ = ["MAX_PIXELS", "ImageLike", "Prepared", "prepare", "to_network_input"]
 def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
     """Make one picture into a network's input, and say what was done to it.
 
-    A picture that has the network's size already is taken byte for byte; only when `spec.invert` is "auto" and its border is
-    light is it inverted. Any other is fitted as `spec.fit` says: "digit" finds the stroke in a drawing or a photo and places it
-    as MNIST's digits are placed, "crop" cuts the middle to the network's aspect and scales it.
+    As `spec.fit` says, "digit" finds the stroke in a drawing or a photo and places it as MNIST's digits are placed; an image that has the
+    network's size and is placed so on pure black already is taken byte for byte. "crop" cuts the middle to the network's aspect and
+    scales it; the network's own size is taken byte for byte. Only where `spec.invert` is "auto" are dark strokes, or a picture with a
+    light border, inverted.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def to_network_input(image: ImageLike, spec: InputSpec) -> np.ndarray:
 def _fitted(pixels: np.ndarray, spec: InputSpec, notes: Notes) -> np.ndarray:
     """uint8 [height, width, channels] of `spec`, of uint8 [H, W, channels] in RGB."""
     if spec.fit == "digit" and spec.channels == 1:
-        return fit_digit(pixels[:, :, 0], spec.height, spec.width, invert=spec.invert)[:, :, None]
+        return fit_digit(pixels[:, :, 0], spec.height, spec.width, spec.invert, notes)[:, :, None]
     fitted = fit_crop(pixels, spec.height, spec.width)
     if spec.invert == "auto" and is_light(fitted):
         fitted = 255 - fitted

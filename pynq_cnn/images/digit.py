@@ -15,10 +15,13 @@ from PIL import Image, ImageFilter, ImageOps
 
 from pynq_cnn.errors import ImageError
 from pynq_cnn.images.components import components
-from pynq_cnn.images.crop import RESAMPLING, is_light
+from pynq_cnn.images.crop import RESAMPLING
+from pynq_cnn.images.doubt import doubts, stroke_width
 from pynq_cnn.images.paper import otsu, paper_under
+from pynq_cnn.images.prepared import Notes
 
 LARGEST = 1024  # pixels along the longer side; more show no more of a digit
+SMALLEST = 112  # a smaller picture is enlarged to this first: what follows is made for strokes some pixels wide
 COARSE = 96  # pixels along the longer side where paper and table are looked for
 SEARCH = 256  # pixels along the longer side where the digit is looked for
 FINE = 7  # pixels per pixel of the network where the digit is cut out
@@ -26,19 +29,25 @@ LEAST_CONTRAST = 0.05  # of the full range, between a digit and what is around i
 SPECK = 0.1  # a component with less than this part of the ink of the largest is dirt
 # Width of strokes in pixels of the network; nine tenths of MNIST's are 1.7 to 4.2. Ball pens and markers are brought into this range.
 THINNEST, BOLDEST = 2.2, 4.0
+# An image that is placed as MNIST's are already: strokes reach `BRIGHT`, half of it is at most `BLACK`, up to `FAINT` may be JPEG's noise.
+BRIGHT, FAINT, BLACK = 200, 48, 16
+FEW_PIXELS = 8  # fewer along its longer side, and of a digit too little is left
+MUCH_ELSE = 0.03  # part of the picture, away from the strokes, that is half as dark as they are
 
 
-def fit_digit(grey: np.ndarray, height: int, width: int, invert: str = "auto") -> np.ndarray:
+def fit_digit(grey: np.ndarray, height: int, width: int, invert: str = "auto", notes: Notes | None = None) -> np.ndarray:
     """Find the digit, and place it as MNIST places its digits.
 
     Parameters
     ----------
     grey : numpy.ndarray
-        uint8 [H, W]. Of the size wanted already, it is taken as it is, and inverted only if `invert` is "auto" and its border light.
+        uint8 [H, W]. Of the size wanted already and placed as MNIST's digits are, it is taken as it is, inverted at most.
     height, width : int
         Size wanted.
     invert : {"auto", "never"}
         "auto": light strokes on black, whatever the picture has. "never": dark strokes on white where the picture has dark strokes.
+    notes : Notes, optional
+        What is done, and what is in doubt, is written down here.
 
     Returns
     -------
@@ -50,16 +59,62 @@ def fit_digit(grey: np.ndarray, height: int, width: int, invert: str = "auto") -
     ImageError
         If nothing stands out from the background.
     """
+    notes = Notes() if notes is None else notes
+    side = max(1, round(min(height, width) * 20 / 28))
     if grey.shape == (height, width):
-        return 255 - grey if invert == "auto" and is_light(grey) else grey.copy()
-    picture = _without_table(_scaled_to(Image.fromarray(grey), LARGEST))
+        for own in (grey, 255 - grey):
+            if _is_placed(own, side):
+                notes.warn_all(doubts(components(own > FAINT), own.shape))
+                if own is not grey and invert == "auto":
+                    notes.step("inverted, as its strokes are dark; otherwise taken as it is")
+                return own.copy() if invert == "auto" else grey.copy()
+    whole = _enlarged(_scaled_to(Image.fromarray(grey), LARGEST))
+    picture, at = _without_table(whole)
     dark, light = _find(picture), _find(ImageOps.invert(picture))  # dark ink, or light ink
     found = dark if dark.contrast >= light.contrast else light
     if found.contrast < LEAST_CONTRAST:
         raise _nothing_found()
-    side = max(1, round(min(height, width) * 20 / 28))
     digit = _place(_cut_out(found, side), side, height, width)
+    _note(notes, found, whole, at, grey.shape)
+    notes.step(f"{'dark strokes on a lighter' if found is dark else 'light strokes on a darker'} ground were taken for the digit")
+    if found is dark and invert == "auto":
+        notes.step("inverted")
+    notes.step(f"scaled to {side} pixels, strokes to the width that MNIST's have, and placed by its centre of mass in {width} x {height}")
     return 255 - digit if invert == "never" and found is dark else digit
+
+
+def _is_placed(light: np.ndarray, side: int) -> bool:
+    """Whether an image of the network's size looks like one of MNIST's: bright strokes of the right size around the middle of pure black.
+
+    All 70,000 of MNIST do, as JPEG files too; a photo's paper, however dark, is not black.
+    """
+    if light.max() < BRIGHT or np.median(light) > BLACK:
+        return False
+    ink = light * (light > FAINT)
+    left, top, right, bottom = _box(np.argwhere(ink))
+    if not 0.85 * side <= max(right - left, bottom - top) <= 1.2 * side:
+        return False
+    mass = ink / ink.sum(dtype=np.float64)
+    centres = [mass.sum(1 - axis) @ np.arange(n) - n / 2 for axis, n in enumerate(light.shape)]
+    return max(map(abs, centres)) <= max(1.0, 0.075 * side)
+
+
+def _note(notes: Notes, found: _Found, whole: Image.Image, at: tuple[int, int], shape: tuple[int, ...]) -> None:
+    """Where the digit was found, in pixels of the picture as it came, uint8 [H, W] of `shape`; and whether it looks like one."""
+    scale = shape[1] / whole.width  # as it came : as it was looked at
+    coarse = found.picture.width / found.strokes.shape[1] * scale
+    left, top, right, bottom = (round(v * coarse) for v in _box(np.argwhere(found.strokes)))
+    if at != (0, 0):
+        notes.step(f"the sheet of paper was cut out of what it lies on, at ({round(at[0] * scale)}, {round(at[1] * scale)})")
+    x, y, w, h = left + round(at[0] * scale), top + round(at[1] * scale), max(1, right - left), max(1, bottom - top)
+    notes.step(f"cropped to {w} x {h} pixels at ({x}, {y}) of {shape[1]} x {shape[0]}")
+    notes.warn_all(doubts(found.parts, found.strokes.shape))
+    if max(w, h) < FEW_PIXELS:
+        notes.warn(f"the digit is only {max(w, h)} pixels large, too few to be read safely: take it closer, or do not scale it down")
+    near = np.asarray(Image.fromarray(found.strokes.astype(np.uint8)).filter(ImageFilter.MaxFilter(9))) > 0
+    depth = found.ink[found.strokes]
+    if (found.ink[~near] > depth.mean() / 2).sum() > MUCH_ELSE * near.size or depth.std() > 0.6 * depth.mean():
+        notes.warn("the picture shows more than a digit on plain paper, the answer is for one part of it: cut the picture to the digit")
 
 
 def _nothing_found() -> ImageError:
@@ -73,6 +128,12 @@ def _scaled_to(picture: Image.Image, longest: int) -> Image.Image:
     """Scaled down so that no side is longer than `longest`."""
     scale = min(1.0, longest / max(picture.size))
     return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), RESAMPLING.BOX)
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    """Scaled up so that the longer side has `SMALLEST` pixels."""
+    scale = max(1.0, SMALLEST / max(picture.size))
+    return picture.resize((round(picture.width * scale), round(picture.height * scale)), RESAMPLING.BICUBIC)
 
 
 def _floats(picture: Image.Image) -> np.ndarray:
@@ -90,32 +151,36 @@ def _box(pixels: np.ndarray) -> tuple[int, int, int, int]:
     return int(left), int(top), int(right), int(bottom)
 
 
-def _without_table(picture: Image.Image) -> Image.Image:
-    """The sheet of paper alone, where one lies on something much darker and is seen nearly whole."""
+def _without_table(picture: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+    """The sheet of paper alone, where one lies on something much darker and is seen nearly whole; and its left and top."""
     small = _floats(_scaled_to(picture, COARSE)) / 255
     threshold, low, high = otsu(small)
     light = small > threshold
     ring = np.ones_like(light)
     ring[1:-1, 1:-1] = False
     if low > 0.55 * high or light[ring].mean() > 0.25:  # even a hard shadow leaves more light than that, and crosses the border
-        return picture
+        return picture, (0, 0)
     sheet = max(components(light), key=len)
     left, top, right, bottom = _box(sheet)
     edge = 2  # where sheet and table mix
     if min(right - left, bottom - top) < max(0.4 * min(small.shape), 4 * edge) or len(sheet) < 0.75 * (right - left) * (bottom - top):
-        return picture  # strokes are narrow, or fill little of their box
+        return picture, (0, 0)  # strokes are narrow, or fill little of their box
     x, y = picture.width / small.shape[1], picture.height / small.shape[0]
-    return picture.crop((int((left + edge) * x), int((top + edge) * y), int((right - edge) * x), int((bottom - edge) * y)))
+    at = int((left + edge) * x), int((top + edge) * y)
+    return picture.crop((*at, int((right - edge) * x), int((bottom - edge) * y))), at
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What is darker than the paper: `contrast` to what is around it in 0..1, `strokes` bool [h, w] in a picture scaled to `SEARCH`."""
+    """What is darker than the paper: `contrast` to what is around it in 0..1; in a picture scaled to `SEARCH`, the `ink` in 0..1, float32
+    [h, w], the `strokes`, bool [h, w], and their `parts`, int [n, 2] each."""
 
     contrast: float
     picture: Image.Image
     paper: np.ndarray
+    ink: np.ndarray
     strokes: np.ndarray
+    parts: list[np.ndarray]
 
 
 def _under(picture: Image.Image, paper: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
@@ -129,9 +194,11 @@ def _find(picture: Image.Image) -> _Found:
     small = _scaled_to(picture, SEARCH)
     grey, under = _floats(small), _under(small, paper, (0, 0, paper.shape[1], paper.shape[0]))
     ink = _floats(_bytes(np.clip(1 - grey / under, 0, 1)).filter(ImageFilter.GaussianBlur(1))) / 255
-    strokes = _largest(ink, ink > otsu(ink)[0])
-    if not strokes.any():
-        return _Found(0.0, picture, paper, strokes)
+    parts = _largest(ink, ink > otsu(ink)[0])
+    strokes = np.zeros(ink.shape, bool)
+    if not parts:
+        return _Found(0.0, picture, paper, ink, strokes, parts)
+    strokes[tuple(np.concatenate(parts).T)] = True
     left, top, right, bottom = _box(np.argwhere(strokes))
     margin = 2 + max(right - left, bottom - top) // 6
     left, top = max(0, left - margin), max(0, top - margin)
@@ -142,31 +209,20 @@ def _find(picture: Image.Image) -> _Found:
     for values in (grey, grey - under):
         around = np.concatenate([values[[top, bottom - 1], left:right].ravel(), values[top:bottom, [left, right - 1]].ravel()])
         contrasts.append(float(np.median(around) - values[strokes].mean()) / 255)
-    return _Found(min(contrasts), picture, paper, strokes)
+    return _Found(min(contrasts), picture, paper, ink, strokes, parts)
 
 
-def _largest(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _largest(ink: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """The components of `mask` that are not dirt, nor the dark edge of the picture where there is anything else."""
-    kept = np.zeros_like(mask)
     found = components(mask)
     if not found:
-        return kept
+        return []
     mass = np.array([ink[c[:, 0], c[:, 1]].sum() for c in found])
     last = np.array(mask.shape) - 1
     inner = np.array([c.min() > 0 and bool((c.max(0) < last).all()) for c in found])
     if (mass * inner).max() > 0.2 * mass.max():
         mass = mass * inner
-    for c, m in zip(found, mass):
-        if m >= SPECK * mass.max():
-            kept[c[:, 0], c[:, 1]] = True
-    return kept
-
-
-def _stroke_width(mask: np.ndarray) -> float:
-    """Width of the strokes of a mask in pixels: twice the area over the perimeter, as a line has two long sides."""
-    padded = np.pad(mask, 1).astype(np.int8)
-    steps = np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum()
-    return float(2 * mask.sum() / max(1.0, steps * np.pi / 4))  # stairs are 4 / pi times as long as the line they follow, on average
+    return [c for c, m in zip(found, mass) if m >= SPECK * mass.max()]
 
 
 def _cut_out(found: _Found, side: int) -> Image.Image:
@@ -191,7 +247,7 @@ def _cut_out(found: _Found, side: int) -> Image.Image:
     ramp = max(high - low, 1e-3) / 4  # ink on both sides of the threshold becomes a soft edge, as antialiasing makes one
     coverage = np.clip((ink - threshold) / (2 * ramp) + 0.5, 0, 1)
     drawn = _bytes(coverage)
-    width = _stroke_width(coverage > 0.5)
+    width = stroke_width(coverage > 0.5)
     change = round((min(max(width, THINNEST * FINE), BOLDEST * FINE) - width) / 2)  # pixels on each side
     if change:
         drawn = drawn.filter((ImageFilter.MaxFilter if change > 0 else ImageFilter.MinFilter)(2 * abs(change) + 1))

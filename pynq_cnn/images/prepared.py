@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,3 +49,7 @@ class Notes:
     def warn(self, text: str) -> None:
         """Something about the picture is in doubt; the text says what to do."""
         self.warnings.append(text)
+
+    def warn_all(self, texts: Iterable[str]) -> None:
+        """Several of these."""
+        self.warnings.extend(texts)
