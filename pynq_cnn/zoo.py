@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class ModelInfo:
         What it was trained on.
     accuracy : float or None
         Top-1 on the full test set in integer arithmetic, 0..1.
+    agreement : float or None
+        How far the integers answer as the model that they were made from, 0..1, as the package states it.
     layers : int
         Layers, pooling included.
     bytes : int
@@ -43,16 +46,43 @@ class ModelInfo:
     name: str
     dataset: str
     accuracy: float | None
+    agreement: float | None
     layers: int
     bytes: int
     recipe: str
     path: Path
 
 
+def percent(part: float | None) -> str:
+    """For people.
+
+    Examples
+    --------
+    >>> percent(0.99169), percent(None)
+    ('99.17 %', 'unknown')
+    """
+    return "unknown" if part is None else f"{100 * part:.2f} %"
+
+
+def stated_agreement(metadata: Mapping[str, Any]) -> float | None:
+    """The agreement, 0 to 1, that a package's metadata state: on test images, or else on those it was calibrated with; None if none.
+
+    Examples
+    --------
+    >>> stated_agreement({"conversion": {"agreement": 0.99}}), stated_agreement({"accuracy": "good"})
+    (0.99, None)
+    """
+    for part in (metadata.get("accuracy"), metadata.get("conversion")):
+        value = part.get("agreement") if isinstance(part, dict) else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
+            return float(value)
+    return None
+
+
 class Models(Mapping[str, ModelInfo]):
     """The shipped networks by name; prints and shows itself as a table."""
 
-    COLUMNS = ("name", "data", "accuracy", "layers", "bytes", "recipe")
+    COLUMNS = ("name", "data", "accuracy", "agreement", "layers", "bytes", "recipe")
 
     def __init__(self, infos: Mapping[str, ModelInfo]) -> None:
         self._infos = dict(infos)
@@ -69,8 +99,8 @@ class Models(Mapping[str, ModelInfo]):
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
         for info in self._infos.values():
-            accuracy = "unknown" if info.accuracy is None else f"{100 * info.accuracy:.2f} %"
-            rows.append((info.name, info.dataset, accuracy, str(info.layers), f"{info.bytes:,}", info.recipe))
+            shares = percent(info.accuracy), percent(info.agreement)
+            rows.append((info.name, info.dataset, *shares, str(info.layers), f"{info.bytes:,}", info.recipe))
         return rows
 
     def __repr__(self) -> str:
@@ -102,9 +132,15 @@ def models() -> Models:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         metadata = manifest["metadata"]
         size = sum(file.stat().st_size for file in path.parent.glob("*.npy") if not file.name.startswith("golden."))
-        accuracy = metadata.get("accuracy", {}).get("integer_top1")
         infos[path.parent.name] = ModelInfo(
-            path.parent.name, metadata.get("dataset", ""), accuracy, len(manifest["layers"]), size, metadata.get("recipe", ""), path.parent
+            name=path.parent.name,
+            dataset=metadata.get("dataset", ""),
+            accuracy=metadata.get("accuracy", {}).get("integer_top1"),
+            agreement=stated_agreement(metadata),
+            layers=len(manifest["layers"]),
+            bytes=size,
+            recipe=metadata.get("recipe", ""),
+            path=path.parent,
         )
     return Models(infos)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from importlib.util import find_spec
+from time import sleep
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from pynq_cnn import __version__
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.cli import COMMANDS, main
-from pynq_cnn.cli.common import VIRTUAL
+from pynq_cnn.cli.common import VIRTUAL, working
 from pynq_cnn.errors import DeviceError
 from pynq_cnn.model import Golden, save_package
 from pynq_cnn.result import Classification
@@ -227,6 +230,7 @@ class TestModels:
         rows = {row["name"]: row for row in run_json("models")}
         assert rows["lenet"]["accuracy"] == LENET.metadata["accuracy"]["integer_top1"]
         assert rows["lenet"]["layers"] == len(LENET.layers)
+        assert rows["lenet"]["agreement"] == LENET.metadata["accuracy"]["agreement"]
 
 
 class TestSelftest:
@@ -275,6 +279,43 @@ class TestSelftest:
         code, out, _ = run("selftest", "--json")
         assert code == 1
         assert {"backend": "kernel", "result": "failed", "why": "bus error"} in json.loads(out)["backends"]
+
+    def test_what_is_required_must_have_run(self, run, run_json, fails):
+        """No board is here: the real overlay cannot run, and that is a failure where it is required."""
+        assert run("selftest")[0] == 0
+        for arguments in (["--require", "overlay"], ["--require", "kernel", "--require", "reference,overlay"]):
+            code, out, _ = run("selftest", *arguments)
+            assert code == 1 and out.count("skipped, but required: ") == 1
+            code, out, _ = run("selftest", *arguments, "--json")
+            report = json.loads(out)
+            assert (code, report["passed"], report["missing"]) == (1, False, ["overlay"])
+        there = ["--require", "kernel, reference"] + (["--require", "virtual"] if PYNQ else [])
+        assert run_json("selftest", *there)["missing"] == []
+        for word in ("board", "kernel,,overlay", ""):
+            assert "--require must be of reference, kernel, overlay, virtual, not " in fails(2, "selftest", "--require", word)
+
+    def test_the_virtual_board_can_be_required(self):
+        done = process("selftest", "--require", "virtual", script="import sys; sys.modules['pynq'] = None")
+        assert done.returncode == 1 and "overlay (virtual board)  skipped, but required: " in done.stdout
+
+    @pytest.mark.parametrize(
+        ("metadata", "said", "agreement"),
+        [
+            ({}, "as the package states: unknown\n", None),
+            ({"accuracy": {"agreement": 0.1}}, "as the package states: 10.00 %; that is low, convert it again\n", 0.1),
+            (
+                {"conversion": {"agreement": 1.0, "doubts": ["noise"]}},
+                "as the package states: 100.00 %\n  stated with a doubt: noise\n",
+                1.0,
+            ),
+        ],
+    )
+    def test_what_the_package_states_of_its_agreement(self, run, run_json, tmp_path, metadata, said, agreement):
+        save_package(dataclasses.replace(LENET, metadata=metadata), tmp_path / "mine")
+        code, out, _ = run("selftest", "--model", str(tmp_path / "mine"))
+        assert code == 0 and said in out
+        report = run_json("selftest", "--model", str(tmp_path / "mine"))
+        assert (report["agreement"], report["doubts"]) == (agreement, metadata.get("conversion", {}).get("doubts", []))
 
     def test_no_vectors(self, fails, small):
         assert "small has no golden vectors" in fails(1, "selftest", "--model", small)
@@ -332,10 +373,24 @@ class TestBench:
         code, out, err = run("bench", "--images", "5", "--batch", "2", "--model", small)
         assert (code, err) == (0, "")
         head, table, *rows = out.splitlines()
-        assert "5 images in batches of 2" in head
-        assert table.split() == ["backend", "images/s", "to", "reference", "where", "the", "time", "goes"]
-        assert rows[0].split()[2] == "1.00"
+        assert "in batches of 2" in head
+        assert table.split() == ["backend", "images", "images/s", "to", "reference", "where", "the", "time", "goes"]
+        assert (rows[0].split()[1], rows[0].split()[3]) == ("5", "1")
         assert len(rows) == len(RUN_HERE)
+
+    def test_a_slow_backend_runs_fewer_images(self, run_json, small, monkeypatch):
+        """As many as take the time that is meant for it, and that of a quick one is bounded."""
+        monkeypatch.setattr("pynq_cnn.cli.bench.SECONDS", 0.2)
+        right = KernelBackend._run
+
+        def slow(self, images):
+            sleep(0.05 * len(images))
+            return right(self, images)
+
+        monkeypatch.setattr(KernelBackend, "_run", slow)
+        monkeypatch.setattr("pynq_cnn.cli.bench.MOST", 30)
+        images = {row["backend"]: row["images"] for row in run_json("bench", "--model", small)}
+        assert 1 <= images["kernel"] <= 4 < images["reference"] <= 30
 
     @pytest.mark.parametrize(("option", "value"), [("--images", "0"), ("--images", "-5"), ("--batch", "0"), ("--batch", "65536")])
     def test_unusable(self, fails, option, value):
@@ -377,6 +432,48 @@ class TestEstimate:
     )
     def test_unusable(self, fails, option, value):
         assert value in fails(2, "estimate", option, value)
+
+
+class TestWorking:
+    """Long work shows itself to who watches, and to nobody else."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    @pytest.mark.parametrize("command", [["bench", "--images", "3"], ["selftest"], ["estimate", "--batch", "3"], ["demo"]])
+    def test_on_a_terminal(self, command, monkeypatch, capsys):
+        terminal = self.Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert main(command) == 0
+        shown = terminal.getvalue()
+        assert "kernel" in shown and " ... 0" in shown and "\n" not in shown
+        assert shown.endswith("\r")  # wiped out
+        assert "\r" not in capsys.readouterr().out
+
+    def test_it_goes_on_while_something_is_done(self, monkeypatch):
+        terminal = self.Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setattr("pynq_cnn.cli.common.REFRESH", 0.01)
+        with working("measuring", 12.3):
+            while terminal.getvalue().count("measuring ... ") < 3:
+                sleep(0.005)
+        assert "measuring ... 0 of about 12 s" in terminal.getvalue()
+        before = terminal.getvalue()
+        sleep(0.03)
+        assert terminal.getvalue() == before
+
+    def test_an_error_ends_it(self, monkeypatch):
+        monkeypatch.setattr("sys.stderr", self.Terminal())
+        threads = threading.active_count()
+        with pytest.raises(KeyboardInterrupt), working("measuring"):
+            raise KeyboardInterrupt
+        assert threading.active_count() == threads
+
+    def test_where_nobody_watches(self, capsys):
+        with working("measuring"):
+            pass
+        assert capsys.readouterr().err == ""
 
 
 class TestProcess:

@@ -12,7 +12,7 @@ import pytest
 import pynq_cnn
 from pynq_cnn.errors import ArgumentError, ModelPackageError
 from pynq_cnn.model import BinaryConv2d, stored_bytes
-from pynq_cnn.zoo import MODELS, ModelInfo, Models, load_model, load_sample
+from pynq_cnn.zoo import MODELS, ModelInfo, Models, load_model, load_sample, stated_agreement
 
 
 def test_models():
@@ -25,6 +25,7 @@ def test_models():
         assert info.dataset == network.metadata["dataset"]
         assert info.recipe == network.metadata["recipe"]
         assert info.accuracy == network.metadata["accuracy"]["integer_top1"]
+        assert info.agreement == network.metadata["accuracy"]["agreement"] and info.agreement > 0.95
         assert info.bytes == sum(file.stat().st_size for file in info.path.glob("*.npy") if "golden" not in file.name)
         if any(isinstance(layer, BinaryConv2d) for layer in network.layers):  # integers of bits are exact
             assert network.metadata["accuracy"]["agreement"] == 1.0
@@ -36,15 +37,37 @@ def test_models():
 
 def test_the_table_as_text():
     head, *rows = repr(pynq_cnn.models()).splitlines()
-    assert head.split() == ["name", "data", "accuracy", "layers", "bytes", "recipe"]
+    assert head.split() == ["name", "data", "accuracy", "agreement", "layers", "bytes", "recipe"]
     (lenet,) = (row for row in rows if row.startswith("lenet "))
+    agreement = f"{100 * pynq_cnn.models()['lenet'].agreement:.2f} %"
+    assert lenet.count(" %") == 2 and agreement in lenet
     assert "MNIST" in lenet and " %" in lenet and "python -m host_train train lenet" in lenet
 
 
+@pytest.mark.parametrize(
+    ("metadata", "agreement"),
+    [
+        ({"accuracy": {"agreement": 0.9}, "conversion": {"agreement": 0.8}}, 0.9),
+        ({"conversion": {"agreement": 1}}, 1.0),
+        ({"accuracy": {"agreement": None}, "conversion": {"agreement": 0.8}}, 0.8),
+        ({"accuracy": {"agreement": True}}, None),
+        ({"accuracy": {"agreement": "all"}, "conversion": [1]}, None),
+        ({"accuracy": {"agreement": 100}}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_package_states_of_its_agreement(metadata, agreement):
+    """Metadata are free: what is no such number is unknown."""
+    assert stated_agreement(metadata) == agreement
+
+
 def test_the_table_as_html_escapes():
-    info = ModelInfo("<b>", "a & b", None, 1, 2, '"<script>"', Path("."))
+    info = ModelInfo("<b>", "a & b", None, None, 1, 2, '"<script>"', Path("."))
     text = Models({"<b>": info})._repr_html_()
-    assert "<td>&lt;b&gt;</td><td>a &amp; b</td><td>unknown</td><td>1</td><td>2</td><td>&quot;&lt;script&gt;&quot;</td>" in text
+    assert (
+        "<td>&lt;b&gt;</td><td>a &amp; b</td><td>unknown</td><td>unknown</td><td>1</td><td>2</td><td>&quot;&lt;script&gt;&quot;</td>"
+        in text
+    )
     assert "<b>" not in text and "<script>" not in text
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 import warnings
 
-from pynq_cnn.cli.common import add_backend, add_json, add_model, open_classifier, print_json
+from pynq_cnn.cli.common import add_backend, add_json, add_model, open_classifier, print_json, working
 from pynq_cnn.errors import ArgumentError, ImageError, ImageWarning
 
 
@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
                 errors[path] = str(error)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ImageWarning)  # they are printed beside their answers
-            answers = dict(zip(ready, classifier.classify(list(ready.values()))))
+            with working(f"classifying {len(ready)} pictures on {classifier.backend_name}"):
+                answers = dict(zip(ready, classifier.classify(list(ready.values()))))
     if args.json:
         print_json([{"image": path, **(answers[path].to_dict() if path in answers else {"error": errors[path]})} for path in args.images])
     for path in args.images:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from pynq_cnn.api import Classifier
@@ -17,6 +19,8 @@ from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceErr
 from pynq_cnn.model import Network
 
 VIRTUAL = "overlay (virtual board)"
+EXECUTIONS = {"reference": "reference", "kernel": "kernel", "overlay": "overlay", "virtual": VIRTUAL}  # by their names in options
+REFRESH = 0.5  # seconds
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -85,10 +89,11 @@ def open_all(network: Network, batch: int = 64) -> Iterator[list[Candidate]]:
     """Every backend on `network`, the virtual board included; the reference first."""
     with ExitStack() as stack:
         candidates = []
-        for name in ("reference", "kernel", "overlay", VIRTUAL):
+        for name in EXECUTIONS.values():
             try:
                 opened = open_classifier(network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch)
-                candidates.append(Candidate(name, stack.enter_context(opened)))
+                with working(f"opening {name}"):
+                    candidates.append(Candidate(name, stack.enter_context(opened)))
             except (BackendError, CompileError) as error:
                 candidates.append(Candidate(name, None, str(error), broken=isinstance(error, DeviceError)))
         yield candidates
@@ -108,7 +113,35 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cells).rstrip())
 
 
-def say(text: str) -> None:
-    """What is going on, on stderr, where a person sees it."""
-    if sys.stderr.isatty():
-        print(text, file=sys.stderr)
+@contextmanager
+def working(what: str, expected: float | None = None) -> Iterator[None]:
+    """Say what is going on for as long as the block takes, on stderr, where a person sees it; nothing of it is left behind.
+
+    Parameters
+    ----------
+    what : str
+        Such as `measuring kernel`.
+    expected : float, optional
+        Seconds that it should take.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    done, start = threading.Event(), perf_counter()
+    of = "" if expected is None else f" of about {expected:,.0f}"
+
+    def show() -> None:
+        shown = ""
+        with suppress(OSError, ValueError):  # whoever watched has left
+            while not done.wait(REFRESH if shown else 0):
+                shown = f"{what} ... {perf_counter() - start:,.0f}{of} s"
+                print(f"\r{shown}", end="", file=sys.stderr, flush=True)
+            print(f"\r{' ' * len(shown)}\r", end="", file=sys.stderr, flush=True)
+
+    watcher = threading.Thread(target=show, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()

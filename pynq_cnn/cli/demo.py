@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynq_cnn.cli.common import add_json, add_model, open_all, print_json, print_table, say
+from pynq_cnn.cli.common import add_json, add_model, open_all, print_json, print_table, working
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.zoo import load_model, load_sample
 
@@ -53,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
         for candidate in candidates:
             if candidate.classifier is None:
                 continue
-            say(f"running {candidate.name} ...")
-            candidate.classifier.accumulators(images[:64])
-            start = perf_counter()
-            results[candidate.name] = candidate.classifier.accumulators(images)
-            seconds = perf_counter() - start
+            with working(f"running {candidate.name}"):
+                candidate.classifier.accumulators(images[:64])
+                start = perf_counter()
+                results[candidate.name] = candidate.classifier.accumulators(images)
+                seconds = perf_counter() - start
             right = network.answers(network.logits(results[candidate.name])) == labels
             rows.append(
                 {

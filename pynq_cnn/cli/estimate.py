@@ -8,7 +8,7 @@ import numpy as np
 
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.native import PHASES
-from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json, print_table
+from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json, print_table, working
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.zoo import load_model
 
@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> None:
         raise ArgumentError(f"--clock-mhz must be a positive number, not {args.clock_mhz}")
     network = load_model(args.model)
     with KernelBackend(network, args.batch) as backend:
-        backend.run(np.zeros((backend.batch, *network.input_shape), np.uint8))
+        with working(f"running {backend.batch} images on the kernel"):
+            backend.run(np.zeros((backend.batch, *network.input_shape), np.uint8))
         cycles, names = backend.last_cycles.astype(np.int64), backend.program.instruction_names
     per_image = float(cycles.sum()) / args.batch
     images_per_second = args.clock_mhz * 1e6 / per_image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from pynq_cnn.cli.common import add_json, print_json
 from pynq_cnn.zoo import models
@@ -16,11 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the table."""
     if args.json:
-        print_json(
-            [
-                {"name": m.name, "dataset": m.dataset, "accuracy": m.accuracy, "layers": m.layers, "bytes": m.bytes, "recipe": m.recipe}
-                for m in models().values()
-            ]
-        )
+        print_json([{name: value for name, value in asdict(info).items() if name != "path"} for info in models().values()])
     else:
         print(models())

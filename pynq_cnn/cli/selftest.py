@@ -3,44 +3,79 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from pynq_cnn.cli.common import add_json, add_model, open_all, print_json
-from pynq_cnn.errors import PynqCnnError
-from pynq_cnn.zoo import load_model
+from pynq_cnn.cli.common import EXECUTIONS, Candidate, add_json, add_model, open_all, print_json, working
+from pynq_cnn.errors import ArgumentError, PynqCnnError
+from pynq_cnn.model import Golden
+from pynq_cnn.zoo import load_model, percent, stated_agreement
+
+LOW = 0.95  # agreement below which a package is worth a look
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    require = f"fail if one of these did not run: {', '.join(EXECUTIONS)} (virtual: the overlay on the virtual board); may be given again"
+    parser.add_argument("--require", action="append", default=[], metavar="NAME[,NAME...]", help=require)
     add_model(parser)
     add_json(parser)
 
 
+def required(words: Sequence[str]) -> set[str]:
+    """The executions that `--require` names, as their candidates are called; `ArgumentError` for a name that is none."""
+    names = [name.strip() for word in words for name in word.split(",")]
+    for name in names:
+        if name not in EXECUTIONS:
+            raise ArgumentError(f"--require must be of {', '.join(EXECUTIONS)}, not {name!r}")
+    return {EXECUTIONS[name] for name in names}
+
+
+def check(candidate: Candidate, golden: Golden) -> tuple[str, str]:
+    """`passed`, `failed` or `skipped`, and why."""
+    if candidate.classifier is None:
+        return "failed" if candidate.broken else "skipped", candidate.why_not
+    try:
+        with working(f"testing {candidate.name}"):
+            accumulators = candidate.classifier.accumulators(golden.images)
+    except PynqCnnError as error:
+        return "failed", str(error)
+    wrong = int((accumulators != golden.accumulators).any(axis=1).sum())
+    return ("failed", f"{wrong} images differ") if wrong else ("passed", "")
+
+
 def run(args: argparse.Namespace) -> int:
-    """Compare int32 accumulators; 1 on any difference, and when a device that is there fails."""
+    """Compare int32 accumulators; 1 on any difference, when a device that is there fails, and when one that is required did not run."""
+    wanted = required(args.require)
     network = load_model(args.model)
     if network.golden is None:
         raise PynqCnnError(f"{network.name} has no golden vectors; export it again with host_train")
-    report = []
     with open_all(network, batch=16) as candidates:  # smaller than the vectors are many: batches are tested too
-        for candidate in candidates:
-            if candidate.classifier is None:
-                result = "failed" if candidate.broken else "skipped"
-                report.append({"backend": candidate.name, "result": result, "why": candidate.why_not})
-                continue
-            try:
-                accumulators = candidate.classifier.accumulators(network.golden.images)
-            except PynqCnnError as error:
-                report.append({"backend": candidate.name, "result": "failed", "why": str(error)})
-                continue
-            wrong = int((accumulators != network.golden.accumulators).any(axis=1).sum())
-            report.append(
-                {"backend": candidate.name, "result": "failed" if wrong else "passed", "why": f"{wrong} images differ" if wrong else ""}
-            )
-    failed = any(row["result"] == "failed" for row in report)
+        report = [(one.name, *check(one, network.golden)) for one in candidates]
+    missing = [name for name, result, _ in report if result == "skipped" and name in wanted]
+    failed = bool(missing) or any(result == "failed" for _, result, _ in report)
+    agreement = stated_agreement(network.metadata)
+    conversion = network.metadata.get("conversion")
+    doubts = conversion.get("doubts") if isinstance(conversion, dict) else None
+    doubts = [str(doubt) for doubt in doubts] if isinstance(doubts, list) else []
     if args.json:
-        print_json({"model": network.name, "images": len(network.golden.images), "passed": not failed, "backends": report})
-    else:
-        print(f"{network.name}: {len(network.golden.images)} golden images, int32 results compared")
-        for row in report:
-            print(f"  {row['backend']:<24} {row['result']}" + (f": {row['why']}" if row["why"] else ""))
+        print_json(
+            {
+                "model": network.name,
+                "images": len(network.golden.images),
+                "agreement": agreement,
+                "doubts": doubts,
+                "passed": not failed,
+                "missing": missing,
+                "backends": [{"backend": name, "result": result, "why": why} for name, result, why in report],
+            }
+        )
+        return int(failed)
+    print(f"{network.name}: {len(network.golden.images)} golden images, int32 results compared")
+    for name, result, why in report:
+        shown = f"{result}, but required" if name in missing else result
+        print(f"  {name:<24} {shown}" + (f": {why}" if why else ""))
+    low = "; that is low, convert it again" if agreement is not None and agreement < LOW else ""
+    print(f"  agreement with the model that the integers were made from, as the package states: {percent(agreement)}{low}")
+    for doubt in doubts:
+        print(f"  stated with a doubt: {doubt}")
     return int(failed)
