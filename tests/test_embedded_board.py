@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -441,6 +442,15 @@ def test_a_forked_child_does_not_switch_the_board_off(board: EmbeddedBoard) -> N
 def test_arguments_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
         EmbeddedBoard(**wrong)
+    EmbeddedBoard().close()
+
+
+def test_a_board_that_could_not_be_opened_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "broken.hwh").write_text("this is no XML")
+    with pytest.raises(Exception, match="."):
+        EmbeddedBoard(hwh=tmp_path / "broken.hwh")
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.hwh"]
     EmbeddedBoard().close()
 
 

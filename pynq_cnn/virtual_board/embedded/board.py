@@ -23,7 +23,7 @@ from pynq_cnn.virtual_board.faults import Faults
 
 
 class EmbeddedBoard:
-    """A PYNQ-Z2 for one or several processes, in a folder; pynq finds it as it finds a real one (docs/virtual-board.md).
+    """A PYNQ-Z2 in a folder, for one or several processes, that pynq finds as it finds a real one (docs/virtual-board.md).
 
     One may be open in a process, and a `VirtualBoard` that is opened meanwhile must be closed first.
 
@@ -32,8 +32,8 @@ class EmbeddedBoard:
     hwh : str or path-like, optional
         The design of `bitfile`. By default the one in the package's `overlays` folder.
     xrt : {"sourced", "not sourced", "not loaded"}
-        Whether the process has XRT's environment. "not sourced": pynq was imported without it, and knows no embedded device. "not loaded":
-        it knows one, but without a library beneath.
+        Whether the process has XRT's environment. "not sourced": pynq was imported without it, and knows no embedded
+        device. "not loaded": it knows one, but without a library beneath.
     root : bool
         Whether the process is root's.
     bitstream : bool
@@ -122,7 +122,7 @@ class EmbeddedBoard:
 
     @property
     def complaints(self) -> list[str]:
-        """What on a real board would have destroyed something without a word, oldest first; empty when all went well."""
+        """What would have destroyed something without a word on a real board, oldest first; empty when all went well."""
         return self._logic.complaints
 
     def add_overlay(self, name: str, hwh: str) -> str:
@@ -160,9 +160,11 @@ class EmbeddedBoard:
         return str(path.with_suffix(".bit"))
 
     def close(self) -> None:
-        """Leave the board: pynq is as before; whoever opened it switches it off. Free buffers first. Calling it again does nothing."""
-        if EmbeddedBoard._open is self and os.getpid() == self._process:  # not in a forked child, to which the board does not belong
-            EmbeddedBoard._open = None
+        """Leave the board: pynq is as before, and the board is switched off unless another process has opened it.
+
+        Free buffers first. Calling it again does nothing, nor does calling it in a forked child.
+        """
+        if EmbeddedBoard._open is self and os.getpid() == self._process:
             atexit.unregister(self.close)
             self._ending.close()
 
@@ -188,6 +190,8 @@ class EmbeddedBoard:
             raise ArgumentError(f"xrt must be one of {', '.join(pynq_side.XRT_STATES)}, not {xrt!r}")
         if EmbeddedBoard._open is not None:
             raise BackendError(f"this process has a board in {EmbeddedBoard._open.folder}; close it first")
+        EmbeddedBoard._open = self
+        stack.callback(setattr, EmbeddedBoard, "_open", None)
         self._process = os.getpid()
         self.folder = folder
         self.faults = Faults()
@@ -204,10 +208,9 @@ class EmbeddedBoard:
         pynq_side.lend(stack, files, self.memory, Bus(self._logic), self.faults, xrt)
         if bitstream:
             stack.enter_context(mock.patch("pynq_cnn.backends.bitstream.overlay_folder", lambda: folder / "overlays"))
-        EmbeddedBoard._open = self
 
     def _power_up(self, stack: ExitStack) -> None:
-        """What the process does that opens the board: the processor's registers, and the engine."""
+        """What only the process needs that opens the board: the processor's registers, and the engine."""
         from pynq_cnn.backends.native import load_engine
         from pynq_cnn.virtual_board.device import AFI, AFI_BYTES, AFI_READ, AFI_WRITE, CLOCKS, SLCR, SLCR_BYTES
         from pynq_cnn.virtual_board.embedded.logic import EngineThread

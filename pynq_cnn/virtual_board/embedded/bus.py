@@ -19,7 +19,7 @@ LOGIC = range(0x4000_0000, 0xC000_0000)  # M_AXI_GP0 and M_AXI_GP1
 class Bus:
     """How reads and writes of the processor reach registers in the programmable logic.
 
-    An engine's registers are as Vitis HLS makes them (`registers.KernelRegisters` says how), those of other blocks keep what is written.
+    An engine's registers are as Vitis HLS makes them (see `registers.KernelRegisters`), others keep what is written.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Bus:
 
 
 class MappedWords(np.ndarray):
-    """An array on mapped physical memory whose single elements are read and written through a `Bus`; so are those of its views."""
+    """An array on mapped physical memory; single elements of it, and of its views, are read and written through a `Bus`."""
 
     bus: Bus | None = None
     origin: tuple[int, int] = (0, 0)  # where the mapping begins: in this process, and physically

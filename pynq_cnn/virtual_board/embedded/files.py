@@ -16,7 +16,7 @@ PLACES = (MANAGER, FIRMWARE, MEMORY)
 
 
 class BoardFiles:
-    """What `open`, `os` and `pathlib.Path` are on the board: its own folder for the places in `PLACES`, this machine for the rest.
+    """`open`, `os` and `pathlib.Path` of the board: its folder for what is in `PLACES`, this machine for the rest.
 
     Parameters
     ----------

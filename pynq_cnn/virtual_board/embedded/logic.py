@@ -63,9 +63,15 @@ class Logic:
         except OSError:
             state.write_text("write init error\n")
             raise
-        with locked(self.running, wait=False) as at_rest:
-            if not at_rest:
-                self.complain(f"{name} was loaded while the engine was working on memory")
+        with locked(self._folder / "loading.lock"):
+            with locked(self.running, wait=False) as at_rest:
+                if not at_rest:
+                    self.complain(f"{name} was loaded while the engine was working on memory")
+            self._configure(blocks)
+            self._add_line("loads", name)
+        state.write_text("operating\n")
+
+    def _configure(self, blocks: list[Block]) -> None:
         with locked(self.running):
             for block in self.design()[1]:
                 self._memory.physical(block.address, block.nbytes)[:] = 0
@@ -75,8 +81,6 @@ class Logic:
                 if block.type.startswith(ENGINE_TYPE):
                     words[block.registers["CTRL"] // 4] = AP_IDLE
             replace_text(self._design_file, json.dumps([asdict(block) for block in blocks]))
-        state.write_text("operating\n")
-        self._add_line("loads", name)
 
     def design(self) -> tuple[object, list[Block]]:
         """A value that changes whenever a bitstream is loaded, and what is in the logic."""
@@ -105,7 +109,7 @@ class Logic:
 
 
 class EngineThread(threading.Thread):
-    """Plays the engines of whatever design is loaded: sees their start bits, runs the compiled kernel, writes outputs and "done".
+    """Plays the engines of the design: sees their start bits, runs the compiled kernel, writes outputs and "done".
 
     Parameters
     ----------

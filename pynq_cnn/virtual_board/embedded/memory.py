@@ -20,7 +20,7 @@ PROTECTION, SHARED = 1 | 2, 1  # PROT_READ | PROT_WRITE, MAP_SHARED
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock file at `path`, against threads and processes; True if it is held, which it is not only without `wait`."""
+    """Hold the lock file at `path`, against threads and processes; yields whether it is held: always, with `wait`."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -34,7 +34,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file so that whoever reads it finds the old text or the new one, and a killed process leaves no half."""
+    """Write a file so that whoever reads it finds the old text or the new one, also after this process was killed."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(text)
     os.replace(new, path)
@@ -43,8 +43,8 @@ def replace_text(path: Path, text: str) -> None:
 class SharedMemory(ContiguousMemory):
     """Contiguous memory of a board that several processes use.
 
-    The device's view is part of the file that stands for /dev/mem, the processor's view a file of its own; a table says what is taken
-    and by which process. What a process leaves behind when it ends is free again.
+    The device's view is part of the file that stands for /dev/mem, the processor's view a file of its own; a table says
+    what is taken and by which process. What a process leaves behind when it ends is free again.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class SharedMemory(ContiguousMemory):
             taken[:] = [entry for entry in taken if entry[0] != piece.address]
 
     def map(self, piece: Allocation) -> int:
-        """Where in this process the processor's view of `piece` is mapped, for once; whoever asked unmaps it (munmap)."""
+        """Map the processor's view of `piece` into this process; the address, which the caller unmaps (munmap)."""
         libc = ctypes.CDLL(None, use_errno=True)
         libc.mmap64.restype = ctypes.c_void_p
         libc.mmap64.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]

@@ -1,4 +1,4 @@
-"""What is lent to the pynq library while a board is open: module attributes, put back at the end. Its files stay as they are."""
+"""What is lent to the pynq library while a board is open: attributes of its modules and classes, put back at the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lend(stack: ExitStack, files: BoardFiles, memory: SharedMemory, bus: Bus, fa
     """
     import pynq
 
-    # pynq imports these only where XILINX_XRT is set. Importing one makes its Device known to pynq, which is undone here.
+    # pynq imports these only where XILINX_XRT is set. It knows their devices from then on, which is undone at the end.
     known = type(pynq.Device)._subclasses
     stack.enter_context(mock.patch.dict(known))
     names = ("embedded_device", "xrt_device", "global_state", "device")
@@ -51,8 +51,9 @@ def lend(stack: ExitStack, files: BoardFiles, memory: SharedMemory, bus: Bus, fa
     if xrt == "not sourced":
         del os.environ["XILINX_XRT"]
 
-    for owner, attributes in ((device.Device, ("_devices", "_active_device")), (pynq.Clocks, ("_real_instance", "device"))):
-        _set_aside(stack, owner, attributes)
+    _set_aside(stack, device.Device, ("_devices", "_active_device"))
+    _set_aside(stack, pynq.Clocks, ("_real_instance", "device"))
+    _set_aside(stack, pynq.PL, ("_dict_views_cached", "_dict_view_cache"))
     pynq.Clocks.device = None  # as pynq 3.1 has it before anybody uses it
 
     def patch(owner: Any, **values: Any) -> None:
@@ -89,7 +90,7 @@ def _lend_3_1(patch: Any, pynq: Any, embedded_device: Any, xrt_device: Any, memo
 
 
 def hide_xrt(folder: Path) -> None:
-    """Let `import pynq` find XRT's environment and no XRT, for the rest of this process, which has not imported pynq yet."""
+    """Let `import pynq`, which must not have been done yet, find XRT's environment and no XRT; for the rest of the process."""
     os.environ["XILINX_XRT"] = str(folder / "usr")
     is_file = os.path.isfile
     os.path.isfile = lambda path: path == BOARD_MARK or is_file(path)  # pynq 3.1 tells by it that it is on a board

@@ -1,4 +1,4 @@
-"""XRT's `xclbinutil`, as far as pynq runs it: an xclbin file with metadata and the memories. Runs as a script, by itself."""
+"""XRT's `xclbinutil`, as far as pynq runs it: an xclbin file with metadata and memories. A script that runs by itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 MAGIC = b"xclbin2\0"
 KINDS = {"EMBEDDED_METADATA": 2, "MEM_TOPOLOGY": 6}
 MEMORY_TYPES = {"MEM_DDR3": 0, "MEM_DDR4": 1}
-HEADER_BYTES, SECTION_BYTES = 456, 40  # struct axlf without its sections, and struct axlf_section_header, of XRT's xclbin.h
+HEADER_BYTES, SECTION_BYTES = 456, 40  # of XRT's xclbin.h: struct axlf without its sections, and axlf_section_header
 
 
 def memory_topology(description: dict[str, dict]) -> bytes:

@@ -116,7 +116,8 @@ def pyxrt_module(memory: SharedMemory, faults: Faults) -> SimpleNamespace:
             if faults.no_memory:
                 raise RuntimeError("failed to allocate BO: Cannot allocate memory")
             self._piece = memory.allocate(size)
-            weakref.finalize(self, memory.free, self._piece).atexit = False  # then the board sees that the process has ended
+            # Not at exit: then the board sees that the process has ended.
+            weakref.finalize(self, memory.free, self._piece).atexit = False
 
         def map(self) -> memoryview:
             return memoryview((ctypes.c_ubyte * self._piece.nbytes).from_address(memory.map(self._piece))).cast("B")
