@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pynq_cnn.virtual_board import VirtualBoard
+from pynq_cnn.virtual_board.embedded import EmbeddedBoard
 
 sys.path.insert(0, str(Path(__file__).parent))  # `strategies` for the tests, under any import mode
 
@@ -27,3 +29,15 @@ def board() -> Iterator[VirtualBoard]:
     with VirtualBoard() as board:
         yield board
         assert board.memory.used == 0, "contiguous memory leaks"
+
+
+@pytest.fixture
+def embedded_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBoard]:
+    """A board beneath pynq's own device; nothing may be left on it, and nothing destroyed, when a test is over."""
+    pytest.importorskip("pynq")
+    monkeypatch.chdir(tmp_path)  # in which pynq 3.1 leaves a file
+    with EmbeddedBoard() as board:
+        yield board
+        gc.collect()
+        assert board.memory.used == 0, "contiguous memory leaks"
+        assert board.complaints == []

@@ -120,7 +120,7 @@ class Accelerator:
             self._engine_name = self._find_engine()
             self._ports = self._wide_ports()
             self.clock_hz = self._megahertz() * 1e6
-            self._driver: EngineDriver = reduce(getattr, self._engine_name.split("/"), self._overlay)
+            self._driver: EngineDriver = self._guard("map", lambda: reduce(getattr, self._engine_name.split("/"), self._overlay))
             ours = before.is_of(bitfile) or _registry.own_loads.get(device.tag) == self._load_record()
             if not (ours and self._take_over()):
                 if before.bitfile is not None and _registry.own_loads.get(device.tag, [None])[-1] != before.stamp:

@@ -9,9 +9,11 @@ import argparse
 import runpy
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from pynq_cnn.virtual_board.embedded.board import EmbeddedBoard
+from pynq_cnn.virtual_board.embedded.package_side import lend
 from pynq_cnn.virtual_board.embedded.pynq_side import XRT_STATES, hide_xrt
 
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     if options.xrt == "missing":
         hide_xrt(options.folder)
+        lend(ExitStack(), options.folder, not options.no_bitstream)
     else:
         EmbeddedBoard.join(options.folder, xrt=options.xrt, root=not options.no_root, bitstream=not options.no_bitstream)
     sys.argv = [options.program, *options.arguments]

@@ -108,6 +108,13 @@ class EmbeddedBoard:
         atexit.register(board.close)
         return board
 
+    @classmethod
+    def of_this_process(cls) -> EmbeddedBoard:
+        """The board that is open in this process; `BackendError` if there is none."""
+        if cls._open is None:
+            raise BackendError("no EmbeddedBoard is open in this process; make one, or join one")
+        return cls._open
+
     @property
     def device(self) -> Any:
         """The `EmbeddedDevice` that pynq finds; raises what pynq raises where it finds none."""
@@ -181,7 +188,7 @@ class EmbeddedBoard:
                 os.environ.pop("XILINX_XRT", None)  # with it, pynq would load the real library
                 import pynq  # noqa: F401
 
-            from pynq_cnn.virtual_board.embedded import pynq_side
+            from pynq_cnn.virtual_board.embedded import package_side, pynq_side
             from pynq_cnn.virtual_board.embedded.bus import Bus
             from pynq_cnn.virtual_board.embedded.logic import Logic
         except ImportError as error:
@@ -206,8 +213,7 @@ class EmbeddedBoard:
                 (folder / place).mkdir(parents=True)
             pynq_side.install_xclbinutil(folder / "bin", sys.executable)
         pynq_side.lend(stack, files, self.memory, Bus(self._logic), self.faults, xrt)
-        if bitstream:
-            stack.enter_context(mock.patch("pynq_cnn.backends.bitstream.overlay_folder", lambda: folder / "overlays"))
+        package_side.lend(stack, folder, bitstream)
 
     def _power_up(self, stack: ExitStack) -> None:
         """What only the process needs that opens the board: the processor's registers, and the engine."""

@@ -1,0 +1,88 @@
+"""The driver on pynq's own device class, in what a board's user comes across."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import warnings
+
+import pytest
+from embedded import FAIL_TO_LOAD, LOAD, add_other_overlay, output_of
+from virtual import NO_PYNQ, small_images, small_network
+
+from pynq_cnn.backends.overlay import OverlayBackend
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import BoardWarning
+from pynq_cnn.virtual_board.embedded import EmbeddedBoard
+
+pytest.importorskip("pynq", reason=NO_PYNQ)
+
+NETWORK, IMAGES = small_network(), small_images(6)
+EXPECTED = ReferenceBackend(NETWORK).run(IMAGES)
+
+CLASSIFY = """
+import warnings
+from pynq_cnn import Classifier
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print(Classifier("lenet").backend_name)
+print(*[warning.message for warning in caught if issubclass(warning.category, UserWarning)], sep="\\n")
+"""
+
+
+def right(backend: OverlayBackend) -> bool:
+    return bool((backend.run(IMAGES) == EXPECTED).all())
+
+
+@pytest.mark.parametrize("ours_is_loaded", [True, False])
+def test_another_process_fails_to_load(embedded_board: EmbeddedBoard, ours_is_loaded: bool) -> None:
+    """pynq writes down what is loaded before it loads it."""
+    loaded, failed = embedded_board.bitfile, add_other_overlay(embedded_board)
+    if not ours_is_loaded:
+        loaded, failed = failed, loaded
+    output_of(embedded_board, "-c", LOAD, loaded)
+    assert "fpga_manager: write failed" in output_of(embedded_board, "-c", FAIL_TO_LOAD, failed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BoardWarning)
+        with OverlayBackend(NETWORK) as backend:
+            assert right(backend)
+
+
+def test_interrupted_run_is_waited_for(embedded_board: EmbeddedBoard) -> None:
+    with OverlayBackend(NETWORK, timeout=5) as backend:
+        for _ in range(2):
+            backend.run(IMAGES[::-1])
+            embedded_board.engine.run_seconds = 0.5
+            threading.Timer(0.2, _thread.interrupt_main).start()
+            with pytest.raises(KeyboardInterrupt):
+                backend.run(IMAGES)
+            embedded_board.engine.run_seconds = 0.0
+            assert right(backend)
+        embedded_board.engine.run_seconds = 0.5
+        threading.Timer(0.2, _thread.interrupt_main).start()
+        with pytest.raises(KeyboardInterrupt):
+            backend.run(IMAGES)
+    assert embedded_board.loads == ["pynq_cnn.bin"], "and, by the fixture, its memory was not given back before it had ended"
+
+
+def test_first_use_in_a_thread(embedded_board: EmbeddedBoard) -> None:
+    """pynq's device class asks for the event loop of its thread."""
+    answers = []
+
+    def work() -> None:
+        with OverlayBackend(NETWORK) as backend:
+            answers.append(right(backend))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [True]
+
+
+@pytest.mark.parametrize("options", [("--xrt", "not sourced"), ("--xrt", "not loaded"), ("--xrt", "missing"), ("--no-bitstream",)])
+def test_the_cpu_answers_on_a_board_and_says_why(embedded_board: EmbeddedBoard, options: tuple[str, ...]) -> None:
+    backend, *said = output_of(embedded_board, *options, "-c", CLASSIFY).splitlines()
+    assert backend == "reference" and len(said) == 1, said
+    assert said[0].startswith("this board's CPU answers, not its programmable logic: ")
+    assert ("source /etc/profile.d/xrt_setup.sh" if "--xrt" in options else "there is no bitstream") in said[0]
+    assert "pip install" not in said[0]
