@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pynq_cnn.errors import ArgumentError
+from pynq_cnn.errors import ArgumentError, ModelPackageError
 from pynq_cnn.model import Network, load_package
+from pynq_cnn.model.package.reading import read_manifest
+from pynq_cnn.table import html_table, text_table
 
 MODELS = Path(__file__).parent / "models"
 SAMPLE = Path(__file__).parent / "samples" / "mnist.npz"
@@ -97,21 +97,37 @@ class Models(Mapping[str, ModelInfo]):
         return len(self._infos)
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows: list[tuple[str, ...]] = []
+        rows: list[tuple[str, ...]] = [self.COLUMNS]
         for info in self._infos.values():
             shares = percent(info.accuracy), percent(info.agreement)
             rows.append((info.name, info.dataset, *shares, str(info.layers), f"{info.bytes:,}", info.recipe))
         return rows
 
     def __repr__(self) -> str:
-        table = [self.COLUMNS, *self._rows()]
-        widths = [max(len(row[i]) for row in table) for i in range(len(self.COLUMNS))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table)
+        return text_table(self._rows(), left=len(self.COLUMNS))
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.COLUMNS)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows())
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(self._rows())
+
+
+def _info(path: Path) -> ModelInfo:
+    """What the manifest `path` says, and the files beside it."""
+
+    def get(mapping: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
+        value = mapping.get(key, default)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ModelPackageError(f"{path}: {key}: has the wrong type: {value!r:.80}; install pynq_cnn again")
+        return value
+
+    manifest = read_manifest(path)
+    metadata, layers = get(manifest, "metadata", dict, None), get(manifest, "layers", list, None)
+    accuracy = get(get(metadata, "accuracy", dict, {}), "integer_top1", (int, float, type(None)), None)
+    dataset, recipe = get(metadata, "dataset", str, ""), get(metadata, "recipe", str, "")
+    try:
+        size = sum(file.stat().st_size for file in path.parent.glob("*.npy") if not file.name.startswith("golden."))
+    except OSError as error:
+        raise ModelPackageError(f"{path.parent} cannot be read: {error}; install pynq_cnn again") from error
+    return ModelInfo(path.parent.name, dataset, accuracy, stated_agreement(metadata), len(layers), size, recipe, path.parent)
 
 
 def models() -> Models:
@@ -122,27 +138,17 @@ def models() -> Models:
     Models
         A mapping from name to `ModelInfo`.
 
+    Raises
+    ------
+    ModelPackageError
+        If the manifest of one is damaged; names it.
+
     Examples
     --------
     >>> "lenet" in models(), models()["lenet"].dataset
     (True, 'MNIST')
     """
-    infos = {}
-    for path in sorted(MODELS.glob("*/manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        metadata = manifest["metadata"]
-        size = sum(file.stat().st_size for file in path.parent.glob("*.npy") if not file.name.startswith("golden."))
-        infos[path.parent.name] = ModelInfo(
-            name=path.parent.name,
-            dataset=metadata.get("dataset", ""),
-            accuracy=metadata.get("accuracy", {}).get("integer_top1"),
-            agreement=stated_agreement(metadata),
-            layers=len(manifest["layers"]),
-            bytes=size,
-            recipe=metadata.get("recipe", ""),
-            path=path.parent,
-        )
-    return Models(infos)
+    return Models({path.parent.name: _info(path) for path in sorted(MODELS.glob("*/manifest.json"))})
 
 
 def load_model(model: str | os.PathLike[str] | Network) -> Network:
@@ -164,11 +170,15 @@ def load_model(model: str | os.PathLike[str] | Network) -> Network:
         return model
     if not isinstance(model, (str, os.PathLike)):
         raise ArgumentError(f"model must be a name, the folder of a model package, or a Network, not {model!r:.100}")
-    if isinstance(model, str) and (MODELS / model / "manifest.json").is_file() and "/" not in model and model not in (".", ".."):
+    text = os.fspath(model)
+    if not isinstance(text, str):
+        raise ArgumentError(f"model must be a name, the folder of a model package, or a Network, not {model!r:.100}")
+    shipped = sorted(path.parent.name for path in MODELS.glob("*/manifest.json"))
+    if isinstance(model, str) and model in shipped:
         return load_package(MODELS / model)
-    if not os.fspath(model) or not Path(model).is_dir():  # Path("") would be the working folder
-        raise ArgumentError(f"{os.fspath(model)!r} is neither a shipped network ({', '.join(models())}) nor the folder of a model package")
-    return load_package(model)
+    if not os.path.isdir(text):
+        raise ArgumentError(f"{text!r:.300} is neither a shipped network ({', '.join(shipped)}) nor the folder of a model package")
+    return load_package(text)
 
 
 def load_sample() -> tuple[np.ndarray, np.ndarray]:

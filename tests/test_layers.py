@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import BIT, UINT8, AvgPool2d, BinaryConv2d, Conv2d, Dense, MaxPool2d, Requantisation, Threshold
@@ -110,3 +114,23 @@ def test_edges_are_typed():
 def test_sign_of_zero_is_plus_one():
     signs = np.array([0.0, -0.0, 1e-30, -1e-30])[None, None, None]
     assert BinaryConv2d.from_signs("b", signs).signs().ravel().tolist() == [1, 1, 1, -1]
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 5), st.integers(66_300, 66_320), st.integers(0, 2**32 - 1))
+def test_accumulator_bound_is_exact_in_any_blocks(outputs, inputs, seed):
+    """Against the sums in Python's own integers, for weights near the bound and bias on either side, added up in blocks of any size."""
+    rng = np.random.default_rng(seed)
+    weight = rng.choice(np.array([127, 127, 127, 126, -127], np.int8), (outputs, inputs))
+    bias = rng.integers(-(2**31), 2**31, outputs).astype(np.int32)
+    fits = True
+    for row, start in zip(weight.astype(object), bias.tolist()):
+        positive, negative = 255 * sum(row[row > 0]), 255 * sum(row[row < 0])
+        fits = fits and max(start, 0) + positive < 2**31 and min(start, 0) + negative >= -(2**31)
+    for block in (1000, 1 << 20):
+        with patch("pynq_cnn.model.layers.BLOCK", block):
+            if fits:
+                Dense("d", weight, bias)
+            else:
+                with pytest.raises(NetworkError, match="could reach"):
+                    Dense("d", weight, bias)

@@ -44,7 +44,7 @@ def test_shapes_and_macs():
         ),
         ({"layers": (CONV, MaxPool2d("p", 7, 1), FC)}, r"window \(7, 7\) is larger"),
         ({"classes": ("a", "b")}, "classes must be 3"),
-        ({"classes": (1, 2, 3)}, "classes must be 3"),
+        ({"classes": (1, 2, 3)}, r"classes\[0\] must be a text .* not 1"),
         ({"output": OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))}, "output.scale"),
         ({"name": ""}, "name"),
         ({"metadata": None}, "metadata"),
@@ -139,3 +139,56 @@ def test_check_images_passes_only_what_fits(network, n):
     for wrong in (images[0], images.astype(np.float32), images[:, :, :, [0, 0]], images.tolist()):
         with pytest.raises(ArgumentError, match="random takes images"):
             network.check_images(wrong)
+
+
+def test_sixty_thousand_layers():
+    """Nothing takes time with the square of their number; the quadratic count of names alone took over a minute."""
+    pools = tuple(MaxPool2d(f"p{i}", 1, 1) for i in range(60_000))
+    network = replace(NETWORK, layers=(CONV, *pools, POOL, FC))
+    assert len(network.shapes()) == len(network.types()) == len(network.macs()) == 60_003
+    with pytest.raises(NetworkError, match=r"layer names must be unique, \['p7'\] repeat"):
+        replace(network, layers=(CONV, *pools, pools[7], POOL, FC))
+
+
+def test_it_prints_short():
+    assert repr(NETWORK) == "<Network 'n': 8 x 8 L to 3 classes, 3 layers, 144 weights>"
+    assert [line.split()[0] for line in str(NETWORK).splitlines()] == ["<Network", "layer", "conv", "pool", "fc"]
+    html = replace(NETWORK, name="<b>")._repr_html_()
+    assert "&lt;b&gt;" in html and "<b>" not in html and html.count("<tr>") == 4
+    wide = replace(NETWORK, layers=(CONV, POOL, FC), metadata={"recipe": "x" * 1000})
+    for value in (wide, *wide.layers, wide.output, wide.input):
+        assert len(repr(value)) < 250
+    assert repr(CONV) == (
+        "Conv2d(name='conv', weight=int8[4, 3, 3, 1], bias=int32[4], requantisation=Requantisation(multiplier=uint16[4], shift=uint8[4]))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers": 3}, "layers must be a list"),
+        ({"layers": "conv"}, "layers must be a list"),
+        ({"classes": "abc"}, "classes must be a list"),
+        ({"classes": ("a", "b", "a")}, "class names must be unique"),
+        ({"input": (8, 8, 1)}, "input must be an InputSpec"),
+        ({"output": None}, "output must be an OutputSpec"),
+        ({"golden": (1, 2)}, "golden must be a Golden or None"),
+        ({"name": 10**5000}, "network's name .* not a int"),
+    ],
+    ids=range(8),
+)
+def test_arguments_of_another_kind(change, message):
+    with pytest.raises(NetworkError, match=message):
+        replace(NETWORK, **change)
+
+
+def test_numbers_of_thousands_of_digits_are_refused_as_others_are():
+    for make in (lambda: MaxPool2d("p", 10**5000, 1), lambda: replace(SPEC, height=10**5000), lambda: replace(SPEC, mean=(10**5000,))):
+        with pytest.raises(NetworkError):
+            make()
+
+
+def test_masked_weights_are_refused():
+    """Their mask would be lost, and what it hides be computed with."""
+    with pytest.raises(NetworkError, match=r"fc.weight must be a NumPy array, not MaskedArray"):
+        replace(FC, weight=np.ma.masked_equal(FC.weight, 1))

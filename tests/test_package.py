@@ -324,8 +324,10 @@ def test_sizes_of_any_network_leave_no_file_out(tmp_path, network):
 
 def test_a_failed_save_leaves_the_old_package(package):
     before = load_package(package)
-    with pytest.raises(ModelPackageError, match="JSON"):
-        save_package(replace(NETWORK, metadata={"x": object()}), package)
+    network = replace(NETWORK)
+    network.metadata["x"] = object()
+    with pytest.raises(ModelPackageError, match="metadata.x must be a JSON value"):
+        save_package(network, package)
     assert load_package(package) == before
     assert [path.name for path in package.parent.iterdir()] == ["model"]
 

@@ -132,12 +132,12 @@ def test_damaged_streams_are_refused(tmp_path):
         load_package(folder)
     rewrite(folder, "layer.fc.stream.npy", npy(stream), shape=list(stream.shape))
     for change, message in [
-        (lambda m: m["layers"][2]["shared"].update(entries=10**12), "out of range"),
-        (lambda m: m["layers"][2]["shared"].update(entries=-1), "out of range"),
-        (lambda m: m["layers"][2]["shared"].update(shape=[2**40, 2**40]), "out of range"),
-        (lambda m: m["layers"][2]["shared"].update(shape=[1] * 71), "out of range"),
-        (lambda m: m["layers"][2]["shared"].update(shape=[]), "out of range"),
-        (lambda m: m["layers"][2]["shared"].update(shape=[10**400]), "out of range"),
+        (lambda m: m["layers"][2]["shared"].update(entries=10**12), "cannot hold its 1000000000000 symbols"),
+        (lambda m: m["layers"][2]["shared"].update(entries=-1), "cannot hold its -1 symbols"),
+        (lambda m: m["layers"][2]["shared"].update(shape=[2**40, 2**40]), "shape of shared weights"),
+        (lambda m: m["layers"][2]["shared"].update(shape=[1] * 71), "1 to 4 sides"),
+        (lambda m: m["layers"][2]["shared"].update(shape=[]), "1 to 4 sides"),
+        (lambda m: m["layers"][2]["shared"].update(shape=[10**400]), "shape of shared weights"),
         (lambda m: m["layers"][2]["shared"].update(shape=[1, 20]), "reach to weight"),
         (lambda m: m["layers"][2]["arrays"].pop("stream"), "stream: is missing"),
         (lambda m: m["layers"][2].pop("shared"), "is unknown; known are bias"),
@@ -154,5 +154,83 @@ def test_alphabets_larger_than_a_byte_are_refused(tmp_path):
     save_package(shared_network(), folder)
     lengths = np.full(300 + len(np.load(folder / "layer.fc.codebook.npy")), 9, np.uint8)
     rewrite(folder, "layer.fc.code_lengths.npy", npy(lengths), shape=[len(lengths)])
-    with pytest.raises(ModelPackageError, match="code_lengths longer than it by 1 to 256"):
+    with pytest.raises(ModelPackageError, match="at most 256 integers, not uint8 .300"):
         load_package(folder)
+
+
+def naive_decode(data: np.ndarray, lengths: list[np.ndarray], count: int) -> tuple[list[list[int]], int] | None:
+    """Bit by bit, out of a dictionary of words; symbols and the bits they take, or None if there is no such stream."""
+    books = [{f"{word:0{n}b}": s for s, (word, n) in enumerate(zip(code_words(part).tolist(), part.tolist())) if n} for part in lengths]
+    text, out, position = "".join(f"{byte:08b}" for byte in data), [[] for _ in lengths], 0
+    for _ in range(count):
+        for stream, book in zip(out, books):
+            end = next((end for end in range(position + 1, min(position + 24, len(text)) + 1) if text[position:end] in book), None)
+            if end is None:
+                return None
+            stream.append(book[text[position:end]])
+            position = end
+    return out, position
+
+
+@settings(max_examples=150)
+@given(st.lists(st.integers(1, 24), min_size=1, max_size=30), st.integers(1, 3), st.binary(max_size=120), st.data())
+def test_any_bytes_are_read_as_one_bit_after_the_other_would_be(sizes, streams, data, draw):
+    """Codes with and without unused words, of words longer than the decoder's table too, and streams that fit or do not."""
+    kept, room = [], 1.0
+    for size in sizes:
+        if 2.0**-size <= room:
+            room -= 2.0**-size
+            kept.append(size)
+    lengths = [np.array(draw.draw(st.permutations(kept)) or [1], np.uint8) for _ in range(streams)]
+    count = draw.draw(st.integers(0, 8 * len(data) // streams))
+    stream, expected = np.frombuffer(data, np.uint8), naive_decode(np.frombuffer(data, np.uint8), lengths, count)
+    if expected is not None and 0 <= 8 * len(data) - expected[1] < 8:
+        assert [part.tolist() for part in decode(stream, lengths, count)] == expected[0]
+    else:
+        with pytest.raises(NetworkError, match="Huffman stream"):
+            decode(stream, lengths, count)
+
+
+@pytest.mark.parametrize("extra", [0, 1, 77])
+def test_streams_of_many_blocks(extra):
+    """Words of 1 to 24 bits, so that ends of blocks fall anywhere in them."""
+    rng = np.random.default_rng(extra)
+    lengths = [np.array([1, 2, 3, *range(4, 24), 24, 24], np.uint8), np.full(256, 8, np.uint8)]
+    streams = [np.minimum(rng.geometric(0.3, 60_000 + extra) - 1, 24).astype(np.uint8), rng.integers(0, 256, 60_000 + extra, np.uint8)]
+    streams[0][rng.integers(0, 60_000, 3000)] = rng.integers(15, 25, 3000)
+    data = encode(streams, lengths)
+    assert len(data) > 8 * 8192
+    assert all(np.array_equal(a, b) for a, b in zip(decode(data, lengths, 60_000 + extra), streams))
+
+
+@pytest.mark.parametrize(
+    "lengths", [np.full(257, 9, np.uint8), np.array([255], np.uint8), np.array([-1], np.int8), np.array([1.0]), np.ones((2, 2), np.uint8)]
+)
+def test_lengths_are_checked_by_the_decoder_itself(lengths):
+    with pytest.raises(NetworkError, match="Huffman code"):
+        decode(np.zeros(1000, np.uint8), [lengths], 1)
+
+
+@pytest.mark.parametrize("index_bits", [1, 4, 8])
+def test_long_tails_of_zeros_are_bridged(index_bits):
+    """At most 2^20 zeros may follow the last entry: what a weight takes follows from what is stored of it."""
+    weight = np.zeros((3, 1 << 20), np.int8)
+    for places in ([], [5], [5, 3 << 19]):
+        weight.reshape(-1)[places] = 7
+        shared = SharedWeight.of(weight, index_bits)
+        assert np.array_equal(shared.dense(), weight)
+        span = 1 << index_bits
+        assert len(shared.codes) <= len(places) + 2 + (max(places, default=0) + (2 << 20)) // span
+    with pytest.raises(NetworkError, match="reach to weight 1 of .3, 1048576., which has 3145728; at most 1048576 zeros may follow"):
+        SharedWeight(np.array([0, 7], np.int8), np.zeros(1, np.uint8), np.ones(1, np.uint8), weight.shape)
+
+
+@pytest.mark.parametrize("shape", [(), (1, 1, 1, 1, 2), (0,), (-2, -1), (2.0,), ("2",), 2**40, None])
+def test_shapes_that_are_none(shape):
+    with pytest.raises(NetworkError, match="shape of shared weights"):
+        SharedWeight(np.array([0], np.int8), np.zeros(0, np.uint8), np.zeros(0, np.uint8), shape)
+
+
+def test_a_layer_and_its_stream_have_one_array():
+    fc = shared_network().layers[2]
+    assert fc.weight is fc.shared.dense() is replace(fc, name="again").weight

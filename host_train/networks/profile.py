@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from host_train.networks.binary import BinaryConv2d, BinaryLayer, BinaryLinear
 from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.table import text_table
 
 COMPUTING = (nn.Conv2d, nn.Linear, BinaryConv2d, BinaryLinear, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 WEIGHTED = (nn.Conv2d, nn.Linear, BinaryLayer)
@@ -110,25 +111,11 @@ class Profile:
             rows.append((one.name, one.kind, shape, *map(_grouped, (one.parameters, one.macs, one.float_bytes, one.engine_bytes))))
         rows.append(("total", "", "", *map(_grouped, (self.parameters, self.macs, self.float_bytes, self.engine_bytes))))
         title = f"{self.name}, input {' x '.join(map(str, self.input_shape))}, one image"
-        return f"{title}\n{table(rows)}\nlargest input and output of a layer together: {self.peak_bytes:,} bytes on the engine"
+        return f"{title}\n{text_table(rows, left=3)}\nlargest input and output of a layer together: {self.peak_bytes:,} bytes on the engine"
 
 
 def _grouped(number: int) -> str:
     return f"{number:,}"
-
-
-def table(rows: list[tuple[str, ...]], left: int = 3) -> str:
-    """Columns of text, the first `left` of them aligned to the left.
-
-    Examples
-    --------
-    >>> print(table([("a", "n"), ("bb", "10")], left=1))
-    a    n
-    bb  10
-    """
-    wide = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, wide))) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def compare(profiles: list[Profile]) -> str:
@@ -139,7 +126,7 @@ def compare(profiles: list[Profile]) -> str:
         for field in ("parameters", "macs", "float_bytes", "engine_bytes"):
             cells += [_grouped(getattr(one, field)), f"{getattr(one, field) / getattr(profiles[0], field):.2f}x"]
         rows.append(tuple(cells))
-    return table(rows, left=1)
+    return text_table(rows)
 
 
 def profile(model: nn.Module, name: str, input_shape: tuple[int, int, int]) -> Profile:

@@ -17,6 +17,7 @@ from pynq_cnn.backends.library import INSTALL
 from pynq_cnn.backends.select import BACKENDS
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Network
+from pynq_cnn.table import text_table
 
 VIRTUAL = "overlay (virtual board)"
 EXECUTIONS = {"reference": "reference", "kernel": "kernel", "overlay": "overlay", "virtual": VIRTUAL}  # by their names in options
@@ -106,11 +107,7 @@ def print_json(value: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table: first column to the left, numbers to the right."""
-    table = [list(head), *[list(row) for row in rows]]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    for row in table:
-        cells = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))]
-        print("  ".join(cells).rstrip())
+    print(text_table([head, *rows]))
 
 
 @contextmanager

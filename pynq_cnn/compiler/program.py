@@ -8,6 +8,7 @@ import numpy as np
 
 from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model.description import short_repr
 from pynq_cnn.model.layers import Shape
 
 # Stands in the first results of the last image until the engine has written there: two accumulators at the very edge of int32.
@@ -31,7 +32,7 @@ class Slot:
     output_address: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """A compiled network (docs/instruction-set.md, section 1). Addresses and sizes are in 64-bit words from its start.
 
@@ -71,6 +72,8 @@ class Program:
     outputs: int
     hardware: Hardware
     cycles: int
+
+    __repr__ = short_repr
 
     def _batch(self, memory: np.ndarray, n: int, address: int, stride: int) -> np.ndarray:
         """The bytes of `n` images' activations, uint8 [n, stride * 8], as a view of `memory`."""

@@ -13,20 +13,22 @@ import numpy as np
 
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.datatype import BIT, INT8, INT32, MULTIPLIER, SHIFT, UINT8, WORD, DataType
-from pynq_cnn.model.description import Description, integers
+from pynq_cnn.model.description import Description, integers, short
 from pynq_cnn.model.shared import SharedWeight
 
 Shape = tuple[int, int, int]
 
 MAX_DIMENSION = 65535  # sizes are 16-bit fields in the instruction set
+BLOCK = 1 << 20  # weights that are added up at once: copies of them are wider than they are
 
 
-def _check_name(name: Any) -> None:
+def check_name(name: Any) -> None:
+    """See that a layer's name can be part of a file's; `NetworkError` if not."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or name.startswith("."):
-        raise NetworkError(f"the layer name {name!r} must be 1 to 64 letters, digits, '_', '-' or '.', not starting with '.'")
+        raise NetworkError(f"the layer name {short(name)} must be 1 to 64 letters, digits, '_', '-' or '.', not starting with '.'")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Requantisation(Description):
     """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3): per channel, or one for all.
 
@@ -51,7 +53,7 @@ class Requantisation(Description):
         self._freeze("shift", SHIFT, (len(multiplier),))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Threshold(Description):
     """Per output channel: accumulator to bit, `1 if acc >= value else 0` (docs/numerics.md, section 6).
 
@@ -76,10 +78,18 @@ class Threshold(Description):
 
 def check_accumulator(name: str, weight: np.ndarray, bias: np.ndarray) -> None:
     """Refuse a layer of which some partial sum could leave int32 for some uint8 input (docs/numerics.md, section 2)."""
-    rows = weight.reshape(len(weight), -1).astype(np.int64)
-    wide = bias.astype(np.int64)
-    high = np.maximum(wide, 0) + 255 * np.maximum(rows, 0).sum(1)
-    low = np.minimum(wide, 0) + 255 * np.minimum(rows, 0).sum(1)
+    rows = weight.reshape(len(weight), -1)
+    if 255 * INT8.max * rows.shape[1] + int(np.abs(bias.astype(np.int64)).max()) <= INT32.max:
+        return  # whatever the weights are
+    low, high = np.minimum(bias.astype(np.int64), 0), np.maximum(bias.astype(np.int64), 0)
+    step = max(1, BLOCK // rows.shape[1])
+    for first in range(0, len(rows), step):
+        some = slice(first, first + step)
+        for column in range(0, rows.shape[1], BLOCK):
+            part = rows[some, column : column + BLOCK]
+            positive = np.maximum(part, 0).sum(1, dtype=np.int64)
+            high[some] += 255 * positive
+            low[some] += 255 * (part.sum(1, dtype=np.int64) - positive)
     bad = np.flatnonzero((high > INT32.max) | (low < INT32.min))
     if bad.size:
         o = int(bad[0])
@@ -97,19 +107,22 @@ def _check_output(name: str, requantisation: Any, threshold: Any, outputs: int) 
         if have is None:
             continue
         if not isinstance(have, kind):
-            raise NetworkError(f"{name}.{field} must be a {kind.__name__} or None, not {have!r}")
+            raise NetworkError(f"{name}.{field} must be a {kind.__name__} or None, not {short(have)}")
         count = len(have.multiplier if isinstance(have, Requantisation) else have.value)
         if count != outputs and not (count == 1 and isinstance(have, Requantisation)):
             raise NetworkError(f"{name}.{field} must have {outputs} values, one per output channel, not {count}")
 
 
-def _check_shared(name: str, shared: Any, weight: np.ndarray) -> None:
+def _check_shared(layer: Any) -> None:
+    """See that a layer's shared weights are its weights; the layer then has that array alone, and no equal one beside it."""
+    name, shared, weight = layer.name, layer.shared, layer.weight
     if shared is None:
         return
     if not isinstance(shared, SharedWeight):
-        raise NetworkError(f"{name}.shared must be a SharedWeight or None, not {shared!r}")
-    if shared.shape != weight.shape or not np.array_equal(shared.dense(), weight):
+        raise NetworkError(f"{name}.shared must be a SharedWeight or None, not {short(shared)}")
+    if shared.shape != weight.shape or not (shared.dense() is weight or np.array_equal(shared.dense(), weight)):
         raise NetworkError(f"{name}.shared does not stand for the weights of the layer; make both from the same array")
+    object.__setattr__(layer, "weight", shared.dense())
 
 
 def _after(requantisation: Requantisation | None, threshold: Threshold | None) -> DataType:
@@ -179,7 +192,7 @@ class _Convolution(_Weighted):
         return height * width * outputs * self.kernel[0] * self.kernel[1] * self.inputs
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conv2d(_Convolution):
     """Integer convolution on bytes, then ReLU and requantisation, or a threshold to bits (docs/numerics.md, sections 2, 3 and 6).
 
@@ -225,14 +238,14 @@ class Conv2d(_Convolution):
     shared: SharedWeight | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         weight = self._freeze("weight", INT8, (None, None, None, None))
         self._freeze("bias", INT32, (len(weight),))
         _check_window(self, self.kernel)
         _check_output(self.name, self.requantisation, self.threshold, len(weight))
         if self.pad_value is not None:
             self._freeze("pad_value", UINT8, (weight.shape[3],))
-        _check_shared(self.name, self.shared, weight)
+        _check_shared(self)
         check_accumulator(self.name, weight, self.bias)
 
     def output_type(self, given: DataType) -> DataType:
@@ -241,7 +254,7 @@ class Conv2d(_Convolution):
         return _after(self.requantisation, self.threshold)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dense(_Weighted):
     """Fully connected layer over its flattened (HWC order) bytes.
 
@@ -279,11 +292,11 @@ class Dense(_Weighted):
     shared: SharedWeight | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         weight = self._freeze("weight", INT8, (None, None))
         self._freeze("bias", INT32, (len(weight),))
         _check_output(self.name, self.requantisation, self.threshold, len(weight))
-        _check_shared(self.name, self.shared, weight)
+        _check_shared(self)
         check_accumulator(self.name, weight, self.bias)
 
     def output_type(self, given: DataType) -> DataType:
@@ -304,7 +317,7 @@ class Dense(_Weighted):
         return int(self.weight.size)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BinaryConv2d(_Convolution):
     """Convolution of bits with bits: 1 stands for +1, 0 for -1 (docs/numerics.md, section 6).
 
@@ -343,7 +356,7 @@ class BinaryConv2d(_Convolution):
     threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         object.__setattr__(self, "channels", integers(f"{self.name}.channels", self.channels, 1, 1, MAX_DIMENSION)[0])
         weight = self._freeze("weight", WORD, (None, None, None, -(-self.channels // 64)))
         if self.channels % 64 and (weight[..., -1] >> np.uint64(self.channels % 64)).any():
@@ -376,7 +389,7 @@ class BinaryConv2d(_Convolution):
         return self.channels
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MaxPool2d(Description):
     """Max pooling without padding, on bytes or on bits (docs/numerics.md, sections 4 and 6).
 
@@ -398,7 +411,7 @@ class MaxPool2d(Description):
     stride: int
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         for field in ("size", "stride"):
             object.__setattr__(self, field, integers(f"{self.name}.{field}", getattr(self, field), 1, 1, 255)[0])
 
@@ -416,7 +429,7 @@ class MaxPool2d(Description):
         return 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AvgPool2d(Description):
     """Sum over windows of bytes, without padding; the division is in what follows the sum (docs/numerics.md, section 7).
 
@@ -441,11 +454,11 @@ class AvgPool2d(Description):
     requantisation: Requantisation | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         for field in ("size", "stride"):
             object.__setattr__(self, field, integers(f"{self.name}.{field}", getattr(self, field), 2, 1, 255))
         if self.requantisation is not None and not isinstance(self.requantisation, Requantisation):
-            raise NetworkError(f"{self.name}.requantisation must be a Requantisation or None, not {self.requantisation!r}")
+            raise NetworkError(f"{self.name}.requantisation must be a Requantisation or None, not {short(self.requantisation)}")
 
     def output_type(self, given: DataType) -> DataType:
         """uint8, or int32 without requantisation; `NetworkError` if its input is not uint8."""
@@ -464,3 +477,10 @@ class AvgPool2d(Description):
 
 Layer = Conv2d | Dense | BinaryConv2d | MaxPool2d | AvgPool2d
 LAYERS = (Conv2d, Dense, BinaryConv2d, MaxPool2d, AvgPool2d)
+
+
+def weights_of(layer: Layer) -> int:
+    """How many weights a layer has, biases and other constants aside; of bits, as many as it has bits."""
+    if isinstance(layer, BinaryConv2d):
+        return layer.outputs * layer.kernel[0] * layer.kernel[1] * layer.channels
+    return 0 if isinstance(layer, (MaxPool2d, AvgPool2d)) else int(layer.weight.size)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import html
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model.datatype import INT32, UINT8, DataType
-from pynq_cnn.model.description import Description
-from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Conv2d, Layer, Shape
+from pynq_cnn.model.description import Description, short
+from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Conv2d, Layer, Shape, weights_of
 from pynq_cnn.model.output import OutputSpec, answers
+from pynq_cnn.model.plain import plain_json, plain_name
+from pynq_cnn.table import html_table, text_table
 
 COLORS = {"L": 1, "RGB": 3, "BGR": 3}
 FITS = ("digit", "crop")
@@ -20,12 +26,23 @@ INVERTS = ("auto", "never")
 
 def _finite(where: str, values: Any, count: int, positive: bool) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(v) for v in values)
+        given = tuple(values)
+        if any(isinstance(v, bool) or not isinstance(v, Real) for v in given):
+            raise TypeError
+        numbers = tuple(float(v) for v in given)
     except (TypeError, ValueError, OverflowError):
-        raise NetworkError(f"{where} must be {count} numbers, not {values!r:.80}") from None
+        raise NetworkError(f"{where} must be {count} numbers, not {short(values)}") from None
     if len(numbers) != count or not np.all(np.isfinite(numbers)) or (positive and min(numbers) <= 0):
-        raise NetworkError(f"{where} must be {count} finite{' positive' if positive else ''} numbers, not {values!r}")
+        raise NetworkError(f"{where} must be {count} finite{' positive' if positive else ''} numbers, not {short(values)}")
     return numbers
+
+
+def _different(what: str, names: Sequence[str]) -> Sequence[str]:
+    """`names`, if none is there twice: answers and files go by name."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise NetworkError(f"{what} must be unique, {short(repeated)} repeat")
+    return names
 
 
 @dataclass(frozen=True)
@@ -64,10 +81,11 @@ class InputSpec:
         for name in ("height", "width", "channels"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_DIMENSION:
-                raise NetworkError(f"input.{name} must be an integer from 1 to {MAX_DIMENSION}, not {value!r}")
+                raise NetworkError(f"input.{name} must be an integer from 1 to {MAX_DIMENSION}, not {short(value)}")
         for name, choices in (("color", tuple(COLORS)), ("fit", FITS), ("invert", INVERTS)):
-            if getattr(self, name) not in choices:
-                raise NetworkError(f"input.{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in choices:
+                raise NetworkError(f"input.{name} must be one of {', '.join(choices)}, not {short(value)}")
         if COLORS[self.color] != self.channels:
             raise NetworkError(f"input.color {self.color!r} has {COLORS[self.color]} channel(s), but input.channels is {self.channels}")
         object.__setattr__(self, "mean", _finite("input.mean", self.mean, self.channels, positive=False))
@@ -79,7 +97,7 @@ class InputSpec:
         return self.height, self.width, self.channels
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Golden(Description):
     """Images and the accumulators that every backend must give for them.
 
@@ -99,7 +117,7 @@ class Golden(Description):
         self._freeze("accumulators", INT32, (len(images), None))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network(Description):
     """A network in integers, ready for any backend; checked as a whole when it is made.
 
@@ -133,6 +151,10 @@ class Network(Description):
     >>> net = Network("tiny", InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("a", "b"))
     >>> net.shapes(), net.logits(np.array([[3, 4]], np.int32)).tolist()
     ([(1, 1, 2)], [[3.0, 4.0]])
+    >>> print(net)
+    <Network 'tiny': 2 x 2 L to 2 classes, 1 layers, 8 weights>
+    layer  kind   gives      type   weights  multiply-acc.
+    fc     Dense  1 x 1 x 2  int32        8              8
     """
 
     name: str
@@ -144,25 +166,31 @@ class Network(Description):
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(self.layers))
-        object.__setattr__(self, "classes", tuple(self.classes))
-        if not self.name or not isinstance(self.name, str):
-            raise NetworkError(f"the network's name must be a string that is not empty, not {self.name!r}")
-        if not self.layers or not all(isinstance(layer, LAYERS) for layer in self.layers):
+        object.__setattr__(self, "name", plain_name("the network's name", self.name))
+        for name in ("layers", "classes"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise NetworkError(f"{name} must be a list, not {short(value)}")
+            object.__setattr__(self, name, tuple(value))
+        for name, kind in (("input", InputSpec), ("output", OutputSpec)):
+            if not isinstance(getattr(self, name), kind):
+                raise NetworkError(f"{name} must be an {kind.__name__}, not {short(getattr(self, name))}")
+        if not self.layers or not all(type(layer) in LAYERS for layer in self.layers):
             kinds = ", ".join(kind.__name__ for kind in LAYERS)
-            raise NetworkError(f"layers must be {kinds}, at least one, not {[type(x).__name__ for x in self.layers]}")
-        names = [layer.name for layer in self.layers]
-        repeated = {name for name in names if names.count(name) > 1}
-        if repeated:
-            raise NetworkError(f"layer names must be unique, {sorted(repeated)} repeat")
+            raise NetworkError(f"layers must be {kinds}, at least one, not {short(sorted({type(x).__name__ for x in self.layers}))}")
+        names = _different("layer names", [layer.name for layer in self.layers])
         self._check_edges()
         outputs = self.shapes()[-1][2]
         if self.output.outputs != outputs:
             raise NetworkError(f"output.scale must have {outputs} values, one per output of {names[-1]}, not {self.output.outputs}")
         wanted = self.output.classes
-        if len(self.classes) != wanted or not all(isinstance(name, str) for name in self.classes):
+        if len(self.classes) != wanted:
             per = "for a probability near 0 and near 1" if self.output.kind == "sigmoid" else f"one per output of {names[-1]}"
-            raise NetworkError(f"classes must be {wanted} strings, {per}, not {self.classes!r}")
+            raise NetworkError(f"classes must be {wanted} strings, {per}, not {short(self.classes)}")
+        object.__setattr__(self, "classes", tuple(plain_name(f"classes[{i}]", name) for i, name in enumerate(self.classes)))
+        _different("class names", self.classes)
+        if not isinstance(self.golden, (Golden, type(None))):
+            raise NetworkError(f"golden must be a Golden or None, not {short(self.golden)}")
         if self.golden is not None:
             if self.golden.images.shape[1:] != self.input.shape:
                 raise NetworkError(f"golden.images must be {self.input.shape} each, not {self.golden.images.shape[1:]}")
@@ -170,6 +198,7 @@ class Network(Description):
                 raise NetworkError(f"golden.accumulators must have {outputs} columns, not {self.golden.accumulators.shape[1]}")
         if not isinstance(self.metadata, dict):
             raise NetworkError(f"metadata must be a dict, not {type(self.metadata).__name__}")
+        object.__setattr__(self, "metadata", plain_json("metadata", self.metadata))
 
     def _check_edges(self) -> None:
         last = self.layers[-1]
@@ -186,6 +215,24 @@ class Network(Description):
         for layer, shape in zip(self.layers, shapes):
             if max(shape) > MAX_DIMENSION:
                 raise NetworkError(f"{layer.name} gives {shape}; sizes go up to {MAX_DIMENSION}")
+
+    def __repr__(self) -> str:
+        sizes = f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)} classes"
+        return f"<Network {self.name!r}: {sizes}, {len(self.layers)} layers, {sum(map(weights_of, self.layers)):,} weights>"
+
+    def __str__(self) -> str:
+        return f"{self!r}\n{text_table(self._rows(), left=4)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{html_table(self._rows())}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """The layers as a table: what each gives, its weights, its multiply-accumulates an image."""
+        rows: list[tuple[str, ...]] = [("layer", "kind", "gives", "type", "weights", "multiply-acc.")]
+        for layer, shape, kind, macs in zip(self.layers, self.shapes(), self.types(), self.macs()):
+            gives = " x ".join(map(str, shape))
+            rows.append((layer.name, type(layer).__name__, gives, kind.name, f"{weights_of(layer):,}", f"{macs:,}"))
+        return rows
 
     @property
     def input_shape(self) -> Shape:

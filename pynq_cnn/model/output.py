@@ -87,7 +87,7 @@ def answers(logits: np.ndarray, kind: str) -> np.ndarray:
     return logits > 0 if kind == "independent" else logits
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class OutputSpec(Description):
     """`logits = float32(acc) * scale + offset` (docs/numerics.md, section 5), and what they say.
 

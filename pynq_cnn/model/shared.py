@@ -6,20 +6,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 
 import numpy as np
 
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.datatype import INT8, UINT8
-from pynq_cnn.model.description import Description
+from pynq_cnn.model.description import Description, integers, short
+
+# A network costs what is stored of it: an entry stands for 256 weights at most, and only so many more need none.
+MAX_TAIL = 1 << 20
+MAX_WEIGHTS = 1 << 28
+MAX_SIDES = 4
+BLOCK = 1 << 16  # entries that are worked on at once
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SharedWeight(Description):
     """Weights as a stream of entries: entry `i` skips `gaps[i]` zeros and then puts `codebook[codes[i]]`.
 
-    A run of zeros longer than the largest gap is bridged by entries of code 0, the zero of the codebook. Zeros after the last entry are
-    not stored. The order is that of the dense array, the last dimension fastest.
+    A run of zeros longer than the largest gap is bridged by entries of code 0, the zero of the codebook. Zeros after the last entry, of
+    which there may be `MAX_TAIL`, are not stored. The order is that of the dense array, the last dimension fastest.
 
     Parameters
     ----------
@@ -33,7 +41,7 @@ class SharedWeight(Description):
     Raises
     ------
     NetworkError
-        If a code is not in the codebook, or the entries reach past the end of the dense weights.
+        If a code is not in the codebook, or the entries reach past the end of the dense weights, or end too far before it.
 
     Examples
     --------
@@ -58,16 +66,22 @@ class SharedWeight(Description):
             raise NetworkError(f"a codebook has at most 256 weights and starts with 0, not {len(codebook)} from {codebook[0]}")
         if len(codes) and codes.max() >= len(codebook):
             raise NetworkError(f"code {codes.max()} is not in the codebook of {len(codebook)}")
-        object.__setattr__(self, "shape", tuple(int(side) for side in self.shape))
-        reach = int(gaps.astype(np.int64).sum()) + len(gaps)
-        if reach > np.prod(self.shape, dtype=np.int64):
-            raise NetworkError(f"the entries reach to weight {reach} of {self.shape}, which has {np.prod(self.shape)}")
+        sides = self.shape if isinstance(self.shape, (tuple, list)) else (self.shape,)
+        if not 1 <= len(sides) <= MAX_SIDES:
+            raise NetworkError(f"the shape of shared weights must have 1 to {MAX_SIDES} sides, not {len(sides)}")
+        object.__setattr__(self, "shape", integers("the shape of shared weights", sides, len(sides), 1, MAX_WEIGHTS))
+        reach, size = int(gaps.sum(dtype=np.int64)) + len(gaps), prod(self.shape)
+        if not reach <= size <= min(reach + MAX_TAIL, MAX_WEIGHTS):
+            raise NetworkError(
+                f"the entries reach to weight {reach} of {self.shape}, which has {size}; at most {MAX_TAIL} zeros may follow the last "
+                f"entry, and {MAX_WEIGHTS} weights are the most"
+            )
 
     @classmethod
     def of(cls, weight: np.ndarray, index_bits: int) -> SharedWeight:
         """Encode int8 weights of at most 255 different values besides 0, with gaps of `index_bits` (1 to 8) bits."""
         if not 1 <= index_bits <= 8:
-            raise NetworkError(f"index_bits must be from 1 to 8, not {index_bits!r}")
+            raise NetworkError(f"index_bits must be from 1 to 8, not {short(index_bits)}")
         flat = np.ascontiguousarray(weight).reshape(-1)
         values = np.unique(flat)
         codebook = np.concatenate([[0], values[values != 0]]).astype(np.int8)
@@ -85,10 +99,23 @@ class SharedWeight(Description):
         last = np.cumsum(entries) - 1
         gaps[last] = runs % span
         codes[last] = lookup[flat[places].view(np.uint8)]
+        tail = flat.size - 1 - int(places[-1]) if places.size else flat.size
+        bridged = max(0, -(-(tail - MAX_TAIL) // span))
+        gaps = np.concatenate([gaps, np.full(bridged, span - 1, np.uint8)])
+        codes = np.concatenate([codes, np.zeros(bridged, np.uint8)])
         return cls(codebook, gaps, codes, weight.shape)
 
     def dense(self) -> np.ndarray:
-        """The weights, int8 of `shape`."""
-        flat = np.zeros(int(np.prod(self.shape, dtype=np.int64)), np.int8)
-        flat[np.cumsum(self.gaps.astype(np.int64) + 1) - 1] = self.codebook[self.codes]
+        """The weights, int8 of `shape`: one read-only array, however often it is asked for."""
+        return self._dense
+
+    @cached_property
+    def _dense(self) -> np.ndarray:
+        flat = np.zeros(prod(self.shape), np.int8)
+        end = 0
+        for start in range(0, len(self.codes), BLOCK):
+            places = end + np.cumsum(self.gaps[start : start + BLOCK].astype(np.intp) + 1)
+            flat[places - 1] = self.codebook[self.codes[start : start + BLOCK]]
+            end = int(places[-1])
+        flat.flags.writeable = False
         return flat.reshape(self.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pynq_cnn.errors import ModelPackageError
-from pynq_cnn.model.package.forms import FORMAT, MANIFEST
+from pynq_cnn.model.package.forms import MANIFEST
+from pynq_cnn.model.package.reading import as_path, read_manifest
 
 
 def array_entries(manifest: Any) -> Iterator[dict[str, Any]]:
@@ -43,15 +43,18 @@ def check_replaceable(folder: str | os.PathLike[str], suffix: str = ".npy") -> N
     ModelPackageError
         If the folder holds anything else; names it.
     """
-    target = Path(folder)
-    if not target.exists():
-        return
+    target = as_path(folder)
+    try:
+        if not os.path.lexists(os.path.realpath(target)):
+            return
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise ModelPackageError(f"{str(target)!r:.300} is no path: {error}") from error
     try:
         found = sorted(path.name for path in target.iterdir())
         own = {MANIFEST} | _array_files(target / MANIFEST, suffix) if found else set()
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ModelPackageError) as error:
         raise ModelPackageError(f"{target} exists and is not a model package; choose another folder") from error
-    foreign = [name for name in found if name not in own or not (target / name).is_file()]
+    foreign = [name for name in found if name not in own or not os.path.isfile(target / name)]
     if foreign:
         raise ModelPackageError(
             f"{target} exists and is not a model package of {suffix} files alone: it holds {foreign[0]}; choose another folder"
@@ -59,11 +62,8 @@ def check_replaceable(folder: str | os.PathLike[str], suffix: str = ".npy") -> N
 
 
 def _array_files(manifest_path: Path, suffix: str) -> set[str]:
-    """Names of the files of a manifest's arrays; `ValueError` if it is no manifest of this format."""
-    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ValueError(f"its format is not {FORMAT!r}")
-    return {str(entry["file"]).removesuffix(".npy") + suffix for entry in array_entries(manifest)}
+    """Names of the files of a manifest's arrays; `ModelPackageError` if it is no manifest of this format."""
+    return {str(entry["file"]).removesuffix(".npy") + suffix for entry in array_entries(read_manifest(manifest_path))}
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def whole_folder(folder: str | os.PathLike[str], suffix: str = ".npy") -> Iterat
         If the folder holds something else, or cannot be written.
     """
     check_replaceable(folder, suffix)
-    target = Path(folder).resolve()  # of a link, what it points to
+    target = Path(os.path.realpath(folder))  # of a link, what it points to
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

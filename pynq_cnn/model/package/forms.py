@@ -12,6 +12,11 @@ FORMAT = "pynq_cnn.model"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
+# What a package may hold at most: a number in a manifest is no reason to run out of memory.
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_ARRAY_BYTES = 256 << 20
+MAX_PACKAGE_BYTES = 512 << 20  # of all its arrays, shared weights unpacked
+
 
 @dataclass(frozen=True)
 class Form:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 import re
 from collections.abc import Callable, Set
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pynq_cnn.errors import ModelPackageError, NetworkError
+from pynq_cnn.model.description import short
 from pynq_cnn.model.huffman import decode
-from pynq_cnn.model.layers import Layer, Requantisation, Threshold
+from pynq_cnn.model.layers import Layer, Requantisation, Threshold, check_name
 from pynq_cnn.model.network import Golden, InputSpec, Network
 from pynq_cnn.model.output import OutputSpec
-from pynq_cnn.model.package.forms import FORMAT, FORMAT_VERSION, FORMS, MANIFEST, SHARED_ARRAYS
+from pynq_cnn.model.package.forms import FORMAT_VERSION, FORMS, MANIFEST, MAX_ARRAY_BYTES, MAX_PACKAGE_BYTES, SHARED_ARRAYS
+from pynq_cnn.model.package.reading import as_path, read_array, read_file, read_manifest
 from pynq_cnn.model.shared import SharedWeight
 
-# What a package may hold at most; larger numbers in a manifest are a fault, not a reason to run out of memory.
-MAX_MANIFEST_BYTES = 4 << 20
-MAX_ARRAY_BYTES = 256 << 20
-MAX_SIDES = 4  # of a weight
-MAX_SYMBOLS = 256  # codebook indices, and gaps, are bytes
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+ARRAY_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,250}\.npy")
 
 
 class _Reader:
@@ -38,46 +31,43 @@ class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest_path = folder / MANIFEST
+        self.left = MAX_PACKAGE_BYTES
 
     def error(self, field: str, problem: str) -> ModelPackageError:
         return ModelPackageError(f"{self.manifest_path}: {field}: {problem}")
 
+    def spend(self, field: str, count: int) -> None:
+        """Count what takes memory."""
+        self.left -= count
+        if self.left < 0:
+            raise self.error(field, f"arrays, shared weights unpacked, take more than {MAX_PACKAGE_BYTES} bytes up to here")
+
     def manifest(self) -> dict[str, Any]:
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):
             raise ModelPackageError(f"{self.folder} is not a folder; a model package is a folder with {MANIFEST} and .npy arrays")
-        try:
-            with open(self.manifest_path, "rb") as file:
-                data = file.read(MAX_MANIFEST_BYTES + 1)
-        except OSError as error:
-            raise ModelPackageError(f"{self.manifest_path} cannot be read: {error.strerror}; is this a model package?") from error
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise ModelPackageError(f"{self.manifest_path} is larger than {MAX_MANIFEST_BYTES} bytes")
-        try:
-            manifest = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise ModelPackageError(f"{self.manifest_path} is not JSON: {error}") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise self.error("format", f"must be {FORMAT!r}; this is no model package")
+        self.root = os.path.realpath(self.folder)
+        manifest = read_manifest(self.manifest_path)
         version = manifest.get("format_version")
         if isinstance(version, bool) or version != FORMAT_VERSION:
-            raise self.error("format_version", f"{version!r} cannot be read, only {FORMAT_VERSION}; use the pynq_cnn that wrote it")
+            raise self.error("format_version", f"{short(version)} cannot be read, only {FORMAT_VERSION}; use the pynq_cnn that wrote it")
         return manifest
 
     def get(self, where: str, mapping: Any, key: str, kind: type | tuple[type, ...]) -> Any:
         field = f"{where}.{key}" if where else key
         if not isinstance(mapping, dict):
-            raise self.error(where, f"must be an object, not {mapping!r:.80}")
+            raise self.error(where, f"must be an object, not {short(mapping)}")
         if key not in mapping:
             raise self.error(field, "is missing")
         value = mapping[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-            raise self.error(field, f"has the wrong type: {value!r:.80}")
+            raise self.error(field, f"has the wrong type: {short(value)}")
         return value
 
     def only(self, where: str, mapping: dict[str, Any], allowed: set[str]) -> None:
         unknown = sorted(set(mapping) - allowed)
         if unknown:
-            raise self.error(f"{where}.{unknown[0]}" if where else unknown[0], f"is unknown; known are {', '.join(sorted(allowed))}")
+            field = unknown[0] if unknown[0].isidentifier() else short(unknown[0])
+            raise self.error(f"{where}.{field:.80}" if where else f"{field:.80}", f"is unknown; known are {', '.join(sorted(allowed))}")
 
     def array(self, where: str, entry: Any) -> np.ndarray:
         file = self.get(where, entry, "file", str)
@@ -85,29 +75,28 @@ class _Reader:
         shape = self.get(where, entry, "shape", list)
         digest = self.get(where, entry, "sha256", str)
         self.only(where, entry, {"file", "dtype", "shape", "sha256"})
-        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.npy", file):
-            raise self.error(f"{where}.file", f"{file!r} must be the plain name of a .npy file in this folder")
+        if not ARRAY_FILE.fullmatch(file):
+            raise self.error(f"{where}.file", f"{short(file)} must be the plain name of a .npy file in this folder")
         path = self.folder / file
-        if path.resolve().parent != self.folder.resolve():
-            raise self.error(f"{where}.file", f"{file!r} leads out of the package")
+        if os.path.dirname(os.path.realpath(path)) != self.root:
+            raise self.error(f"{where}.file", f"{short(file)} leads out of the package")
         try:
-            if path.stat().st_size > MAX_ARRAY_BYTES:
-                raise ModelPackageError(f"{path} ({where}) is larger than {MAX_ARRAY_BYTES} bytes")
-            data = path.read_bytes()
-        except OSError as error:
-            raise ModelPackageError(f"{path} ({where}) cannot be read: {error.strerror}; copy the whole package again") from error
+            data = read_file(path, MAX_ARRAY_BYTES)
+        except ModelPackageError as error:
+            raise ModelPackageError(f"{self.manifest_path}: {where}: {error}; copy the whole package again") from error
+        self.spend(where, len(data))
         if hashlib.sha256(data).hexdigest() != digest:
             raise ModelPackageError(
                 f"{path} ({where}) is not what the manifest's sha256 says: altered or truncated; copy the package again"
             )
         try:
-            array = np.load(io.BytesIO(data), allow_pickle=False)
-        except Exception as error:  # np.load raises many kinds for bytes that are no array; all mean the same here
-            raise ModelPackageError(f"{path} ({where}) is no plain .npy array: {error}") from error
-        if not isinstance(array, np.ndarray) or array.dtype.name != dtype or not array.dtype.isnative:
-            raise ModelPackageError(f"{path} ({where}) holds {getattr(array, 'dtype', type(array).__name__)}, the manifest says {dtype}")
+            array = read_array(data)
+        except Exception as error:  # NumPy raises many kinds for bytes that are no array; all mean the same here
+            raise ModelPackageError(f"{path} ({where}) is no plain .npy array: {str(error):.200}") from error
+        if array.dtype.name != dtype or not array.dtype.isnative:
+            raise ModelPackageError(f"{path} ({where}) holds {str(array.dtype):.80}, the manifest says {short(dtype)}")
         if list(array.shape) != shape:
-            raise ModelPackageError(f"{path} ({where}) has the shape {list(array.shape)}, the manifest says {shape}")
+            raise ModelPackageError(f"{path} ({where}) has the shape {list(array.shape)}, the manifest says {short(shape)}")
         return array
 
     def arrays(self, where: str, mapping: Any, required: set[str], optional: Set[str] = frozenset()) -> dict[str, Any]:
@@ -131,10 +120,11 @@ class _Reader:
     def layer(self, where: str, entry: Any) -> Layer:
         kind = self.get(where, entry, "type", str)
         name = self.get(where, entry, "name", str)
+        self.build(f"{where}.name", lambda: check_name(name))
         where = f"{where} ({name})"
         form = FORMS.get(kind)
         if form is None:
-            raise self.error(f"{where}.type", f"{kind!r} is unknown; known are {', '.join(FORMS)}")
+            raise self.error(f"{where}.type", f"{short(kind)} is unknown; known are {', '.join(FORMS)}")
         has_arrays = bool(form.required or form.optional)
         is_shared = form.shareable and "shared" in entry
         known = {"type", "name", *form.fields} | ({"arrays"} if has_arrays else set()) | ({"shared"} if is_shared else set())
@@ -161,21 +151,12 @@ class _Reader:
         entries, shape = self.get(f"{where}.shared", details, "entries", int), self.get(f"{where}.shared", details, "shape", list)
         self.only(f"{where}.shared", details, {"entries", "shape"})
         if (
-            not 1 <= len(shape) <= MAX_SIDES
-            or not all(isinstance(side, int) and 1 <= side <= MAX_ARRAY_BYTES for side in shape)
-            or not 0 <= entries <= np.prod(shape, dtype=float) <= MAX_ARRAY_BYTES
-        ):
-            raise self.error(f"{where}.shared", f"{entries} entries of shape {shape!r} are out of range")
-        if (
             any(a.dtype != np.uint8 or a.ndim != 1 for a in (code_lengths, stream))
             or codebook.ndim != 1
-            or not len(codebook) < len(code_lengths) <= len(codebook) + MAX_SYMBOLS
-            or len(codebook) > MAX_SYMBOLS
+            or not len(codebook) < len(code_lengths)
         ):
             raise self.error(
-                f"{where}.arrays",
-                f"code_lengths and stream must be uint8 vectors, the codebook of at most {MAX_SYMBOLS} values, code_lengths longer than it "
-                f"by 1 to {MAX_SYMBOLS}",
+                f"{where}.arrays", "code_lengths and stream must be uint8 vectors, and codebook a shorter vector than code_lengths"
             )
 
         def make() -> SharedWeight:
@@ -183,7 +164,9 @@ class _Reader:
             gaps, codes = decode(stream, [gap_lengths, code_lengths[: len(codebook)]], entries)
             return SharedWeight(codebook, gaps, codes, tuple(shape))
 
-        return self.build(where, make)
+        weight = self.build(f"{where}.shared", make)
+        self.spend(f"{where}.shared", prod(weight.shape) + 2 * entries)
+        return weight
 
     def input(self, entry: dict[str, Any]) -> InputSpec:
         kinds = {
@@ -240,4 +223,4 @@ def load_package(folder: str | os.PathLike[str]) -> Network:
     ModelPackageError
         If anything is missing, truncated, altered, of a wrong type or shape, unknown, or does not chain; names file and field.
     """
-    return _Reader(Path(folder)).network()
+    return _Reader(as_path(folder)).network()

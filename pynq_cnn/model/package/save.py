@@ -6,17 +6,29 @@ import hashlib
 import io
 import json
 import os
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pynq_cnn.errors import ModelPackageError
+from pynq_cnn.errors import ArgumentError, ModelPackageError, NetworkError
+from pynq_cnn.model.description import short
 from pynq_cnn.model.huffman import code_lengths, encode
 from pynq_cnn.model.layers import Layer
 from pynq_cnn.model.network import Network
 from pynq_cnn.model.package.folder import whole_folder
-from pynq_cnn.model.package.forms import FORMAT, FORMAT_VERSION, FORMS, MANIFEST
+from pynq_cnn.model.package.forms import (
+    FORMAT,
+    FORMAT_VERSION,
+    FORMS,
+    MANIFEST,
+    MAX_ARRAY_BYTES,
+    MAX_MANIFEST_BYTES,
+    MAX_PACKAGE_BYTES,
+)
+from pynq_cnn.model.package.reading import as_path
+from pynq_cnn.model.plain import plain_json
 from pynq_cnn.model.shared import SharedWeight
 
 
@@ -52,14 +64,24 @@ def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
     Raises
     ------
     ModelPackageError
-        If the folder holds something else, cannot be written, or metadata is not JSON.
+        If the folder holds something else or cannot be written, or the package would be one that cannot be loaded: metadata was made
+        something else than JSON values, names of layers differ in case alone where files' do not, or it is too large.
     """
-    with whole_folder(folder) as temporary:
+    if not isinstance(network, Network):
+        raise ArgumentError(f"network must be a Network, not {short(network)}")
+    with whole_folder(as_path(folder)) as temporary:
         _write(network, temporary)
 
 
 def _write(network: Network, folder: Path) -> None:
+    total = 0
+
+    def check_size(what: str, size: int, most: int) -> None:
+        if size > most:
+            raise ModelPackageError(f"{what} of {network.name} would take {size} bytes; at most {most} can be loaded again")
+
     def arrays(prefix: str, named: dict[str, np.ndarray | None]) -> dict[str, Any]:
+        nonlocal total
         entries = {}
         for name, array in named.items():
             if array is None:
@@ -67,8 +89,11 @@ def _write(network: Network, folder: Path) -> None:
             file = f"{prefix}.{name}.npy"
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)
-            (folder / file).write_bytes(buffer.getvalue())
-            digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+            check_size(file, buffer.tell(), MAX_ARRAY_BYTES)
+            total += buffer.tell()
+            with open(folder / file, "xb") as stream:  # another layer's file, where names that differ in case alone are one, stays
+                stream.write(buffer.getbuffer())
+            digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
             entries[name] = {"file": file, "dtype": array.dtype.name, "shape": list(array.shape), "sha256": digest}
         return entries
 
@@ -85,9 +110,14 @@ def _write(network: Network, folder: Path) -> None:
             del named["weight"]
             entry["shared"] = {"entries": len(shared.codes), "shape": list(shared.shape)}
             named.update(pack_shared(shared))
+            total += prod(shared.shape) + 2 * len(shared.codes)
         if named:
             entry["arrays"] = arrays(f"layer.{layer.name}", named)
         layers.append(entry)
+    try:
+        metadata = plain_json("metadata", network.metadata)  # a dict, which may have been changed since
+    except NetworkError as error:
+        raise ModelPackageError(f"{network.name} cannot be saved: {error}") from error
     spec = network.input
     manifest = {
         "format": FORMAT,
@@ -109,12 +139,11 @@ def _write(network: Network, folder: Path) -> None:
             "arrays": arrays("output", {"scale": network.output.scale, "offset": network.output.offset}),
         },
         "classes": list(network.classes),
-        "metadata": network.metadata,
+        "metadata": metadata,
     }
     if network.golden is not None:
         manifest["golden"] = {"arrays": arrays("golden", {"images": network.golden.images, "accumulators": network.golden.accumulators})}
-    try:
-        text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise ModelPackageError(f"metadata of {network.name} must be JSON values: {error}") from error
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False).encode("utf-8") + b"\n"
+    check_size(MANIFEST, len(text), MAX_MANIFEST_BYTES)
+    check_size("all arrays, shared weights unpacked,", total, MAX_PACKAGE_BYTES)
+    (folder / MANIFEST).write_bytes(text)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, MaxPool2d
+from pynq_cnn.model.layers import AvgPool2d, MaxPool2d, weights_of
 from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.model.package.load import load_package
+from pynq_cnn.model.package.reading import as_path, read_manifest
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ def stored_bytes(folder: str | os.PathLike[str]) -> list[StoredBytes]:
     ModelPackageError
         If the package is not whole.
     """
-    network, path = load_package(folder), Path(folder)
-    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    network, path = load_package(folder), as_path(folder)
+    manifest = read_manifest(path / MANIFEST)
 
     def on_disk(entry: dict[str, Any]) -> int:
         return sum((path / array["file"]).stat().st_size for array in entry["arrays"].values())
@@ -59,7 +58,6 @@ def stored_bytes(folder: str | os.PathLike[str]) -> list[StoredBytes]:
             continue
         dense = 0
         if not isinstance(layer, (MaxPool2d, AvgPool2d)):
-            weights = layer.signs().size if isinstance(layer, BinaryConv2d) else layer.weight.size
-            dense = 4 * (weights + layer.outputs)
+            dense = 4 * (weights_of(layer) + layer.outputs)
         sizes.append(StoredBytes(layer.name, on_disk(entry), dense))
     return [*sizes, StoredBytes("output", on_disk(manifest["output"]), 0)]
