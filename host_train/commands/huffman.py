@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -91,3 +92,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     write_text(compression.folder / "table.json", json.dumps(stored, indent=1))
     write_text(compression.folder / "table.md", "\n".join([f"`{command}`", "", table, "", *lines]))
     print("\n".join([table, "", *lines, f"written: {out}"]))
+    lost = accuracy["float32_top1"] - accuracy["integer_top1"]
+    if lost > 1 - min_agreement:
+        advice = "keep more (--keep), share less (--bits) or fine-tune longer (--tune-epochs, --share-epochs)"
+        print(f"host_train: {100 * lost:.2f} points of accuracy are lost to compression; {advice}", file=sys.stderr)

@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from host_train.reason import reason_of
 from host_train.tracing.trace import evaluating
 from host_train.training.checkpoint import replace_file
-from pynq_cnn.errors import ArgumentError
-from pynq_cnn.model import InputSpec
+from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model import InputSpec, OutputSpec
 
 ABOUT = "about.json"
 
 
-def write_torchscript(model: nn.Module, spec: InputSpec, classes: Sequence[str], path: str | os.PathLike[str]) -> None:
+def write_torchscript(
+    model: nn.Module, spec: InputSpec, classes: Sequence[str], path: str | os.PathLike[str], output: str = "softmax"
+) -> None:
     """Trace `model` and write it.
 
     Parameters
@@ -34,11 +37,14 @@ def write_torchscript(model: nn.Module, spec: InputSpec, classes: Sequence[str],
         Names of its outputs.
     path : path
         Of the file, replaced if it is there.
+    output : {"softmax", "sigmoid", "independent", "values"}
+        What its outputs say, as of `pynq_cnn.model.OutputSpec`; it goes into the file too. A softmax or sigmoid at the end of the model
+        stays where it is: the outputs are probabilities then.
 
     Raises
     ------
     ArgumentError
-        If a folder is there.
+        If a folder is there, or the model gives another number of outputs than `output` and `classes` say.
 
     Examples
     --------
@@ -47,12 +53,12 @@ def write_torchscript(model: nn.Module, spec: InputSpec, classes: Sequence[str],
     >>> model, spec = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), InputSpec(2, 2, 1, "L", (0.5,), (0.5,))
     >>> with TemporaryDirectory() as folder:
     ...     write_torchscript(model, spec, ["a", "b"], Path(folder, "m.pt"))
-    ...     script, same, classes = read_torchscript(Path(folder, "m.pt"))
+    ...     script, same, classes, output = read_torchscript(Path(folder, "m.pt"))
     >>> x = torch.rand(3, 1, 2, 2)
-    >>> same == spec, classes, torch.equal(script(x), model(x))
-    (True, ('a', 'b'), True)
+    >>> same == spec, classes, output, torch.equal(script(x), model(x))
+    (True, ('a', 'b'), 'softmax', True)
     """
-    about = json.dumps({"input": asdict(spec), "classes": list(classes)})
+    about = json.dumps({"input": asdict(spec), "output": output, "classes": list(classes)})
 
     def write(place: Path) -> None:
         with open(place, "wb") as file:  # given a name, torch does not say why it cannot be written
@@ -61,18 +67,30 @@ def write_torchscript(model: nn.Module, spec: InputSpec, classes: Sequence[str],
     with evaluating(model), warnings.catch_warnings():
         # torch advises torch.export, whose files only Python can run.
         warnings.simplefilter("ignore", DeprecationWarning)
-        script = torch.jit.trace(model, torch.zeros(2, spec.channels, spec.height, spec.width))
+        images = torch.zeros(2, spec.channels, spec.height, spec.width)
+        script = torch.jit.trace(model, images)
+        _check_outputs(script(images).reshape(2, -1).shape[1], classes, output)
         replace_file(Path(path), write)
 
 
-def read_torchscript(path: str | os.PathLike[str]) -> tuple[torch.jit.ScriptModule, InputSpec, tuple[str, ...]]:
-    """The model that `write_torchscript` wrote, its input and its classes; `ArgumentError` if the file is not such."""
+def _check_outputs(outputs: int, classes: Sequence[str], kind: str) -> None:
+    """`ArgumentError` if a kind of output does not go with so many numbers and names."""
+    try:
+        names = OutputSpec(np.ones(outputs, np.float32), np.zeros(outputs, np.float32), kind).classes
+    except NetworkError as error:
+        raise ArgumentError(str(error)) from error
+    if len(classes) != names:
+        raise ArgumentError(f"the model gives {outputs} numbers for each image, which as {kind} need {names} names, not {len(classes)}")
+
+
+def read_torchscript(path: str | os.PathLike[str]) -> tuple[torch.jit.ScriptModule, InputSpec, tuple[str, ...], str]:
+    """The model that `write_torchscript` wrote, its input, its classes and its kind of output; `ArgumentError` if the file is not such."""
     extra = {ABOUT: ""}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             script = torch.jit.load(os.fspath(path), map_location="cpu", _extra_files=extra)
         about = json.loads(extra[ABOUT])
-        return script, InputSpec(**about["input"]), tuple(about["classes"])
+        return script, InputSpec(**about["input"]), tuple(about["classes"]), about.get("output", "softmax")
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ArgumentError(f"{path} is no TorchScript file of host_train: {reason_of(error)}") from error

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from host_train.compression.integers import encode_layers
+from host_train.progress import pieces
 from host_train.quantisation.bits import binary_to_network, is_binary
 from host_train.quantisation.calibrate import METHODS, calibrations
 from host_train.quantisation.fold import fold
@@ -147,7 +148,7 @@ def from_torch(
     if is_binary(traced.layers):  # what the model gives for the very bytes, the integers must give too
         planar = torch.from_numpy(octets.transpose(0, 3, 1, 2).copy())
         logits = _run(traced.layers, normalise(planar, spec), torch.device("cpu"))
-    answers = [one.logits(ReferenceBackend(one).run(octets)) for _, one in candidates]
+    answers = [_integer_logits(one, octets, f"{name} in integers ({label})") for label, one in candidates]
     if is_binary(traced.layers):
         _check_exact(type(model).__name__, candidates[0][1], answers[0], logits.numpy())
     measured = [(*candidate, Fidelity.of(answer, logits.numpy(), kind)) for candidate, answer in zip(candidates, answers)]
@@ -237,6 +238,12 @@ def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.
             raise NetworkError(
                 f"{type(model).__name__} does not take a batch of any size: {reason_of(error)}; use x.flatten(1), not a size"
             ) from error
+
+
+def _integer_logits(network: Network, octets: np.ndarray, title: str) -> np.ndarray:
+    """What the integers give, [n, outputs]; under a bar, where somebody looks."""
+    backend = ReferenceBackend(network)
+    return network.logits(np.concatenate([backend.run(piece) for piece in pieces(octets, BATCH, title, "image")]))
 
 
 def _check_trace(model: nn.Module, traced: Traced, logits: torch.Tensor, theirs: torch.Tensor) -> None:

@@ -14,7 +14,7 @@ NOISE, PAIRS = 0.15, 500
 # By the data sets' own mean and standard deviation, eight of their images are at most 0.5 off and have 0.7 to 1.3 of the deviation; MNIST
 # by those of ImageNet, which people do use, is 1.6 off.
 FAR, FLAT, STEEP = 2.0, 0.1, 10.0
-IMAGES = 16  # of which one class may be chance in fewer
+FEW = 16  # of fewer images, agreement says little, and one answer for all may be chance
 
 
 def neighbours(octets: np.ndarray) -> tuple[float, float]:
@@ -65,6 +65,8 @@ def doubts(octets: np.ndarray, spec: InputSpec, logits: np.ndarray, kind: str) -
         Sentences; empty as a rule.
     """
     found = []
+    if len(octets) < FEW:
+        found.append(f"there are only {len(octets)} calibration images, few to tell how large activations become; give a few hundred")
     pairs = octets[:, 1:].size + octets[:, :, 1:].size
     if pairs >= PAIRS and max(map(abs, neighbours(octets))) < NOISE:
         found.append(
@@ -81,7 +83,7 @@ def doubts(octets: np.ndarray, spec: InputSpec, logits: np.ndarray, kind: str) -
                 f"the normalisation that was given, mean {_numbers(spec.mean)} and std {_numbers(spec.std)}; both are of images in 0..1"
             )
     said = answers(logits, kind) if kind != "values" else np.empty(0)
-    if len(said) >= IMAGES and (said == said[:1]).all():
+    if len(said) >= FEW and (said == said[:1]).all():
         found.append(
             f"the model gives the same answer for all {len(said)} calibration images, so how others come out in integers is not known; "
             "give images of every class, in random order and normalised as in training"

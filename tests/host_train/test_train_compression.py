@@ -671,6 +671,18 @@ def test_the_package_is_pruned_shared_and_as_good_as_it_says(compressed, digits_
     assert json.loads(capsys.readouterr().out)["top1"] == stated["integer_top1"]
 
 
+def test_what_compression_costs_is_looked_at(trained, digits_folder, tmp_path, capsys):
+    few = ["--keep", "0.01", "--bits", "2", "--rounds", "1", "--round-epochs", "1", "--tune-epochs", "1", "--share-epochs", "1"]
+    where = [str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--device", "cpu"]
+    assert main(["compress", *where, *few]) == 0
+    accuracy = load_package(tmp_path / "c" / "package").metadata["accuracy"]
+    lost = 100 * (accuracy["float32_top1"] - accuracy["integer_top1"])
+    assert lost > 20
+    assert f"host_train: {lost:.2f} points of accuracy are lost to compression; keep more (--keep)" in capsys.readouterr().err
+    assert main(["huffman", *where[:-2], "--min-agreement", "0"]) == 0
+    assert "lost to compression" not in capsys.readouterr().err
+
+
 def test_the_table_is_that_of_the_package(compressed):
     stored = json.loads((compressed / "table.json").read_text())
     network = load_package(compressed / "package")

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from scipy.io import loadmat, savemat  # noqa: E402
 from torch import nn  # noqa: E402
+from virtual import network_of_kind  # noqa: E402
 
 from host_train import from_torch  # noqa: E402
 from host_train.cli import main  # noqa: E402
@@ -253,6 +254,20 @@ def test_names_that_matlab_cannot_tell_apart_are_refused(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "independent", "values"])
+def test_every_kind_of_output_in_every_format(tmp_path, kind):
+    network = network_of_kind(kind)
+    for form, (write, read) in FORMATS.items():
+        write(network, tmp_path / form)
+        assert read(tmp_path / form) == network and read(tmp_path / form).output.kind == kind
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, network.output.outputs))
+    spec = InputSpec(2, 2, 1, "L", (0.0,), (1.0,))
+    write_torchscript(model, spec, network.classes, tmp_path / "m.pt", kind)
+    assert read_torchscript(tmp_path / "m.pt")[1:] == (spec, network.classes, kind)
+    with pytest.raises(ArgumentError, match="needs two outputs at least|is of one logit|need 10 names, not 9"):
+        write_torchscript(model, spec, network.classes[:9], tmp_path / "m.pt", {"softmax": "sigmoid", "sigmoid": "softmax"}.get(kind, kind))
+
+
 def test_torchscript_refuses_other_files(tmp_path):
     (tmp_path / "noise.pt").write_bytes(b"PK noise")
     torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "plain.pt")
@@ -270,7 +285,7 @@ def test_torchscript_of_binary_layers_gives_the_same_bits(tmp_path):
                 layer.running_var.uniform_(1, 100)
     spec = InputSpec(32, 32, 3, "RGB", (128 / 255,) * 3, (128 / 255,) * 3)
     write_torchscript(model.eval(), spec, "0123456789", tmp_path / "no" / "such" / "m.pt")
-    script, _, _ = read_torchscript(tmp_path / "no" / "such" / "m.pt")
+    script, *_ = read_torchscript(tmp_path / "no" / "such" / "m.pt")
     images = torch.randint(0, 256, (50, 3, 32, 32)).float() / 128 - 1
     with torch.no_grad():
         logits = model(images)
@@ -309,7 +324,7 @@ def test_export_writes_each_format_and_all_say_the_same(trained, digits_folder, 
     assert capsys.readouterr().out.count("written: ") == 4
     network = load_package(trained / "package")
     assert read_mat(trained / "network.mat") == network and read_txt(trained / "txt") == network
-    script, spec, classes = read_torchscript(trained / "model.pt")
+    script, spec, classes, _ = read_torchscript(trained / "model.pt")
     assert spec == network.input and classes == network.classes
     run = Run.open(trained, digits_folder)
     images = next(iter(run.tensors(run.dataset.test).batches()))[0]
@@ -344,6 +359,6 @@ def test_writing_torchscript_leaves_the_model_in_its_mode(tmp_path):
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 2))
     write_torchscript(model, InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), "ab", tmp_path / "m.pt")
     assert model.training and all(module.training for module in model)
-    script, _, _ = read_torchscript(tmp_path / "m.pt")
+    script, *_ = read_torchscript(tmp_path / "m.pt")
     x = torch.rand(5, 1, 2, 2)
     assert torch.equal(script(x), model.eval()(x))
