@@ -85,7 +85,7 @@ def test_the_image_is_a_whole(network, capacity):
     images = random_images(network, min(capacity, 3), 0)
     end = constants
     for number, slot in enumerate(program.slots):
-        assert end <= slot.output_address
+        assert end <= slot.output_address and slot.output_address % 8 == 0, "no line of a cache has parts of two slots"
         assert slot.output_address + capacity * program.output_stride <= slot.input_address
         end = slot.input_address + capacity * program.input_stride
         memory[:] = 0

@@ -232,9 +232,10 @@ def test_engine_too_small_for_the_network_is_refused(board: VirtualBoard) -> Non
         open_backend(board)
 
 
-def test_engine_that_never_answers_is_refused(board: VirtualBoard) -> None:
+def test_engine_that_never_answers_is_refused(board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pynq_cnn.backends.accelerator.ANSWER_SECONDS", 0.1)
     board.faults.never_done = True
-    with pytest.raises(DeviceError, match="did not finish within 1 s"):
+    with pytest.raises(DeviceError, match="did not finish within 0.1 s"):
         open_backend(board, timeout=0.05)
 
 

@@ -184,7 +184,7 @@ def test_next_batch_is_packed_and_the_last_unpacked_while_the_engine_works(board
 
 def test_deadlines_follow_from_the_estimate(board: VirtualBoard) -> None:
     with open_backend(board) as small:
-        assert small.timeout == 1.0 and small.program.cycles < 100_000
+        assert small.timeout == 5.0 and small.program.cycles < 100_000
     requantisation = Requantisation(np.full(64, 40000, np.uint16), np.full(64, 30, np.uint8))
     weight = np.ones((64, 5, 5, 64), np.int8)
     layers = (
@@ -195,7 +195,7 @@ def test_deadlines_follow_from_the_estimate(board: VirtualBoard) -> None:
     output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     network = Network("heavy", InputSpec(20, 20, 1, "L", (0.0,), (1.0,)), layers, output, ("a", "b"))
     with OverlayBackend(network, 64, board.bitfile, board.device) as heavy:
-        assert heavy.timeout == pytest.approx(20 * heavy.program.cycles / 100e6) and heavy.timeout > 2.0
+        assert heavy.timeout == pytest.approx(20 * heavy.program.cycles / 100e6) and heavy.timeout > 5.0
     with OverlayBackend(network, 64, board.bitfile, board.device, timeout=0.5) as heavy:
         assert heavy.timeout == 0.5
 
@@ -329,9 +329,9 @@ from pynq_cnn.backends.process_lock import ProcessLock
 lock = ProcessLock(sys.argv[1])
 lock.acquire()
 if os.fork() == 0:
+    print(flush=True)
     time.sleep(60)
     os._exit(0)
-print(flush=True)
 time.sleep(60)
 """
     name = f"test-{os.getpid()}"

@@ -175,3 +175,21 @@ for make in (pynq_cnn.virtual_board.VirtualBoard, lambda: pynq_cnn.backends.over
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "any.bit")], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("pip install 'pynq_cnn[board]'") == 2
+
+
+def test_a_flush_of_all_writes_back_the_lines_that_the_processor_has_changed_and_no_others() -> None:
+    memory = ContiguousMemory(1 << 20)
+    piece = memory.allocate(100)
+    device = memory.device(piece.address, 100)
+    device[:] = 1
+    memory.invalidate(piece, 0, 100)
+    piece.host[40] = 7
+    device[:] = 2  # by the engine, meanwhile
+    memory.flush_changed(piece)
+    assert device.tolist() == [2] * 32 + [1] * 8 + [7] + [1] * 23 + [2] * 36, "the changed line whole: what the engine wrote there is lost"
+    device[:] = 3
+    memory.flush_changed(piece)
+    assert (device == 3).all(), "what has been written back is clean"
+    piece.host[99] = 8
+    memory.flush_changed(piece)
+    assert device[95:].tolist() == [3, *piece.host[96:]]

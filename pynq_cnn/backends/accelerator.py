@@ -26,7 +26,7 @@ from pynq_cnn.errors import BackendError, BoardWarning, DeviceError
 
 ENGINE_TYPE = EngineDriver.bindto[0].rpartition(":")[0]
 PORT_BITS = 64
-ANSWER_SECONDS = 1.0  # for a run of 0 instructions
+ANSWER_SECONDS = 5.0  # for a run of 0 instructions, or for what a killed process has left running
 
 # The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL). Bit 0 makes the port
 # 32 bits wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on UltraScale+ only. Xilinx's zynq-afi driver

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pynq_cnn.backends.accelerator import Accelerator
 
 # A deadline is so many times the estimate, and no shorter than the floor: the estimate knows nothing of who else uses the memory.
-DEADLINE_FACTOR, DEADLINE_FLOOR = 20.0, 1.0
+DEADLINE_FACTOR, DEADLINE_FLOOR = 20.0, 5.0
 
 
 class OverlayBackend(Backend):
@@ -43,7 +43,7 @@ class OverlayBackend(Backend):
     device : pynq.Device, optional
         Where to run; pynq's active device if not given.
     timeout : float, optional
-        Seconds to wait for one batch; if not given, 20 times what the Program's cycles are estimated to take, and at least 1.
+        Seconds to wait for one batch; if not given, 20 times what the Program's cycles are estimated to take, and at least 5.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ from pynq_cnn.compiler.instructions import (
     MAX_PAD_VECTORS,
     encode,
 )
-from pynq_cnn.compiler.packing import pack_pad, pack_parameters, pack_weights
+from pynq_cnn.compiler.packing import ceil_div, pack_pad, pack_parameters, pack_weights
 from pynq_cnn.compiler.program import Program, Slot
 from pynq_cnn.compiler.stages import Stage, lower
 from pynq_cnn.compiler.tiling import tile_stage
@@ -22,7 +22,13 @@ from pynq_cnn.errors import ArgumentError, CompileError
 from pynq_cnn.model import Network
 
 MAX_WORDS = 2**32 - 1  # addresses are 32-bit fields
+LINE_WORDS = 8  # at least a line of the processor's cache: what host and engine write at the same time never shares one
 SLOTS = 2  # batches that have a place: one that the engine works on, one that the host fills or empties
+
+
+def _line(address: int) -> int:
+    """The next address that starts a line."""
+    return ceil_div(address, LINE_WORDS) * LINE_WORDS
 
 
 def _check_limits(stage: Stage) -> None:
@@ -65,8 +71,8 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     >>> output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     >>> network = Network("tiny", InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("a", "b"))
     >>> program = compile_network(network, capacity=3)
-    >>> program.instruction_names, program.memory_words  # 2 * 8 instruction, 16 parameter, 32 weight words, 2 * 3 * (1 in + 8 out)
-    (('fc',), 118)
+    >>> program.instruction_names, program.memory_words  # 2 * 8 instruction, 16 parameter, 32 weight words, 2 * (3 * (1 in + 8 out) + 5)
+    (('fc',), 128)
     """
     if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or not 1 <= capacity <= 65535:
         raise ArgumentError(f"capacity must be an integer from 1 to 65535, not {capacity!r}")
@@ -108,10 +114,11 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     # What passes between two stages takes one of two buffers in turn, each as large as the largest that it must hold.
     strides = [tilings[0].in_stride] + [tiling.out_stride for tiling in tilings]
     slots = []
+    end = _line(end)
     for number in range(SLOTS):
         input_address = end + strides[-1] * capacity
         slots.append(Slot(number * len(stages) * INSTRUCTION_WORDS, input_address, end))
-        end = input_address + strides[0] * capacity
+        end = _line(input_address + strides[0] * capacity)
     sizes = [max(strides[1 + parity : -1 : 2], default=0) * capacity for parity in (0, 1)]
     buffers = (end, end + sizes[0])
     memory_words = end + sum(sizes)

@@ -12,6 +12,7 @@ from pynq_cnn.errors import ArgumentError
 
 PAGE = 4096
 DDR_END = 0x2000_0000  # 512 MB
+LINE = 32  # bytes; the processor's cache (Cortex-A9) is written back by the line
 FRESH, FREED = 0xCD, 0xDD  # what memory is full of that nobody has written, and that nobody may read any more
 
 
@@ -35,6 +36,19 @@ class Allocation:
     nbytes: int
     host: np.ndarray
     live: bool = True
+
+    def __post_init__(self) -> None:
+        self._clean = self.host.copy()  # what the processor has not changed since it was flushed or invalidated
+
+    def dirty(self) -> np.ndarray:
+        """bool [nbytes], the bytes in lines of the cache that the processor has changed."""
+        changed = np.zeros(-(-self.nbytes // LINE) * LINE, bool)
+        changed[: self.nbytes] = self.host != self._clean
+        return np.repeat(changed.reshape(-1, LINE).any(1), LINE)[: self.nbytes]
+
+    def settle(self, offset: int, nbytes: int) -> None:
+        """Count these bytes as unchanged."""
+        self._clean[offset : offset + nbytes] = self.host[offset : offset + nbytes]
 
 
 class ContiguousMemory:
@@ -100,10 +114,22 @@ class ContiguousMemory:
     def flush(self, piece: Allocation, offset: int, nbytes: int) -> None:
         """Bring bytes from the processor to the device; `RuntimeError` for a freed piece."""
         self._owned(piece, "Flush")[offset : offset + nbytes] = piece.host[offset : offset + nbytes]
+        piece.settle(offset, nbytes)
+
+    def flush_changed(self, piece: Allocation) -> None:
+        """Bring what the processor has changed to the device, line by line of its cache; `RuntimeError` for a freed piece.
+
+        So a whole buffer is flushed, of which the device may be writing another part: only lines that have been changed are written back,
+        but those whole.
+        """
+        dirty = piece.dirty()
+        self._owned(piece, "Flush")[dirty] = piece.host[dirty]
+        piece.settle(0, piece.nbytes)
 
     def invalidate(self, piece: Allocation, offset: int, nbytes: int) -> None:
         """Bring bytes from the device to the processor; `RuntimeError` for a freed piece."""
         piece.host[offset : offset + nbytes] = self._owned(piece, "Invalidate")[offset : offset + nbytes]
+        piece.settle(offset, nbytes)
 
     def device(self, address: int, nbytes: int) -> np.ndarray:
         """The device's view of `nbytes` bytes at the physical `address`; `OSError` outside the live allocations: a bus error."""

@@ -129,8 +129,10 @@ def pyxrt_module(memory: SharedMemory, faults: Faults) -> SimpleNamespace:
             return self._piece.address
 
         def sync(self, way: direction) -> None:
-            move = memory.flush if way is direction.XCL_BO_SYNC_BO_TO_DEVICE else memory.invalidate
-            move(self._piece, 0, self._piece.nbytes)  # always the whole buffer
+            if way is direction.XCL_BO_SYNC_BO_TO_DEVICE:  # always the whole buffer
+                memory.flush_changed(self._piece)
+            else:
+                memory.invalidate(self._piece, 0, self._piece.nbytes)
 
     bo.flags = flags  # type: ignore[attr-defined]
 
