@@ -977,7 +977,7 @@ UNUSABLE = {
     "meta device": (lambda: from_torch(digits().to("meta"), images(8), name="n"), NetworkError, "conv1.weight is on the meta device"),
     "std": (lambda: from_torch(digits(), images(8), name="n", std=0), NetworkError, "positive"),
     "classes": (lambda: from_torch(digits(), images(8), name="n", classes=["a"]), ArgumentError, "classes must be 3 strings"),
-    "name": (lambda: from_torch(digits(), images(8), name=""), NetworkError, "name must be a string"),
+    "name": (lambda: from_torch(digits(), images(8), name=""), NetworkError, "name must be a text"),
     "folder": (lambda: from_torch(digits(), images(8), name="n", folder="."), ModelPackageError, "not a model package"),
 }
 
