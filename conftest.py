@@ -17,6 +17,8 @@ NEEDS_TORCH = (
 NEEDS_PYNQ = (
     "pynq_cnn/backends/accelerator.py",
     "pynq_cnn/backends/driver.py",
+    "pynq_cnn/backends/interrupt.py",
+    "pynq_cnn/backends/loaded.py",
     "pynq_cnn/backends/overlay.py",
     "pynq_cnn/virtual_board",
 )

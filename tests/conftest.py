@@ -15,7 +15,7 @@ from pynq_cnn.virtual_board.embedded import EmbeddedBoard
 
 sys.path.insert(0, str(Path(__file__).parent))  # `strategies` for the tests, under any import mode
 
-from virtual import NO_PYNQ  # noqa: E402
+from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED  # noqa: E402
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,7 +34,9 @@ def board() -> Iterator[VirtualBoard]:
 @pytest.fixture
 def embedded_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBoard]:
     """A board beneath pynq's own device; nothing may be left on it, and nothing destroyed, when a test is over."""
-    pytest.importorskip("pynq")
+    pytest.importorskip("pynq", reason=NO_PYNQ)
+    if not ALIGNED:
+        pytest.skip(NOT_ALIGNED)
     monkeypatch.chdir(tmp_path)  # in which pynq 3.1 leaves a file
     with EmbeddedBoard() as board:
         yield board

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from pages import PAGES, ROOT, blocks, commands, paste
+from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED
 
 import host_train.cli
 import pynq_cnn.cli
@@ -36,7 +37,9 @@ def needs(text: str) -> None:
     """Skip where what a page's code imports is not installed."""
     for library, sign in (("torch", r"\bimport .*\btorch\b|host_train import"), ("pynq", r"\bimport pynq$|virtual_board")):
         if re.search(sign, text, re.MULTILINE) and find_spec(library) is None:
-            pytest.skip(f"{library} is not installed")
+            pytest.skip(NO_PYNQ if library == "pynq" else f"{library} is not installed")
+    if "EmbeddedBoard" in text and not ALIGNED:
+        pytest.skip(NOT_ALIGNED)
     if re.search("kernel|virtual_board", text):
         try:
             load_engine()
@@ -186,13 +189,18 @@ def test_quick_commands_run(command: str, tmp_path: Path) -> None:
 INLINE = [
     (name(page), command)
     for page in PAGES
-    for command in sorted(set(re.findall(r"`((?:pynq-cnn|python -m host_train) [^`]+)`", "\n".join(blocks(page)[1]))))
+    for command in sorted(set(re.findall(r"`((?:pynq-cnn|pynq get-notebooks|python -m host_train) ?[^`]*)`", "\n".join(blocks(page)[1]))))
 ]
 
 
 @pytest.mark.parametrize("command", [pytest.param(command, id=f"{place}: {command}") for place, command in INLINE])
 def test_commands_in_the_text_exist_and_know_their_options(command: str) -> None:
     words = command.removeprefix("python -m ").split()
+    if words[0] == "pynq":
+        check_pynq(words[1:])
+        return
+    if len(words) == 1:
+        return
     parser = {"pynq-cnn": pynq_cnn.cli, "host_train": host_train.cli}[words[0]].make_parser()
     if not words[1].startswith("-"):
         parser = subcommand(parser, words[1])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from embedded import ENGINE, LOAD, add_other_overlay, command, output_of
-from virtual import NO_PYNQ, small_images, small_network
+from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
 
 from pynq_cnn import Classifier
 from pynq_cnn.backends.overlay import OverlayBackend
@@ -29,6 +29,7 @@ from pynq_cnn.virtual_board.memory import FREED, PAGE
 from pynq_cnn.virtual_board.registers import AP_DONE, AP_IDLE, AP_READY, AP_START
 
 pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
+pytestmark = pytest.mark.skipif(not ALIGNED, reason=NOT_ALIGNED)
 
 IS_3_0 = pynq.__version__.startswith("3.0")
 AFI = 0xF800_8000
@@ -252,7 +253,7 @@ def test_engine_runs_for_another_process(embedded_board: EmbeddedBoard) -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from virtual import NO_PYNQ, small_images, small_network
+from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
 from pynq_cnn.backends.overlay import OverlayBackend
 with OverlayBackend(small_network()) as backend:
     print(backend.run(small_images(4)).tolist())

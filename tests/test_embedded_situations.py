@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 from embedded import FAIL_TO_LOAD, LOAD, add_other_overlay, output_of
-from virtual import NO_PYNQ, small_images, small_network
+from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
 
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -16,6 +16,7 @@ from pynq_cnn.errors import BoardWarning
 from pynq_cnn.virtual_board.embedded import EmbeddedBoard
 
 pytest.importorskip("pynq", reason=NO_PYNQ)
+pytestmark = pytest.mark.skipif(not ALIGNED, reason=NOT_ALIGNED)
 
 NETWORK, IMAGES = small_network(), small_images(6)
 EXPECTED = ReferenceBackend(NETWORK).run(IMAGES)

@@ -59,6 +59,18 @@ def test_metadata(metadata):
     }
 
 
+def test_extras(metadata):
+    """What needs pynq asks for it, and for the NumPy that it wants, only where pynq can be had and is not the image's own."""
+    asked = [requirement.replace('"', "'") for requirement in metadata.requires]
+    for extra in ("board", "test-light", "test"):
+        names = {"numpy": "<2", "pycparser": "<3", "pynq": ">=3.1.2"}
+        for name, bound in names.items():
+            (found,) = [text for text in asked if re.match(rf"{name}\W", text) and f"extra == '{extra}'" in text]
+            assert bound in found and "python_version < '3.13'" in found and "platform_machine != 'armv7l'" in found
+    assert any(text.startswith("opencv-python") and "extra == 'vision'" in text for text in asked)
+    assert not [text for text in asked if text.startswith("torch") and "extra == 'test-light'" in text]
+
+
 def test_data_files_are_there(site):
     """Whatever is in the checkout's data folders is in the installation."""
     for source in ("pynq_cnn/models", "pynq_cnn/samples", "overlays", "notebooks"):

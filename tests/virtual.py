@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
 from dataclasses import replace
@@ -14,6 +15,10 @@ from pynq_cnn.model import Conv2d, Dense, Golden, InputSpec, MaxPool2d, Network,
 from pynq_cnn.zoo import load_model
 
 ROOT = Path(__file__).parent.parent
+# pynq reads the headers of an .xclbin as this machine lays out a structure; all of pynq's machines, ARM's 32 bits too, align 64-bit
+# numbers to 8 bytes, and only i386 to 4: pynq's own device class cannot run there.
+ALIGNED = ctypes.sizeof(type("Pair", (ctypes.Structure,), {"_fields_": [("a", ctypes.c_uint8), ("b", ctypes.c_uint64)]})) == 16
+NOT_ALIGNED = "pynq's own device class cannot read an .xclbin on i386, which aligns 64-bit numbers to 4 bytes"
 NO_PYNQ = "pynq is not for Python 3.13 and newer" if sys.version_info >= (3, 13) else "pynq is not installed"
 
 
