@@ -44,6 +44,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def going_on(args: argparse.Namespace) -> str:
+    """How to go on with an interrupted command, where one can: with `--resume`, or where it `goes_on` by itself."""
+    if hasattr(args, "resume") and not args.resume:
+        return f"; give the same command with --resume{' in place of --force' if args.force else ''} to go on"
+    if hasattr(args, "resume") or getattr(args, "goes_on", False):
+        return f"; give the same command again{', without --force,' if args.force else ''} to go on"
+    return ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -75,6 +84,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"host_train: {error.name} is not installed; install what training needs: pip install 'pynq-cnn[train]'", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nhost_train: interrupted; give the same command with --resume to go on with a training", file=sys.stderr)
+        print(f"\nhost_train: interrupted{going_on(args)}", file=sys.stderr)
         return 130
     return 0

@@ -31,11 +31,12 @@ from host_train.quantisation.integers import to_network
 from host_train.settings import Settings
 from host_train.training.checkpoint import load_weights, write_text
 from host_train.training.curves import plot_history
-from host_train.training.fit import WEIGHTS, EpochRecord, TensorData, fit, hold_back, seed_everything
+from host_train.training.fit import CHECKPOINT, WEIGHTS, EpochRecord, TensorData, fit, hold_back, seed_everything
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec, Network
 
 RUN = "run.json"
+STAGES = ("float", "qat")  # the folders of a run's trainings
 DATA, NETWORK = "data", "network"
 CALIBRATION_IMAGES = 2048
 OPTIONS = ("kernel_size", "stride", "padding", "eps", "input_step")  # of layers, which show in no shape of a weight
@@ -68,13 +69,15 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, data_dir: Path | None = None) -> Run:
-        """A run of `settings` in `folder`; `ArgumentError` if there is one of other settings or on other data."""
+        """A run of `settings` in `folder`; `ArgumentError` if one of other settings or on other data has come as far as a checkpoint."""
         path = folder / RUN
-        if path.exists():
+        if path.exists() and any((folder / stage / file).exists() for stage in STAGES for file in (CHECKPOINT, WEIGHTS)):
             found = _read(path).settings
             if found != settings:
-                old = found.command()
-                raise ArgumentError(f"{folder} is of another run, {old!r}; give the same options, or choose another folder (--out)")
+                raise ArgumentError(
+                    f"{folder} is of another run, {found.command()!r}; give the same options, put it aside (--force), or choose another "
+                    "folder (--out)"
+                )
             return cls.open(folder, data_dir)
         dataset = _load(settings, data_dir)
         run = cls._of(folder, settings, dataset)
@@ -152,7 +155,7 @@ class Run:
         """
         stages = [("float", self.recipe.schedule, self._fresh)]
         if self.recipe.qat is not None:
-            stages.append(("qat", self.recipe.qat, self._calibrated))
+            stages.append(("qat", self.recipe.qat, partial(self._calibrated, progress)))
         for number, (stage, schedule, build) in enumerate(stages):
             place = stage_device(stage, device)
             history = fit(
@@ -173,14 +176,14 @@ class Run:
             seed_everything(self.settings.seed, 0)
             return self.recipe.build()
 
-    def _calibrated(self) -> nn.Module:
+    def _calibrated(self, progress: bool) -> nn.Module:
         """Where quantisation-aware training starts: the trained network with the calibration that does best."""
-        forms = self._calibrations()
-        return forms[choose(self.measured(forms)).label]
+        forms = self._calibrations(progress)
+        return forms[choose(self.measured(forms, progress)).label]
 
-    def _calibrations(self) -> dict[str, nn.Sequential]:
+    def _calibrations(self, progress: bool) -> dict[str, nn.Sequential]:
         """The trained network quantised without further training, by each method of calibration."""
-        return calibrations(fold(self.float_model()), self.calibration_batches(), self.std)
+        return calibrations(fold(self.float_model()), self.calibration_batches(), self.std, progress=progress)
 
     def calibration_batches(self) -> list[torch.Tensor]:
         """Normalised training images to calibrate with, float32 [n, channels, height, width] each."""
@@ -233,9 +236,9 @@ class Run:
             "accuracy": {**accuracy, "images": len(self.dataset.test)},
         }
 
-    def measured(self, forms: Mapping[str, nn.Module]) -> list[Candidate]:
+    def measured(self, forms: Mapping[str, nn.Module], progress: bool = True) -> list[Candidate]:
         """Calibrated or binary networks, by how they were made, in integers and measured on the validation images."""
-        return [measure_candidate(label, self.integers(form), self.validation) for label, form in forms.items()]
+        return [measure_candidate(label, self.integers(form), self.validation, progress) for label, form in forms.items()]
 
     def ways(self) -> tuple[str, ...]:
         """Labels of all ways to quantise this run."""
@@ -263,7 +266,7 @@ class Run:
         if ways == ("binary",):
             return self.measured({"binary": self.float_model()})
         trained = {"qat": self.qat_model()} if "qat" in ways and how in ("auto", "qat") else {}  # first: it may be missing
-        return self.measured({**self._calibrations(), **trained})
+        return self.measured({**self._calibrations(progress=True), **trained})
 
 
 def stage_device(stage: str, device: str) -> str:

@@ -25,7 +25,8 @@ class Settings:
     learning_rate : float, optional
         Of the training in floating point.
     qat_epochs : int, optional
-        Of quantisation-aware training; 0 leaves it out.
+        Of quantisation-aware training; 0 leaves it out. Not given with `epochs`, it is in proportion: half as many where those are half of
+        the recipe's, and at least one.
     threads : int, optional
         torch's; sums in floating point depend on it.
     stochastic : bool
@@ -77,6 +78,8 @@ class Settings:
             # The integers' grids have as many steps as bfloat16 has between powers of two: quantisation is learnt in float32.
             plain = replace(recipe.schedule, bfloat16=False, compiled=False)
             qat = replace(qat or plain, epochs=self.qat_epochs) if self.qat_epochs else None
+        elif qat is not None and self.epochs is not None:
+            qat = replace(qat, epochs=max(1, round(qat.epochs * self.epochs / recipe.schedule.epochs)))
         if qat is not None and self.batch is not None:
             qat = replace(qat, batch=self.batch)
         return replace(recipe, schedule=replace(recipe.schedule, **changes), qat=qat)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
+from host_train.commands.options import add_beginning, add_data_dir, add_device, add_threads, find_device, say_aside, set_threads
 from host_train.commands.train import print_epoch
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add_sharing(parser: argparse.ArgumentParser) -> None:
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """What commands that train have besides."""
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression; it ends as it would have without")
+    add_beginning(parser, "compression")
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
@@ -67,7 +67,7 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     """
     from dataclasses import replace
 
-    from host_train.compression.pipeline import Compression, as_made, dense_model, layer_sizes
+    from host_train.compression.pipeline import STAGE, STAGES, Compression, as_made, dense_model, layer_sizes
     from host_train.compression.prune import threshold_keep
     from host_train.compression.recipe import find_compression
     from host_train.compression.target import for_target
@@ -96,6 +96,12 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     recipe = recipe.layers(sizes)
     if given("target") is not None:
         recipe = for_target(recipe, sizes, args.target)
+    if given("force"):
+        if after == "prune":
+            say_aside(out / "share", STAGE)
+        else:
+            for stage in STAGES:
+                say_aside(out, f"{stage}/{STAGE}")
     command = command_line(args, trained.recipe.name)
     if quiet:
         return Compression(trained, out, recipe, device, progress=False, command=command)

@@ -64,9 +64,10 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     trained, recipe = compression.run, compression.recipe
     chosen = compression.quantise(shared)
     spec, test = trained.dataset.spec, trained.dataset.test
-    dense = evaluate(predict_torch(trained.float_model(), trained.mean, trained.std), test, spec.classes)
+    progress = compression.progress
+    dense = evaluate(predict_torch(trained.float_model(), trained.mean, trained.std, progress=progress), test, spec.classes)
     plain = unshared(shared)
-    measured = compare(chosen.network, plain, test)
+    measured = compare(chosen.network, plain, test, progress)
     measured.check(min_agreement, lambda: partings_of(plain, chosen.network, test.images))
     accuracy = {
         "float32_top1": dense.top1,  # before pruning; the integers agree with what came out of `share`

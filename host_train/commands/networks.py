@@ -15,4 +15,5 @@ def run(args: argparse.Namespace) -> None:
 
     for recipe in RECIPES.values():
         parameters = sum(p.numel() for p in recipe.build().parameters())
-        print(f"{recipe.name:12} {recipe.about}; {parameters:,} parameters, {recipe.schedule.epochs} epochs")
+        qat = f" and {recipe.qat.epochs} quantisation-aware" if recipe.qat is not None else ""
+        print(f"{recipe.name:12} {recipe.about}; {parameters:,} parameters, {recipe.schedule.epochs} epochs{qat}")

@@ -39,6 +39,27 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default=AUTO, metavar="DEVICE", help=f"of PyTorch: {choices}")
 
 
+def add_beginning(parser: argparse.ArgumentParser, what: str) -> None:
+    """`--resume` and `--force`: what becomes of what is there from an earlier command."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}; it ends as it would have without")
+    add_force(either)
+
+
+def add_force(parser: argparse._ActionsContainer) -> None:
+    """`--force`."""
+    parser.add_argument("--force", action="store_true", help="begin anew; what is there is put aside, as FOLDER.1")
+
+
+def say_aside(folder: Path, mark: str) -> None:
+    """Do as `--force` says, where the folder has the file `mark`, and say it."""
+    from host_train.training.checkpoint import put_aside
+
+    aside = put_aside(folder, mark)
+    if aside is not None:
+        print(f"{folder} was there already and is now {aside}")
+
+
 def find_device(device: str) -> str:
     """The device that `--device` names, of `auto` the one to take here; `ArgumentError` if PyTorch cannot use it."""
     import torch

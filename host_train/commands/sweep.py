@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
+from host_train.commands.options import add_data_dir, add_device, add_force, add_threads, find_device, say_aside, set_threads
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -16,15 +16,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--thresholds", type=float, nargs="+", metavar="X", help=thresholds)
     parser.add_argument("--epochs", type=int, default=0, metavar="N", help="of fine-tuning at each threshold (default: 0, none)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="RATE", help="highest of fine-tuning (default: 0.001)")
+    add_force(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_device(parser)
     add_threads(parser)
     add_data_dir(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, goes_on=True)
 
 
 def run(args: argparse.Namespace) -> None:
-    from host_train.compression.sweep import THRESHOLDS, SweepPoint, sweep
+    from host_train.compression.sweep import STORED, THRESHOLDS, SweepPoint, sweep
     from host_train.run import Run
 
     def report(point: SweepPoint) -> None:
@@ -35,8 +36,11 @@ def run(args: argparse.Namespace) -> None:
     set_threads(args.threads)
     device = find_device(args.device)
     out = args.out or args.folder / "sweep"
+    trained = Run.open(args.folder, args.data_dir)
+    if args.force:
+        say_aside(out, STORED)
     sweep(
-        Run.open(args.folder, args.data_dir),
+        trained,
         out,
         args.thresholds or THRESHOLDS,
         epochs=args.epochs,

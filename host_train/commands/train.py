@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
+from host_train.commands.options import add_beginning, add_data_dir, add_device, add_threads, find_device, say_aside, set_threads
 
 if TYPE_CHECKING:
     from host_train.training.fit import EpochRecord
@@ -17,12 +17,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train a network", description=__doc__)
     parser.add_argument("network", help="its name; 'networks' lists them")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the run's files go (default: runs/NETWORK)")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run; it ends as it would have without")
+    add_beginning(parser, "run")
     parser.add_argument("--seed", type=int, default=0, help="determines everything random (default: 0)")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument("--batch", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="instead of the recipe's")
-    parser.add_argument("--qat-epochs", type=int, metavar="N", help="of quantisation-aware training, instead of the recipe's; 0 for none")
+    qat = "of quantisation-aware training; 0 for none (default: the recipe's, in proportion where --epochs says another number)"
+    parser.add_argument("--qat-epochs", type=int, metavar="N", help=qat)
     parser.add_argument("--stochastic", action="store_true", help="of a binary network: draw the binary weights at random while training")
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
@@ -34,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.evaluation.plot import plot_confusion
-    from host_train.run import Run
+    from host_train.run import RUN, Run
     from host_train.settings import Settings
     from host_train.training.checkpoint import write_text
 
@@ -43,13 +44,19 @@ def run(args: argparse.Namespace) -> None:
     settings = Settings(
         args.network, args.seed, args.epochs, args.batch, args.learning_rate, args.qat_epochs, args.threads, args.stochastic
     )
-    run = Run.create(args.out or Path("runs") / args.network, settings, args.data_dir)
+    recipe, folder = settings.resolve(), args.out or Path("runs") / args.network
+    if args.force:
+        say_aside(folder, RUN)
+    run = Run.create(folder, settings, args.data_dir)
     print(settings.command())
+    quantised = f", then {recipe.qat.epochs} quantisation-aware" if recipe.qat is not None else ""
+    print(f"{recipe.schedule.epochs} epochs in floating point{quantised}")
     images = f"{len(run.train)} images to train on, {len(run.validation)} held back"
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}")
     run.fit(resume=args.resume, device=device, progress=not args.quiet, report=None if args.quiet else print_epoch)
     spec = run.dataset.spec
-    result = evaluate(predict_torch(run.float_model(), run.mean, run.std, device), run.dataset.test, spec.classes)
+    predict = predict_torch(run.float_model(), run.mean, run.std, device, title="test set", progress=not args.quiet)
+    result = evaluate(predict, run.dataset.test, spec.classes)
     write_text(run.folder / "evaluation.json", json.dumps(result.to_json(), indent=1))
     plot_confusion(result, run.folder / "confusion.png", f"{run.recipe.name}, float32, {spec.title} test set")
     print(f"\nfloat32 on the test set of {spec.title}: {result}\n")
@@ -58,8 +65,9 @@ def run(args: argparse.Namespace) -> None:
 
 def print_epoch(stage: str, epochs: int, record: EpochRecord) -> None:
     """A line for an epoch of `epochs`, for the log."""
+    took = f"  {record.seconds:.1f} s" if record.seconds is not None else ""
     print(
         f"{stage:5} epoch {record.epoch:4}/{epochs}  loss {record.train_loss:.4f}  validation loss {record.validation_loss:.4f}"
-        f"  accuracy {100 * record.validation_accuracy:6.2f} %{'  best so far' if record.best else ''}",
+        f"  accuracy {100 * record.validation_accuracy:6.2f} %{took}{'  best so far' if record.best else ''}",
         flush=True,
     )

@@ -29,7 +29,9 @@ def snap(codebook: torch.Tensor) -> torch.Tensor:
     return torch.round(codebook / step) * step
 
 
-def quantised_forms(shared: nn.Sequential, images: Sequence[torch.Tensor], std: tuple[float, ...]) -> dict[str, nn.Sequential]:
+def quantised_forms(
+    shared: nn.Sequential, images: Sequence[torch.Tensor], std: tuple[float, ...], progress: bool = True
+) -> dict[str, nn.Sequential]:
     """The network on the integers' grids, for `to_network`, by method of calibration.
 
     Parameters
@@ -40,13 +42,15 @@ def quantised_forms(shared: nn.Sequential, images: Sequence[torch.Tensor], std: 
         Normalised training images float32 [n, channels, height, width].
     std : tuple of float
         What they were divided by, per channel.
+    progress : bool
+        Show a bar where there is a terminal.
 
     Returns
     -------
     dict
         As `calibrations` makes them, with one step for all weights of a layer, so that what is shared stays shared.
     """
-    return calibrations(unshared(shared, snap), images, std, per_layer=True)
+    return calibrations(unshared(shared, snap), images, std, per_layer=True, progress=progress)
 
 
 def stream_bits(symbols: np.ndarray, alphabet: int) -> int:

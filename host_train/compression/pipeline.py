@@ -90,12 +90,15 @@ class Compression:
             If there is such a stage and not `resume`, or it is of another recipe.
         """
         recipe, stage = self.recipe, self.folder / "prune"
-        if (self.folder / "share" / STAGE).exists() and not (stage / STAGE).exists():
-            raise ArgumentError(f"{self.folder / 'share'} is of an earlier pruning; remove it, or choose another folder (--out)")
+        if _has_begun(self.folder / "share") and not _has_begun(stage):
+            raise ArgumentError(
+                f"{self.folder / 'share'} is of an earlier pruning; put it aside (--force), or choose another folder (--out)"
+            )
         schedules = [self._schedule(recipe.round_epochs, recipe.learning_rate)] * recipe.rounds
         schedules.append(self._schedule(recipe.tune_epochs, recipe.learning_rate))
         about = {"keep": recipe.keep, "rounds": recipe.rounds, "round_epochs": recipe.round_epochs, "of": self.run.settings.command()}
         self._claim(stage, resume, about, schedules[-1])
+        self.say(f"pruning in rounds: {recipe.rounds} x {recipe.round_epochs} epochs, then {recipe.tune_epochs} of fine-tuning")
         folders = [stage / f"round-{number + 1:02}" for number in range(recipe.rounds)] + [stage / "tune"]
         done = max((number for number, folder in enumerate(folders) if _is_done(folder)), default=-1)
         model = masked(dense_model(self.run))
@@ -122,6 +125,7 @@ class Compression:
         model = self._clustered()
         schedule = self._schedule(recipe.share_epochs, recipe.share_learning_rate)
         self._claim(stage, resume, {"bits": recipe.bits}, schedule)
+        self.say(f"sharing weights: {recipe.share_epochs} epochs of fine-tuning")
         if _is_done(stage / "tune"):
             load_weights(model, stage / "tune" / WEIGHTS)
         else:
@@ -145,7 +149,8 @@ class Compression:
 
     def quantise(self, shared: nn.Sequential) -> Candidate:
         """The shared network in integers, calibrated as does best on the validation images, its layers encoded."""
-        best = choose(self.run.measured(quantised_forms(shared, self.run.calibration_batches(), self.run.std)))
+        forms = quantised_forms(shared, self.run.calibration_batches(), self.run.std, self.progress)
+        best = choose(self.run.measured(forms, self.progress))
         return replace(best, network=encode_layers(best.network))
 
     def _clustered(self) -> nn.Sequential:
@@ -159,20 +164,25 @@ class Compression:
         return replace(self.run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
 
     def _claim(self, stage: Path, resume: bool, settings: dict[str, Any], schedule: Schedule) -> None:
-        """Write down what a stage is of, or check that what is there is of the same."""
+        """Write down what a stage is of, or check that what is there, if it has come as far as a checkpoint, is of the same."""
         path = stage / STAGE
         settings = json.loads(json.dumps({**settings, "schedule": repr(schedule), "seed": self.run.settings.seed}))
-        if not path.exists():
+        if not _has_begun(stage):
             if self.command:
                 write_text(stage / COMMAND, self.command)
             write_text(path, json.dumps(settings, indent=1))
             return
         if not resume:
-            raise ArgumentError(f"{stage} is of an earlier compression; go on with it (--resume), or choose another folder (--out)")
+            raise ArgumentError(
+                f"{stage} is of an earlier compression; go on with it (--resume), put it aside (--force), or choose another folder (--out)"
+            )
         found = _read_stage(stage)
         if found != settings:
             names = [name for name in settings if found.get(name) != settings[name]]
-            raise ArgumentError(f"{stage} has another {' and '.join(names) or 'stage'}; give the same options, or another folder (--out)")
+            raise ArgumentError(
+                f"{stage} has another {' and '.join(names) or 'stage'}; give the same options, put it aside (--force), or choose another "
+                "folder (--out)"
+            )
 
     def _fit(self, model: nn.Sequential, folder: Path, schedule: Schedule, number: int, resume: bool, name: str) -> None:
         run = self.run
@@ -190,6 +200,11 @@ class Compression:
         plot_history(history, folder / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {name}")
         (folder / CHECKPOINT).unlink()  # the weights of the best epoch are there: it is done (`_is_done`)
         model.cpu()
+
+
+def _has_begun(stage: Path) -> bool:
+    """Whether a stage has been asked for, and has come as far as a checkpoint."""
+    return (stage / STAGE).exists() and any(True for file in (CHECKPOINT, WEIGHTS) for _ in stage.glob(f"*/{file}"))
 
 
 def _is_done(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from host_train.training.checkpoint import write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit, measure
 from pynq_cnn.errors import ArgumentError
 
+STORED = "sweep.json"
 THRESHOLDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5)
 
 
@@ -89,7 +90,7 @@ def sweep(
         raise ArgumentError("there are no thresholds to sweep over")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"epochs must be an integer of at least 0, not {epochs!r}")
-    path = folder / "sweep.json"
+    path = folder / STORED
     about = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
     points = {point.threshold: point for point in _earlier(path, about)}
     dense, validation = dense_model(run), run.tensors(run.validation, device)
@@ -131,8 +132,9 @@ def _earlier(path: Path, about: dict[str, object]) -> list[SweepPoint]:
         points = [SweepPoint(**point) for point in stored.pop("points")]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArgumentError(f"{path} cannot be read: {error}; remove it and sweep again") from error
-    if stored != about:
-        raise ArgumentError(f"{path} is of another sweep, {stored}; choose another folder (--out)")
+    begun = points or any(True for _ in path.parent.glob(f"threshold-*/{CHECKPOINT}"))
+    if begun and stored != about:
+        raise ArgumentError(f"{path} is of another sweep, {stored}; put it aside (--force), or choose another folder (--out)")
     return points
 
 

@@ -62,7 +62,7 @@ class Comparison:
         )
 
 
-def compare(network: Network, model: nn.Module, split: Split) -> Comparison:
+def compare(network: Network, model: nn.Module, split: Split, progress: bool = True) -> Comparison:
     """Classify `split` by `network`, through the integer arithmetic of the reference backend, and by `model`.
 
     Parameters
@@ -73,11 +73,14 @@ def compare(network: Network, model: nn.Module, split: Split) -> Comparison:
         What it was made from: takes images float32 [n, channels, height, width], normalised as `network.input` says.
     split : Split
         Images and labels.
+    progress : bool
+        Show a bar where there is a terminal.
 
     Raises
     ------
     ArgumentError
         As `evaluate`.
     """
-    integer = evaluate(predict_integers(network), split, network.classes)
-    return Comparison(integer, evaluate(predict_torch(model, network.input.mean, network.input.std), split, network.classes))
+    integer = evaluate(predict_integers(network, progress=progress), split, network.classes)
+    real = predict_torch(model, network.input.mean, network.input.std, progress=progress)
+    return Comparison(integer, evaluate(real, split, network.classes))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from host_train.progress import track
 from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, first_gain
 from host_train.quantisation.fold import AVERAGING, check_folded
 from pynq_cnn.errors import ArgumentError, NetworkError
@@ -44,7 +45,7 @@ def _byte_layers(folded: nn.Sequential) -> list[str]:
     return [name for name, layer in computing[:-1] if isinstance(layer, (nn.ReLU, *AVERAGING))]
 
 
-def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> dict[str, tuple[np.ndarray, float]]:
+def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor], progress: bool) -> dict[str, tuple[np.ndarray, float]]:
     """Counts [BINS] of the output values of every layer that gives bytes, and the width of a bin."""
     images = list(batches)
     if not sum(len(batch) for batch in images):
@@ -60,14 +61,14 @@ def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> dict[
     counts = {name: np.zeros(BINS) for name in names}
     try:
         with torch.no_grad():
-            for batch in images:
+            for batch in track(images, "calibrating: ranges", "batch", progress):
                 folded(batch)
                 highest = {name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names}  # keeps NaN
             for name, top in highest.items():
                 if not np.isfinite(top):
                     raise NetworkError(f"{name} gives {top} on the calibration images; the network has not been trained to finite weights")
             widths = {name: (top or 1.0) / BINS for name, top in highest.items()}  # a layer that is always 0 may have any step
-            for batch in images:
+            for batch in track(images, "calibrating: values", "batch", progress):
                 folded(batch)
                 for name in names:
                     values = (outputs[name].flatten() / widths[name]).long().clamp_(0, BINS - 1)
@@ -89,6 +90,7 @@ def calibrations(
     std: tuple[float, ...],
     methods: Iterable[str] = tuple(METHODS),
     per_layer: bool = False,
+    progress: bool = True,
 ) -> dict[str, nn.Sequential]:
     """The network with weights and activations on the integers' grids, in floating point, by each method; the images are seen once.
 
@@ -104,6 +106,8 @@ def calibrations(
         How the step of a layer's output follows from its values.
     per_layer : bool
         One step for all weights of a layer, so that those that are equal stay so, instead of one for each output channel.
+    progress : bool
+        Show a bar where there is a terminal.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def calibrations(
         if method not in METHODS:
             raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     check_folded(folded)
-    histograms = _histograms(folded, batches)
+    histograms = _histograms(folded, batches, progress)
     made = {}
     for method in methods:
         steps = {name: METHODS[method](counts, width) for name, (counts, width) in histograms.items()}

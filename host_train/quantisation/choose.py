@@ -31,9 +31,9 @@ class Candidate:
     loss: float
 
 
-def measure_candidate(label: str, network: Network, validation: Split) -> Candidate:
-    """Evaluate `network` on the validation images."""
-    result = evaluate(predict_integers(network), validation, network.classes)
+def measure_candidate(label: str, network: Network, validation: Split, progress: bool = True) -> Candidate:
+    """Evaluate `network` on the validation images, with a bar where there is a terminal."""
+    result = evaluate(predict_integers(network, title=f"validation, {label}", progress=progress), validation, network.classes)
     return Candidate(label, network, result.top1, result.loss)
 
 

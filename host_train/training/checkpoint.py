@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,33 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_aside(folder: Path, mark: str) -> Path | None:
+    """Rename a folder that has the file `mark` to `FOLDER.1`, or the next number that is free, so that another can take its place.
+
+    Returns
+    -------
+    pathlib.Path or None
+        Where it is now; None if there is no such folder.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     Path(place, "run").mkdir()
+    ...     print(put_aside(Path(place, "run"), "run.json"))
+    ...     _ = Path(place, "run", "run.json").write_text("{}")
+    ...     put_aside(Path(place, "run"), "run.json").name
+    None
+    'run.1'
+    """
+    if not (folder / mark).is_file():
+        return None
+    target = folder.resolve()
+    free = next(place for number in count(1) if not (place := target.with_name(f"{target.name}.{number}")).exists())
+    target.rename(free)
+    return free
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -34,7 +34,8 @@ def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None
     for axes, name in ((loss, "cross-entropy"), (error, "error, %")):
         axes.axvline(best.epoch, color="grey", linewidth=0.8, linestyle="--", label=f"best: epoch {best.epoch}")
         axes.set(xlabel="epoch", ylabel=name, yscale="log")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)  # of one epoch too, there is a whole number to put a tick at
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(2, 0.4)))
         axes.grid(alpha=0.3, which="both")

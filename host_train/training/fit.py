@@ -11,8 +11,10 @@ import json
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,25 @@ EVALUATION_BATCH = 100  # small enough that activations stay near the core: of w
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """How one epoch went: mean losses, accuracies in 0..1, the learning rate at its end, whether it was the best so far."""
+    """How one epoch went.
+
+    Parameters
+    ----------
+    epoch : int
+        From 1.
+    train_loss, validation_loss : float
+        Mean cross-entropy, in nats.
+    train_accuracy, validation_accuracy : float
+        0 to 1.
+    learning_rate : float
+        At its end.
+    best : bool
+        Whether it was the best so far.
+    finished : str, optional
+        When, by ISO 8601 in UTC; None of a training from before that was noted. Of no concern to equality, as the seconds.
+    seconds : float, optional
+        How long it took, with its validation.
+    """
 
     epoch: int
     train_loss: float
@@ -46,6 +66,8 @@ class EpochRecord:
     validation_accuracy: float
     learning_rate: float
     best: bool
+    finished: str | None = field(default=None, compare=False)
+    seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,11 +267,15 @@ def fit(
     path = folder / CHECKPOINT
     if path.exists():
         if not resume:
-            raise ArgumentError(f"{path} is of an earlier run; go on with it (--resume), or choose another folder (--out)")
+            raise ArgumentError(
+                f"{path} is of an earlier run; go on with it (--resume), put it aside (--force), or choose another folder (--out)"
+            )
         state = load_state(path)
         if not isinstance(state, dict) or state.get("identity") != identity:
             found = state.get("identity") if isinstance(state, dict) else type(state).__name__
-            raise ArgumentError(f"{path} is of another run, {found}, not {identity}; choose another folder (--out)")
+            raise ArgumentError(
+                f"{path} is of another run, {found}, not {identity}; put it aside (--force), or choose another folder (--out)"
+            )
         with fitting(path, "state", "choose another folder (--out)"):
             model.load_state_dict(state["model"])
             optimiser.load_state_dict(state["optimiser"])
@@ -259,6 +285,7 @@ def fit(
     with torch.random.fork_rng():  # what a caller draws afterwards does not depend on this training
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             seed_everything(seed, epoch)
+            start = perf_counter()
             loss, accuracy = _epoch(model, forward, train, schedule, optimiser, policy, f"epoch {epoch}/{schedule.epochs}", progress)
             measured = measure(model, validation)
             # Rounding cannot order two epochs differently: both are compared as they were measured.
@@ -266,7 +293,8 @@ def fit(
             better = best is None or key > best["key"]
             if better:
                 best = {"key": key, "model": {name: value.detach().clone() for name, value in model.state_dict().items()}}
-            record = EpochRecord(epoch, loss, accuracy, *measured, float(policy.get_last_lr()[0]), better)
+            times = datetime.now(timezone.utc).isoformat(timespec="seconds"), round(perf_counter() - start, 3)
+            record = EpochRecord(epoch, loss, accuracy, *measured, float(policy.get_last_lr()[0]), better, *times)
             history.append(record)
             save_state(
                 path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -316,6 +317,75 @@ def test_a_picture_goes_into_a_new_folder(digits_folder, tmp_path):
     assert out.read_bytes().startswith(b"%PDF")
 
 
+# ------------------------------------------------------------------------------- folders of earlier runs
+
+
+def test_a_failed_run_blocks_no_other(digits, digits_folder, tmp_path, capsys):
+    """It has no checkpoint, so nothing would be lost."""
+    other = write_idx(tmp_path / "other", {**digits, "train_images": digits["train_images"][::-1]})
+    base = ["train", "lenet", "--out", str(tmp_path / "run"), "--quiet", "--epochs", "1", "--qat-epochs", "0"]
+    assert main([*base, "--data-dir", str(other), "--batch", "631"]) == 1
+    assert "less than a batch of 631" in capsys.readouterr().err and (tmp_path / "run" / "run.json").is_file()
+    for data in (other, digits_folder):  # other options; then other data too
+        assert main([*base, "--data-dir", str(data), "--batch", "632"]) == 1
+        assert "less than a batch of 632" in capsys.readouterr().err
+    (tmp_path / "run" / "run.json").write_text("{")
+    assert main([*base, "--data-dir", str(digits_folder), "--batch", "32", "--seed", "3"]) == 0
+    assert Run.open(tmp_path / "run", digits_folder).settings.seed == 3
+
+
+def test_force_puts_what_is_there_aside(trained, digits_folder, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    base = ["train", "lenet", "--out", str(tmp_path / "run"), "--quiet", "--data-dir", str(digits_folder)]
+    quick = ["--epochs", "1", "--batch", "32", "--qat-epochs", "0"]
+    for options in ([*base, *quick], [*base, *QUICK]):
+        assert main(options) == 1
+        err = capsys.readouterr().err
+        assert "(--force)" in err and "(--out)" in err
+    weights = (tmp_path / "run" / "float" / "weights.pt").read_bytes()
+    for number in (1, 2):
+        assert main([*base, *quick, "--force"]) == 0
+        assert f"{tmp_path / 'run'} was there already and is now {tmp_path / 'run'}.{number}" in capsys.readouterr().out
+        assert not (tmp_path / "run" / "notes.txt").exists() and not (tmp_path / "run" / "qat").exists()
+    assert (tmp_path / "run.1" / "float" / "weights.pt").read_bytes() == weights and (tmp_path / "run.1" / "notes.txt").exists()
+    with pytest.raises(SystemExit):
+        main([*base, *quick, "--force", "--resume"])
+    assert "not allowed with argument --force" in capsys.readouterr().err
+
+
+def test_force_takes_no_other_folder_away(digits_folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    quick = ["--epochs", "1", "--batch", "32", "--qat-epochs", "0", "--quiet", "--data-dir", str(digits_folder)]
+    assert main(["train", "lenet", "--out", str(tmp_path / "mine"), "--force", *quick]) == 0
+    assert (tmp_path / "mine" / "notes.txt").exists() and (tmp_path / "mine" / "run.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+# ---------------------------------------------------------------------------------- how long it will be
+
+
+@pytest.mark.parametrize(("epochs", "qat"), [(None, 10), (2, 1), (1, 1), (30, 5), (60, 10), (120, 20)])
+def test_quantisation_aware_epochs_are_in_proportion(epochs, qat):
+    """60 and 10 are the recipe's."""
+    assert Settings("convnet", epochs=epochs).resolve().qat.epochs == qat
+    assert Settings("convnet", epochs=epochs, qat_epochs=3).resolve().qat.epochs == 3
+    assert Settings("convnet", epochs=epochs, qat_epochs=0).resolve().qat is None
+    assert Settings("nin", epochs=epochs).resolve().qat is None
+
+
+def test_a_short_training_is_short_and_says_how_long_it_is(digits_folder, tmp_path, capsys):
+    words = ["train", "convnet", "--epochs", "2", "--batch", "64", "--data-dir", str(digits_folder), "--out", str(tmp_path)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "2 epochs in floating point, then 1 quantisation-aware" in text
+    assert re.findall(r"(float|qat) +epoch +(\d+)/(\d+) .* [\d.]+ s", text) == [("float", "1", "2"), ("float", "2", "2"), ("qat", "1", "1")]
+    assert main(["networks"]) == 0
+    text = capsys.readouterr().out
+    assert "60 epochs and 10 quantisation-aware" in text and "nin " in text
+
+
 def test_binary_networks_take_no_quantisation_aware_training(tmp_path, digits_folder, capsys):
     words = ["train", "vgg_bnn", "--data-dir", str(digits_folder), "--out", str(tmp_path / "r"), "--qat-epochs"]
     assert main([*words, "2"]) == 1
@@ -383,7 +453,8 @@ def test_integers_that_lost_what_the_run_knows_are_not_written(trained, digits_f
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--threads", "0"], "--threads must be at least 1"),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--device", "abacus"], "--device abacus cannot be used"),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--batch", "631"], "less than a batch of 631"),
-        (["export", "OTHER"], "is no run: run.json is not there; train first"),
+        (["export", "OTHER"], "OTHER is no run, no model package and no shipped network (convnet, "),
+        (["sweep", "OTHER"], "is no run: run.json is not there; train first"),
         (["evaluate", "OTHER"], "OTHER is no run, no model package and no shipped network (convnet, "),
         (["evaluate", "RUN", "--dataset", "cifar10", "--data-dir", "DATA"], "leave --dataset cifar10 away"),
     ],
@@ -416,6 +487,7 @@ def test_weights_of_another_network_are_refused(trained, digits_folder, tmp_path
 def test_settings_change_the_recipe_and_nothing_else():
     recipe = RECIPES["lenet"]
     assert Settings("lenet").resolve() == recipe
+    assert Settings("lenet", epochs=60).resolve().qat == replace(recipe.qat, epochs=10)
     changed = Settings("lenet", epochs=3, batch=16, learning_rate=0.5, qat_epochs=0).resolve()
     assert changed.qat is None and changed.schedule == replace(recipe.schedule, epochs=3, batch=16, learning_rate=0.5)
     assert Settings("lenet", qat_epochs=2).resolve().qat == replace(recipe.qat, epochs=2)

@@ -728,19 +728,23 @@ def test_shared_weights_of_a_pruning_that_is_gone_are_refused(compressed, traine
     shutil.rmtree(tmp_path / "c" / "prune")
     arguments = [str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume", *QUICK]
     assert main(["compress", *arguments]) == 1
-    assert f"{tmp_path / 'c' / 'share'} is of an earlier pruning; remove it" in capsys.readouterr().err
+    assert f"{tmp_path / 'c' / 'share'} is of an earlier pruning; put it aside (--force)" in capsys.readouterr().err
 
 
 def test_a_sweep_interrupted_in_its_first_point_is_of_its_run(trained, digits_folder, tmp_path):
     run = Run.open(trained, digits_folder)
     with pytest.MonkeyPatch.context() as patch:
 
-        def interrupted(*arguments, **options):
+        def interrupted(model, train, validation, schedule, folder, **options):
+            if schedule.epochs == 1:
+                folder.mkdir()
+                (folder / "checkpoint.pt").write_bytes(b"")
             raise KeyboardInterrupt
 
         patch.setattr("host_train.compression.sweep.fit", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            sweep(run, tmp_path, [1.0], epochs=1)
+        for epochs in (2, 1):  # that of two has not come as far as a checkpoint, and blocks nothing
+            with pytest.raises(KeyboardInterrupt):
+                sweep(run, tmp_path, [1.0], epochs=epochs)
     with pytest.raises(ArgumentError, match="of another sweep"):
         sweep(replace(run, settings=replace(run.settings, seed=9)), tmp_path, [1.0], epochs=1)
 
@@ -817,7 +821,8 @@ def test_a_plain_part_is_for_the_layers_not_named(trained, digits_folder, tmp_pa
 
 
 def test_a_damaged_stage_is_named(trained, digits_folder, tmp_path, capsys):
-    (tmp_path / "c" / "prune").mkdir(parents=True)
+    (tmp_path / "c" / "prune" / "tune").mkdir(parents=True)
+    (tmp_path / "c" / "prune" / "tune" / "checkpoint.pt").write_bytes(b"")
     (tmp_path / "c" / "prune" / "stage.json").write_text("{")
     assert main(["prune", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume"]) == 1
     assert "stage.json cannot be read" in capsys.readouterr().err

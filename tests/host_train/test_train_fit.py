@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,21 @@ def stop_after(epochs: int):
             raise Stop
 
     return report
+
+
+def test_every_epoch_has_its_time(tmp_path, data):
+    begun = datetime.now(timezone.utc).replace(microsecond=0)
+    history = fit(make(), *data, SCHEDULE, tmp_path, seed=5)
+    records = json.loads((tmp_path / "history.json").read_text())
+    finished = [datetime.fromisoformat(record["finished"]) for record in records]
+    assert finished == sorted(finished) and begun <= finished[0] and finished[-1] <= datetime.now(timezone.utc)
+    assert all(record["seconds"] > 0 for record in records) and [one.seconds for one in history] == [one["seconds"] for one in records]
+    state = checkpoint.load_state(tmp_path / CHECKPOINT)
+    for record in state["history"]:  # as of a version that noted no times
+        del record["finished"], record["seconds"]
+    checkpoint.save_state(tmp_path / CHECKPOINT, state)
+    again = fit(make(), *data, SCHEDULE, tmp_path, seed=5, resume=True)
+    assert again == history and again[0].finished is None is again[0].seconds
 
 
 @pytest.mark.parametrize("after", [1, 3])
@@ -327,6 +343,14 @@ def test_one_epoch_is_seen(monkeypatch):
     for axes in drawn([2.3], monkeypatch).axes:
         lines = [line for line in axes.lines if line.get_label() != "best: epoch 1"]
         assert len(lines) == 2 and all(line.get_marker() not in ("None", "", None) for line in lines)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 12, 100])
+def test_epochs_are_whole_numbers(monkeypatch, epochs):
+    for axes in drawn([2.0] * epochs, monkeypatch).axes:
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+        assert ticks and all(1 <= tick.get_loc() == int(tick.label1.get_text()) <= epochs for tick in ticks)
 
 
 @pytest.mark.parametrize("losses", [[2.3, 2.1, 2.0], [4.0, 2.0, 0.9], [3.0, 0.05], [3.0, 0.2, 0.004], [0.5]])

@@ -332,6 +332,65 @@ def test_export_writes_each_format_and_all_say_the_same(trained, digits_folder, 
         assert torch.allclose(script(images), run.float_model()(images), atol=1e-6)
 
 
+def test_several_formats_are_of_one_calibration(trained, digits_folder, tmp_path, capsys, monkeypatch):
+    asked = []
+    candidates = Run.candidates
+    monkeypatch.setattr(Run, "candidates", lambda self, how="auto": asked.append(how) or candidates(self, how))
+    base = ["export", str(trained), "--data-dir", str(digits_folder), "--format", "txt,npy,torchscript,mat"]
+    assert main(base) == 0
+    text = capsys.readouterr().out
+    assert asked == ["auto"] and text.count("written: ") == 4 and text.count("<- exported") == 1
+    network = load_package(trained / "package")
+    assert network == read_mat(trained / "network.mat") == read_txt(trained / "txt") and (trained / "model.pt").is_file()
+    assert main([*base, "--out", str(tmp_path / "all"), "--quantise", "max"]) == 0
+    assert {path.name for path in (tmp_path / "all").iterdir()} == {"package", "network.mat", "txt", "model.pt"}
+    assert load_package(tmp_path / "all" / "package").metadata["quantisation"] == "max"
+    for words, message in {"mat,onnx": "not 'onnx'", "": "not ''", "mat,": "not ''"}.items():
+        assert main(["export", str(trained), "--data-dir", str(digits_folder), "--format", words]) == 1
+        assert f"--format must be of npy, mat, txt, torchscript, separated by commas, {message}" in capsys.readouterr().err
+
+
+def test_a_shipped_network_is_exported_as_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "vgg_bnn_half", "--format", "mat,txt,npy"]) == 0
+    text, out = capsys.readouterr().out, Path("exports") / "vgg_bnn_half"
+    assert text.count("written: ") == 3 and "vgg_bnn_half is in integers already" in text and "84.40 %" in text
+    network = load_model("vgg_bnn_half")
+    assert network == read_mat(out / "network.mat") == read_txt(out / "txt") == load_package(out / "package")
+    assert main(["export", "lenet", "--format", "mat", "--out", "my.mat"]) == 0 and read_mat("my.mat") == load_model("lenet")
+
+
+def test_a_package_is_exported_by_its_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    network = convolutional(shared=True)
+    save_package(network, tmp_path / "packages" / "mine")
+    before = contents(tmp_path / "packages")
+    assert main(["export", "packages/mine", "--format", "txt"]) == 0
+    assert read_txt(tmp_path / "exports" / "small" / "txt") == network and contents(tmp_path / "packages") == before
+    (tmp_path / "packages" / "mine" / "output.scale.npy").unlink()
+    assert main(["export", "packages/mine", "--format", "mat"]) == 1
+    assert "output.scale.npy" in capsys.readouterr().err and not (tmp_path / "exports" / "small" / "network.mat").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["lenet", "--format", "torchscript"],
+            "TorchScript is of the model in floating point, which cannot be had from them; give the folder",
+        ),
+        (["lenet", "--format", "mat,torchscript"], "TorchScript is of the model in floating point, which cannot be had from them"),
+        (["lenet", "--quantise", "qat"], "lenet is in integers already; leave --quantise qat away"),
+        (["nowhere"], "nowhere is no run, no model package and no shipped network (convnet, "),
+        (["."], ". is no run, no model package and no shipped network"),
+    ],
+)
+def test_what_cannot_be_had_from_integers_is_refused(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *words]) == 1
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_export_takes_a_place_and_refuses_what_does_not_go_together(trained, digits_folder, tmp_path, capsys):
     base = ["export", str(trained), "--data-dir", str(digits_folder)]
     assert main([*base, "--format", "torchscript", "--out", str(tmp_path / "mine.pt")]) == 0
