@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,14 @@ def add_other_overlay(board: EmbeddedBoard) -> str:
     """The `.bit` of a design with another IP where the engine is, as the base overlay has its audio codec at a usual address."""
     other = HWH.replace("pynq-cnn:hls:pynq_cnn_engine", "xilinx.com:user:audio_codec_ctrl")
     return board.add_overlay("base", other.replace("pynq_cnn_engine", "audio_codec_ctrl"))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that comes soon, on however busy a machine."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it has not come"
+        time.sleep(0.001)
 
 
 def command(board: EmbeddedBoard, *program: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embedded import ENGINE, LOAD, add_other_overlay, command, output_of
+from embedded import ENGINE, LOAD, add_other_overlay, command, output_of, wait_until
 from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
 
 from pynq_cnn import Classifier
@@ -253,7 +253,7 @@ def test_engine_runs_for_another_process(embedded_board: EmbeddedBoard) -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
+from virtual import small_images, small_network
 from pynq_cnn.backends.overlay import OverlayBackend
 with OverlayBackend(small_network()) as backend:
     print(backend.run(small_images(4)).tolist())
@@ -326,17 +326,23 @@ def test_what_would_destroy_something_is_complained_of() -> None:
         registers.weights_1 = registers.fm_in_1 = registers.fm_out_1 = 0x1000
         registers.mem_words = registers.instructions = 8
         registers.CTRL.AP_START = 1
-        while not board.complaints:
-            pass
+        wait_until(lambda: board.complaints != [])
         assert registers.CTRL.AP_IDLE == 0 and "not contiguous memory in use" in board.complaints[0]
         overlay.download()
-        board.engine.run_seconds = 0.3
+        board.engine.run_seconds = 600.0
         registers.instructions = 0
         registers.CTRL.AP_START = 1
-        while board.engine.at_rest:
-            pass
-        overlay.download()
+        wait_until(lambda: not board.engine.at_rest)
+        overlay.download()  # ends the run
         assert board.complaints[1:] == ["pynq_cnn.bin was loaded while the engine was working on memory"]
+        assert registers.CTRL.AP_IDLE == 1
+        registers.CTRL.AP_START = 1
+        wait_until(lambda: not board.engine.at_rest)
+        assert registers.CTRL.AP_IDLE == 0
+        board.engine.end_run()
+        wait_until(lambda: bool(registers.CTRL.AP_IDLE == 1))
+        board.engine.run_seconds = 600.0
+        registers.CTRL.AP_START = 1  # and closing ends this one
 
 
 # The pieces.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import _thread
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from embedded import FAIL_TO_LOAD, LOAD, add_other_overlay, output_of
+from embedded import FAIL_TO_LOAD, LOAD, add_other_overlay, output_of, wait_until
 from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
 
 from pynq_cnn.backends.overlay import OverlayBackend
@@ -49,21 +51,39 @@ def test_another_process_fails_to_load(embedded_board: EmbeddedBoard, ours_is_lo
             assert right(backend)
 
 
+@contextmanager
+def ctrl_c_in_a_run(board: EmbeddedBoard) -> Iterator[None]:
+    """Ctrl-C, as soon as the engine runs; the run then goes on until somebody ends it."""
+
+    def interrupt() -> None:
+        wait_until(lambda: not board.engine.at_rest)
+        _thread.interrupt_main()
+
+    board.engine.run_seconds = 60.0
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    thread.join()
+    board.engine.run_seconds = 0.0
+
+
 def test_interrupted_run_is_waited_for(embedded_board: EmbeddedBoard) -> None:
-    with OverlayBackend(NETWORK, timeout=5) as backend:
+    with OverlayBackend(NETWORK, timeout=30) as backend:
         for _ in range(2):
             backend.run(IMAGES[::-1])
-            embedded_board.engine.run_seconds = 0.5
-            threading.Timer(0.2, _thread.interrupt_main).start()
-            with pytest.raises(KeyboardInterrupt):
+            with ctrl_c_in_a_run(embedded_board):
                 backend.run(IMAGES)
-            embedded_board.engine.run_seconds = 0.0
+            later = threading.Timer(0.1, embedded_board.engine.end_run)
+            later.start()
             assert right(backend)
-        embedded_board.engine.run_seconds = 0.5
-        threading.Timer(0.2, _thread.interrupt_main).start()
-        with pytest.raises(KeyboardInterrupt):
+            later.join()
+        with ctrl_c_in_a_run(embedded_board):
             backend.run(IMAGES)
-    assert embedded_board.loads == ["pynq_cnn.bin"], "and, by the fixture, its memory was not given back before it had ended"
+        later = threading.Timer(0.1, embedded_board.engine.end_run)
+        later.start()
+    later.join()
+    assert embedded_board.loads == ["pynq_cnn.bin"], "and its memory was not given back before it had ended"
 
 
 def test_first_use_in_a_thread(embedded_board: EmbeddedBoard) -> None:

@@ -21,6 +21,7 @@ from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.registers import AP_DONE, AP_IDLE, AP_READY, AP_START
 
 POLL = 200e-6  # seconds between two looks at the start bit
+PATIENCE = 0.01  # seconds between two looks, in a run that lasts, at what may end it
 
 
 class Logic:
@@ -42,6 +43,7 @@ class Logic:
         self._memory = memory
         self._faults = faults
         self._design_file = folder / "design.json"
+        self._reset_file = folder / "reset"  # is there while a bitstream waits for the end of a run
 
     @property
     def loads(self) -> list[str]:
@@ -67,7 +69,9 @@ class Logic:
             with locked(self.running, wait=False) as at_rest:
                 if not at_rest:
                     self.complain(f"{name} was loaded while the engine was working on memory")
+                    self._reset_file.touch()
             self._configure(blocks)
+            self._reset_file.unlink(missing_ok=True)
             self._add_line("loads", name)
         state.write_text("operating\n")
 
@@ -86,6 +90,11 @@ class Logic:
         """A value that changes whenever a bitstream is loaded, and what is in the logic."""
         stamp = self.stamp()
         return stamp, [] if stamp is None else [Block(**block) for block in json.loads(self._design_file.read_text())]
+
+    @property
+    def reset_asked(self) -> bool:
+        """Whether a bitstream is to be loaded over a run."""
+        return self._reset_file.exists()
 
     def stamp(self) -> object:
         """The first of `design`, at less cost; None before the first bitstream."""
@@ -127,7 +136,7 @@ class EngineThread(threading.Thread):
     Attributes
     ----------
     run_seconds : float
-        How long each run lasts at least.
+        How long each run lasts that starts from now on; loading a bitstream ends it, and so does `end_run`.
     at_rest : bool
         Whether no engine is running.
     """
@@ -142,11 +151,17 @@ class EngineThread(threading.Thread):
         self._faults = faults
         self._is_narrow = is_narrow
         self._switched_off = threading.Event()
+        self._ended = threading.Event()
 
     def switch_off(self) -> None:
-        """End the thread, after the run in progress."""
+        """End the thread, and the run in progress."""
         self._switched_off.set()
+        self.end_run()
         self.join()
+
+    def end_run(self) -> None:
+        """Let the run in progress come to its end, however long it was to last."""
+        self._ended.set()
 
     def run(self) -> None:
         stamp: object = None
@@ -159,6 +174,7 @@ class EngineThread(threading.Thread):
                 if registers.started:
                     with locked(self._logic.running):
                         if self._logic.stamp() == stamp:  # not reset meanwhile
+                            self._ended.clear()
                             self.at_rest = False
                             self._execute(registers)
                             self.at_rest = True
@@ -169,8 +185,10 @@ class EngineThread(threading.Thread):
         except (OSError, PynqCnnError) as error:
             self._logic.complain(str(error))
             outputs = None
-        time.sleep(self.run_seconds)
-        if outputs is None:
+        end = time.monotonic() + self.run_seconds
+        while time.monotonic() < end and not self._ended.wait(PATIENCE) and not self._logic.reset_asked:
+            pass
+        if outputs is None or self._logic.reset_asked:
             registers.hung = True
         else:
             registers.finish(outputs)
