@@ -59,7 +59,7 @@ TILE_IMAGES:
             tile.rows = c.out_h - row < c.tile_rows ? c.out_h - row : c.tile_rows;
 
             // Input rows that this tile reads, clipped to the image.
-            const bool whole = c.tile_rows == c.out_h;
+            const bool whole = c.tile_images > 1;
             const uint64_t window_start = static_cast<uint64_t>(row) * c.pool_stride * c.stride_h;
             const uint64_t first_row = window_start > c.pad_h ? window_start - c.pad_h : 0;
             const uint64_t window_end = window_start + input_rows(c, tile.rows);
@@ -68,6 +68,7 @@ TILE_IMAGES:
             uint64_t begin = image_word;
             uint64_t end = image_word + static_cast<uint64_t>(tile.images) * c.in_stride;
             if (!whole) {
+                if ((end_row - first_row) * c.row_bytes + TILE_SLACK > INPUT_BYTES) return TILE_TOO_LARGE;
                 begin = image_word + first_row * c.row_bytes / WORD_BYTES;
                 end = image_word + (end_row * c.row_bytes + WORD_BYTES - 1) / WORD_BYTES;
                 if (begin < loaded) begin = loaded;

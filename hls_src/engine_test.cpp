@@ -233,6 +233,10 @@ int main() {
     test_layer({40, 9, 7, 17, 5, 5, 1, 2, 2, 0, 2, 1, false, false, 1, 2, 1}, 2, "row tiles under an overlapping pool");
     test_layer({3, 3, 40, 50, 3, 3, 1, 1, 0, 0, 1, 1, true, false, 2, 0, 2}, 5, "int32 in passes");
     test_layer({60, 60, 16, 33, 3, 3, 1, 1, 1, 1, 1, 1, false, false, 1, 7, 0}, 3, "larger than the rings");
+    test_layer({150, 60, 16, 8, 11, 3, 200, 1, 0, 1, 1, 1, false, false, 1, 0, 0}, 2, "one output row of an image larger than the ring");
+    test_layer({150, 60, 16, 8, 11, 3, 200, 1, 5, 1, 1, 1, false, false, 1, 0, 0}, 2, "the same, padded above");
+    test_layer({70, 300, 16, 5, 7, 3, 3, 2, 0, 0, 4, 4, false, false, 1, 1, 0}, 2, "rows of an overlapping pool that nearly fill the ring");
+    test_layer({7, 1365, 16, 4, 11, 1, 6, 9, 5, 0, 1, 1, false, false, 1, 1, 0}, 1, "rows that fit as the padding takes none of the ring");
     test_faults();
     std::printf(failures ? "%d failed\n" : "all equal\n", failures);
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;

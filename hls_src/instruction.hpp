@@ -106,13 +106,11 @@ inline Status check(const Conv &c) {
     if (static_cast<uint64_t>(c.in_stride) * WORD_BYTES < image_bytes || c.out_stride < out_words) return BAD_FIELD;
     if (int32 && c.out_stride != out_words) return BAD_FIELD;  // results of a tile leave in one burst
 
-    const uint64_t rows = input_rows(c, c.tile_rows);
-    const uint64_t clipped = rows < c.in_h ? rows : c.in_h;
-    const bool whole = c.tile_rows == c.out_h;
-    const uint64_t in_bytes = whole ? static_cast<uint64_t>(c.tile_images) * c.in_stride * WORD_BYTES : clipped * c.row_bytes;
+    // Several images are in the ring whole, with their stride; of one image, the rows that a tile reads, which `run_conv` counts.
+    const bool whole = c.tile_images > 1;
     const uint64_t pixels = static_cast<uint64_t>(c.tile_images) * c.tile_rows * c.out_w;
     const uint64_t out_bytes = whole ? static_cast<uint64_t>(c.tile_images) * c.out_stride * WORD_BYTES : pixels * c.out_c;
-    if (in_bytes + TILE_SLACK > INPUT_BYTES) return TILE_TOO_LARGE;
+    if (whole && static_cast<uint64_t>(c.tile_images) * c.in_stride * WORD_BYTES + TILE_SLACK > INPUT_BYTES) return TILE_TOO_LARGE;
     if (int32 ? pixels * c.groups > ACC_ENTRIES : out_bytes + TILE_SLACK > OUTPUT_BYTES) return TILE_TOO_LARGE;
     const uint32_t on_chip = c.single_pass ? c.groups : c.groups_per_pass;
     if (on_chip > PARAM_GROUPS || static_cast<uint64_t>(on_chip) * c.taps > WEIGHT_TILES) return TILE_TOO_LARGE;

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pynq_cnn.errors import ArgumentError, ModelPackageError
+from pynq_cnn.errors import ArgumentError, DatasetError, ModelPackageError
 from pynq_cnn.model import Network, load_package
 from pynq_cnn.model.package.reading import read_manifest
 from pynq_cnn.table import html_table, text_table
@@ -191,11 +191,19 @@ def load_sample() -> tuple[np.ndarray, np.ndarray]:
     labels : numpy.ndarray
         uint8 [500].
 
+    Raises
+    ------
+    DatasetError
+        If the file came to harm.
+
     Examples
     --------
     >>> images, labels = load_sample()
     >>> images.shape, labels.shape
     ((500, 28, 28), (500,))
     """
-    with np.load(SAMPLE, allow_pickle=False) as arrays:
-        return arrays["images"], arrays["labels"]
+    try:
+        with np.load(SAMPLE, allow_pickle=False) as arrays:
+            return arrays["images"], arrays["labels"]
+    except Exception as error:  # NumPy and zipfile raise many kinds for damaged files; all mean the same here
+        raise DatasetError(f"{SAMPLE} is damaged or missing: {error}; install pynq_cnn again") from error

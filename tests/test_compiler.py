@@ -19,7 +19,7 @@ from pynq_cnn.compiler.instructions import CONV, encode
 from pynq_cnn.compiler.packing import pack_pad, pack_parameters, pack_weights
 from pynq_cnn.compiler.stages import Stage
 from pynq_cnn.errors import ArgumentError, CompileError
-from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
 
 ROOT = Path(__file__).parent.parent
 HARDWARE = Hardware()
@@ -178,6 +178,15 @@ def rq(n):
 def test_limits_name_the_layer(network, message):
     with pytest.raises(CompileError, match=message):
         compile_network(network())
+
+
+def test_pooling_of_very_many_channels_is_refused_before_a_square_of_them_is_made():
+    """65,535 channels: the diagonal would take 4.3 GB, and 260 GB under a window of 8 x 8."""
+    grow = Conv2d("grow", np.ones((65535, 1, 1, 1), np.int8), np.zeros(65535, np.int32), requantisation=rq(65535))
+    fc = Dense("fc", np.zeros((1, 65535), np.int8), np.zeros(1, np.int32))
+    for pools in ((MaxPool2d("a", 2, 2), MaxPool2d("b", 4, 4)), (AvgPool2d("b", (8, 8), (1, 1), rq(1)),)):
+        with pytest.raises(CompileError, match="b: a pooling without a convolution .* at most 16384"):
+            compile_network(network_of(grow, *pools, fc))
 
 
 def test_pad_vector_limit(monkeypatch):

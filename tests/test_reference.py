@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -173,3 +175,13 @@ def test_arguments():
         backend.run(np.zeros((1, 8, 8, 1)))
     with pytest.raises(BackendError, match="closed"):
         backend.run(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+def test_exact_matrices_take_no_wide_copies_of_the_weights():
+    """Four bytes a weight for float32, and a quarter of that while their sums are bounded; it was 24 in all."""
+    weight = np.ones((1000, 3000), np.int8)
+    tracemalloc.start()
+    ExactMatrix.of(weight)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * weight.size

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pynq_cnn
-from pynq_cnn.errors import ArgumentError, ModelPackageError
+from pynq_cnn.errors import ArgumentError, DatasetError, ModelPackageError
 from pynq_cnn.model import BinaryConv2d, stored_bytes
 from pynq_cnn.zoo import MODELS, ModelInfo, Models, load_model, load_sample, stated_agreement
 
@@ -108,3 +108,12 @@ def test_sample():
     assert len(np.unique(images.reshape(500, -1), axis=0)) == 500
     images[:] = 0
     assert load_sample()[0].any()  # everybody gets a copy
+
+
+@pytest.mark.parametrize("data", [None, b"", b"PK", b"not a zip"])
+def test_a_damaged_sample(tmp_path, monkeypatch, data):
+    monkeypatch.setattr("pynq_cnn.zoo.SAMPLE", tmp_path / "mnist.npz")
+    if data is not None:
+        (tmp_path / "mnist.npz").write_bytes(data)
+    with pytest.raises(DatasetError, match="mnist.npz is damaged or missing.*install pynq_cnn again"):
+        load_sample()

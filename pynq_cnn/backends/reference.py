@@ -38,10 +38,10 @@ class ExactMatrix:
     def of(cls, weight: np.ndarray) -> ExactMatrix:
         """For inputs of magnitude up to 255, from int8 [out, ...], flattened behind the first."""
         rows = weight.reshape(len(weight), -1)
-        bounds = 255 * np.abs(rows.astype(np.int64))
         for count in range(1, PARTS + 1):
-            if all(part.sum(1).max(initial=0) < 2**24 for part in np.array_split(bounds, count, axis=1)):
-                return cls(tuple(np.ascontiguousarray(part.T, np.float32) for part in np.array_split(rows, count, axis=1)))
+            parts = np.array_split(rows, count, axis=1)
+            if all(255 * int(np.abs(part).sum(1, dtype=np.int64).max(initial=0)) < 2**24 for part in parts):
+                return cls(tuple(np.ascontiguousarray(part.T, np.float32) for part in parts))
         return cls((np.ascontiguousarray(rows.T, np.float64),))
 
     def product(self, inputs: np.ndarray) -> np.ndarray:

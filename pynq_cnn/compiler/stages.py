@@ -49,8 +49,20 @@ class Stage:
         return self.pool.stride if self.pool else 1
 
 
+MAX_DIAGONAL = 1 << 14  # inputs of an output: beyond, no engine has the weight tiles, and a square of them fills a computer's memory
+
+
+def _check_diagonal(name: str, area: int, channels: int) -> None:
+    if area * channels > MAX_DIAGONAL:
+        raise CompileError(
+            f"{name}: a pooling without a convolution before it is compiled to one of all its {channels} channels, "
+            f"{area * channels} inputs an output; at most {MAX_DIAGONAL} are possible; use backend='reference'"
+        )
+
+
 def identity(name: str, channels: int) -> Conv2d:
     """A 1 x 1 convolution that changes nothing, for a pooling that follows no convolution: (a * 2 + 1) >> 1 = a."""
+    _check_diagonal(name, 1, channels)
     ones = np.ones(channels)
     unchanged = Requantisation((2 * ones).astype(np.uint16), ones.astype(np.uint8))
     return Conv2d(name, np.eye(channels, dtype=np.int8)[:, None, None, :], np.zeros(channels, np.int32), requantisation=unchanged)
@@ -58,6 +70,7 @@ def identity(name: str, channels: int) -> Conv2d:
 
 def window_sum(layer: AvgPool2d, channels: int) -> Conv2d:
     """The convolution that sums each channel over the window: ones on the diagonal."""
+    _check_diagonal(layer.name, layer.size[0] * layer.size[1], channels)
     weight = np.broadcast_to(np.eye(channels, dtype=np.int8)[:, None, None, :], (channels, *layer.size, channels))
     return Conv2d(layer.name, weight, np.zeros(channels, np.int32), layer.stride, requantisation=layer.requantisation)
 

@@ -41,7 +41,7 @@ class Tiling:
 
 
 def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
-    """Choose the largest tiles: whole images where one fits, else as many output rows as fit.
+    """Choose the largest tiles: all rows of one image or more where what they read and give fits, else as many output rows as fit.
 
     Raises
     ------
@@ -72,13 +72,11 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
         return fits(images * in_stride * 8, images * out_stride * 8, images * out_h * out_w)
 
     def rows_fit(rows: int) -> bool:
-        conv_rows = (rows - 1) * stage.pool_stride + stage.pool_size
-        read = min((conv_rows - 1) * stage.conv.stride[0] + kernel_h, in_h)
-        return fits(read * in_w * in_c, rows * out_w * out_c, rows * out_w)
+        return fits(_most_input_rows(stage, rows) * in_w * in_c, rows * out_w * out_c, rows * out_w)
 
-    if images_fit(1):
+    if rows_fit(out_h):
         tile_images, tile_rows = _largest(images_fit, capacity), out_h
-    elif out_h > 1 and rows_fit(1):
+    elif rows_fit(1):  # a tile of more rows reads at least what each of them does
         tile_images, tile_rows = 1, _largest(rows_fit, out_h - 1)
     else:
         raise CompileError(
@@ -89,8 +87,27 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
     return Tiling(groups, chunks, groups_per_pass, tile_images, tile_rows, in_stride, out_stride)
 
 
+def input_rows(stage: Stage, row: int, rows: int) -> tuple[int, int]:
+    """First row of the image that the output rows [row, row + rows) read, and the one behind the last; rows of padding are not read."""
+    kernel_h, stride, pad = stage.conv.kernel[0], stage.conv.stride[0], stage.conv.padding[0]
+    first = row * stage.pool_stride * stride - pad
+    conv_rows = (rows - 1) * stage.pool_stride + stage.pool_size
+    return max(0, first), min(stage.in_shape[0], first + (conv_rows - 1) * stride + kernel_h)
+
+
+def row_tiles(stage: Stage, rows: int) -> list[tuple[int, int]]:
+    """First output row of each tile of `rows` rows of an image, and how many it has."""
+    out_h = stage.out_shape[0]
+    return [(row, min(rows, out_h - row)) for row in range(0, out_h, rows)]
+
+
+def _most_input_rows(stage: Stage, rows: int) -> int:
+    """Most rows of the image that a tile of `rows` output rows reads."""
+    return max(last - first for first, last in (input_rows(stage, *tile) for tile in row_tiles(stage, rows)))
+
+
 def _largest(fits: Callable[[int], bool], limit: int) -> int:
-    """The largest n from 1 to `limit` with `fits(n)`; `fits` is true up to some n and false above, and true for 1."""
+    """The largest n from 1 to `limit` with `fits(n)`, found by halving, if `fits` is true up to some n and false above; it is for 1."""
     low, high = 1, limit
     while low < high:
         middle = (low + high + 1) // 2
