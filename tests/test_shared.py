@@ -89,6 +89,8 @@ def test_weights_round_trip(weight, index_bits):
         (lambda: SharedWeight(np.array([0, 3], np.int8), np.zeros(2, np.uint8), np.ones(1, np.uint8), (9,)), "codes"),
         (lambda: SharedWeight(np.array([0, -128], np.int8), np.zeros(1, np.uint8), np.ones(1, np.uint8), (9,)), "codebook"),
         (lambda: SharedWeight.of(np.zeros((2, 2), np.int8), 9), "index_bits"),
+        (lambda: SharedWeight.of(np.zeros((2, 2), np.int8), "4"), "index_bits"),
+        (lambda: SharedWeight.of(np.full((2, 2), 0.5), 4), r"must be an int8 array, not float64\[2, 2\]"),
     ],
 )
 def test_refuses(make, message):

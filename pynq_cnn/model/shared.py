@@ -80,8 +80,9 @@ class SharedWeight(Description):
     @classmethod
     def of(cls, weight: np.ndarray, index_bits: int) -> SharedWeight:
         """Encode int8 weights of at most 255 different values besides 0, with gaps of `index_bits` (1 to 8) bits."""
-        if not 1 <= index_bits <= 8:
-            raise NetworkError(f"index_bits must be from 1 to 8, not {short(index_bits)}")
+        (index_bits,) = integers("index_bits", index_bits, 1, 1, 8)
+        if not isinstance(weight, np.ndarray) or weight.dtype != np.int8:
+            raise NetworkError(f"weights to be encoded must be an int8 array, not {short(weight)}; quantise them first")
         flat = np.ascontiguousarray(weight).reshape(-1)
         values = np.unique(flat)
         codebook = np.concatenate([[0], values[values != 0]]).astype(np.int8)
