@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pynq_cnn.errors import ImageError
-from pynq_cnn.images import MAX_PIXELS, to_network_input
+from pynq_cnn.images import MAX_PIXELS, prepare, to_network_input
 from pynq_cnn.images.reading import read_pixels
 from pynq_cnn.model import InputSpec
 from pynq_cnn.zoo import load_sample
@@ -126,6 +129,91 @@ def test_colour_order() -> None:
     assert np.array_equal(to_network_input(COLOURS, RGB), COLOURS)
     assert np.array_equal(to_network_input(COLOURS, BGR), COLOURS[:, :, ::-1])
     assert to_network_input(COLOURS, BGR).flags.c_contiguous
+
+
+def shades(highest: int) -> np.ndarray:
+    """uint16 [4, 6] up to `highest`."""
+    return np.linspace(3, highest, 24).round().astype(np.uint16).reshape(4, 6)
+
+
+WIDE_FORMS = {
+    "array": lambda v: v,
+    "big-endian array": lambda v: v.astype(">u2"),
+    "I;16": lambda v: Image.frombytes("I;16", (6, 4), v.astype("<u2").tobytes()),
+    "I": lambda v: Image.fromarray(v.astype(np.int32)),
+    "PNG": lambda v: encoded(Image.frombytes("I;16", (6, 4), v.astype("<u2").tobytes())),
+}
+
+
+@pytest.mark.parametrize("form", WIDE_FORMS)
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_camera_data_is_read_by_the_bits_that_it_has(bits: int, form: str) -> None:
+    full = 2**bits - 1
+    for highest in (full, full * 2 // 3):  # a darker picture still needs as many bits
+        ready = prepare(WIDE_FORMS[form](shades(highest)), GREY)
+        assert np.abs(ready.pixels[:, :, 0] - shades(highest) * (255 / full)).max() <= 0.501
+        assert ready.steps[0] == f"read as {bits}-bit values, 0..{full}"
+        assert len(ready.warnings) == 1 and f"array / {full}" in ready.warnings[0] and f"is {highest}" in ready.warnings[0]
+    stated = prepare(shades(full) / full, GREY)  # what the warning advises
+    assert np.array_equal(stated.pixels, prepare(shades(full), GREY).pixels) and not stated.warnings
+
+
+@pytest.mark.parametrize("form", WIDE_FORMS)
+def test_16_bits_are_in_no_doubt(form: str) -> None:
+    for values in (shades(65535), shades(30000), RAMP.astype(np.uint16) // 10 * 257):
+        ready = prepare(WIDE_FORMS[form](values), GREY)
+        assert ready.steps[0] == "read as 16-bit values, 0..65535" and not ready.warnings
+        assert np.abs(ready.pixels[:, :, 0] - values / 257).max() <= 0.501
+
+
+def test_a_12_bit_digit_is_found_as_the_8_bit_one() -> None:
+    digit = np.pad(load_sample()[0][3], 20)
+    assert np.abs(prepare(digit.astype(np.uint16) * 16, DIGIT).pixels.astype(int) - prepare(digit, DIGIT).pixels).max() < 40
+
+
+def test_floats_a_little_over_1_in_a_float_image_are_rounding_too() -> None:
+    assert to_network_input(Image.fromarray(np.full((4, 6), 1.0003, np.float32)), GREY).min() == 255
+    for high in (1.5, 12.0, 4095.0):
+        with pytest.raises(ImageError, match=f"to {high:g}, neither 0..1 nor 0..255"):
+            to_network_input(Image.fromarray(np.linspace(0, high, 24, dtype=np.float32).reshape(4, 6)), GREY)
+
+
+# ---------------------------------------------------------------------------------------------------- steps and warnings
+
+
+def test_steps_of_reading() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames = [Image.fromarray(RAMP), Image.fromarray(255 - RAMP)]
+    clear = np.dstack([COLOURS, np.full((4, 6), 9, np.uint8)])
+    clear[0, 0, 3] = 255
+    for image, spec, step in (
+        (encoded(Image.fromarray(RAMP.T.copy()), "PNG", exif=exif), GREY, "turned upright, as its EXIF orientation says"),
+        (encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), GREY, "the first of several frames was taken"),
+        (COLOURS, GREY, "turned from colour to grey"),
+        (clear, RGB, "transparent pixels laid over"),
+        (encoded(Image.new("L", (4400, 2300), 77), "JPEG"), GREY, "read as 2200 x 1150 pixels of 4400 x 2300"),
+        (np.tile(RAMP, (1, 2)), GREY, "cropped to 6 x 4 pixels at (3, 0) of 12 x 4"),
+        (np.tile(RAMP, (2, 2)), GREY, "scaled from 12 x 8 to 6 x 4"),
+        (RAMP, GREY, "taken as it is"),
+        (COLOURS, BGR, "taken as it is"),
+    ):
+        assert any(text.startswith(step) for text in prepare(image, spec).steps), step
+
+
+def test_warnings_of_things() -> None:
+    wide = np.tile(RAMP, (1, 3))
+    assert any("less than half of the picture" in text for text in prepare(wide, GREY).warnings)
+    assert not prepare(np.tile(RAMP, (2, 3)), GREY).warnings
+    assert any("one brightness all over" in text for text in prepare((RAMP > 100).astype(np.uint8), GREY).warnings)
+    assert any("grey, and the network knows pictures in colour" in text for text in prepare(RAMP, RGB).warnings)
+    assert not prepare(COLOURS, RGB).warnings
+    assert any("too few pixels" in text for text in prepare(RAMP, InputSpec(32, 32, 1, "L", (0.0,), (1.0,))).warnings)
+
+
+def test_a_digit_scaled_to_nothing_says_so() -> None:
+    with pytest.raises(ImageError, match="no digit was found.*from 0 to 1 of 255"):
+        to_network_input((load_sample()[0][3] > 127).astype(np.uint8), DIGIT)
 
 
 # ---------------------------------------------------------------------------------------------------- modes of files
@@ -254,7 +342,12 @@ def test_a_large_jpeg_is_decoded_at_a_fraction() -> None:
         ("/nowhere/photo.jpg", "does not exist.*check the name"),
         ("https://example.org/digit.png", "address, not a file; download it first"),
         ("a\0b.png", "cannot be opened"),
-        (None, "must be a path, the bytes.*not builtins.NoneType"),
+        (None, "must be a path, the bytes.*not builtins.NoneType; cv2.imread gives None"),
+        (np.ma.masked_all((4, 6), np.uint8), "24 masked values.*filled"),
+        (np.ma.masked_equal(RAMP, 0), "1 masked values.*filled"),
+        (np.zeros((4, 6), [("r", "u1"), ("g", "u1")]), "unusable type"),
+        (np.array([[b"a"] * 6] * 4, object), "unusable type"),
+        (type("Tensor", (), {"__array__": lambda self: RAMP})(), "make it one with numpy.asarray"),
         (7, "not builtins.int"),
         ([[0, 1]], "not builtins.list"),
         (np.float64(0.5), "not numpy.float64"),
@@ -278,7 +371,9 @@ def test_a_large_jpeg_is_decoded_at_a_fraction() -> None:
         (RAMP.astype(np.int64) * 2, "from 0 to 460; integers must be in 0..255"),
         (np.full((4, 6), 2**64 - 1, np.uint64), "integers must be in 0..255"),
         (RAMP.astype(np.uint16), r"largest value is 230 of 65535.*astype\(np.uint8\)"),
-        (Image.fromarray(np.full((4, 6), -5, np.int32)), "from -5 to -5"),
+        (Image.fromarray(np.full((4, 6), -5, np.int32)), "from -5 to -5.*divided by the largest value possible"),
+        (Image.fromarray(RAMP.astype(np.int32)), r"largest value is 230 of 65535.*numpy.asarray\(image\)"),
+        (encoded(Image.fromarray(RAMP.astype(np.uint16))), r"largest value is 230 of 65535.*numpy.asarray\(image\)"),
         (Image.fromarray(np.full((4, 6), np.nan, np.float32)), "NaN or infinity"),
     ],
 )
@@ -287,6 +382,63 @@ def test_bad_images_say_what_to_do(image: Any, message: str) -> None:
         warnings.simplefilter("error")
         with pytest.raises(ImageError, match=message):
             to_network_input(image, GREY)
+
+
+def test_slices_of_a_memory_view() -> None:
+    content = np.frombuffer(encoded(Image.fromarray(RAMP)), np.uint8)
+    assert np.array_equal(to_network_input(memoryview(np.repeat(content, 2))[::2], GREY)[:, :, 0], RAMP)
+    with pytest.raises(ImageError, match="not an image that Pillow can read"):
+        to_network_input(memoryview(RAMP.copy())[::2], GREY)
+    with pytest.raises(ImageError, match="cannot be read"):
+        view = memoryview(b"abc")
+        view.release()
+        to_network_input(view, GREY)
+
+
+def test_an_array_with_a_mask_that_masks_nothing_is_taken() -> None:
+    assert np.array_equal(to_network_input(np.ma.array(RAMP, mask=np.zeros_like(RAMP)), GREY)[:, :, 0], RAMP)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "I;16"])
+@pytest.mark.parametrize("transparency", ["red", None, (1, 2, 3, 4, 5), 1.5, b"", 10**30, object()])
+def test_a_bad_transparency_of_the_users_is_no_traceback(mode: str, transparency: Any) -> None:
+    picture = Image.fromarray(COLOURS).convert(mode) if mode != "I;16" else WIDE_FORMS["I;16"](shades(65535))
+    picture.info["transparency"] = transparency
+    try:
+        assert prepare(picture, GREY).pixels.shape == (4, 6, 1)
+    except ImageError as error:
+        assert "convert" in str(error) or "transparent" in str(error)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_a_pipe_or_a_device_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink(tmp_path / "pipe", tmp_path / "link.png")
+    for path in (tmp_path / "pipe", str(tmp_path / "link.png"), "/dev/zero"):
+        with pytest.raises(ImageError, match="a pipe or a device, not a file; read it"):
+            to_network_input(path, GREY)
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from pynq_cnn.images import prepare
+from pynq_cnn.model import InputSpec
+spec = InputSpec(4, 6, 3, "RGB", (0.0,) * 3, (1.0,) * 3)
+small = np.broadcast_to(np.{0}({1}), (40, 60, {2}))
+prepare(small, spec)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+prepare(np.broadcast_to(np.{0}({1}), (4000, 3000, {2})), spec)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 12e6)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux counts it")
+@pytest.mark.parametrize("value", [("float64", 0.5, 4), ("float64", 0.5, 3), ("uint16", 60000, 4), ("float32", 0.5, 1)])
+def test_memory_for_large_arrays_of_wide_types(value: tuple[str, float, int]) -> None:
+    """Bytes a pixel, beside the array itself: three copies in 8 bits, none in the wide type."""
+    done = subprocess.run([sys.executable, "-c", MEMORY.format(*value)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 14, done.stdout
 
 
 def test_black_in_16_bits_is_black() -> None:

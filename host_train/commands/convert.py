@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> None:
     dataset = load_dataset(args.dataset, args.data_dir)
     about = dataset.spec
     mean, std = (tuple(given or own) for given, own in ((args.mean, about.mean), (args.std, about.std)))
-    fit, invert = ("digit", "auto") if args.dataset == "mnist" else ("crop", "never")
+    fit = "digit" if args.dataset == "mnist" else "crop"
+    invert = "auto" if about.shape[2] == 1 else "never"  # MNIST and Fashion-MNIST are negatives of what was on white
     spec = InputSpec(*about.shape, COLORS[about.shape[2]], mean, std, fit, invert)
     metadata = {"dataset": about.title, "dataset_original": dataset.original}
     options = {"spec": spec, "method": args.method, "shared": args.shared, "min_agreement": args.min_agreement, "output": args.output}

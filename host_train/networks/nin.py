@@ -67,6 +67,7 @@ def _recipe(name: str, pointwise: int) -> Recipe:
             compiled=True,
         ),
         size=(SIDE, SIDE),
+        invert="auto",  # the data set was made from pictures on white, as their negatives
     )
 
 

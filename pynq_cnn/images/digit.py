@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from pynq_cnn.errors import ImageError
 from pynq_cnn.images.components import components
-from pynq_cnn.images.crop import RESAMPLING
+from pynq_cnn.images.crop import PLAIN, RESAMPLING
 from pynq_cnn.images.doubt import doubts, stroke_width
 from pynq_cnn.images.paper import otsu, paper_under
 from pynq_cnn.images.prepared import Notes
@@ -73,7 +73,10 @@ def fit_digit(grey: np.ndarray, height: int, width: int, invert: str = "auto", n
     dark, light = _find(picture), _find(ImageOps.invert(picture))  # dark ink, or light ink
     found = dark if dark.contrast >= light.contrast else light
     if found.contrast < LEAST_CONTRAST:
-        raise _nothing_found()
+        low, high = int(grey.min()), int(grey.max())
+        raise _nothing_found(
+            f"; its bytes are from {low} to {high} of 255: if they were scaled, scale them back" if 0 < high - low < PLAIN else ""
+        )
     digit = _place(_cut_out(found, side), side, height, width)
     _note(notes, found, whole, at, grey.shape)
     notes.step(f"{'dark strokes on a lighter' if found is dark else 'light strokes on a darker'} ground were taken for the digit")
@@ -110,17 +113,19 @@ def _note(notes: Notes, found: _Found, whole: Image.Image, at: tuple[int, int], 
     notes.step(f"cropped to {w} x {h} pixels at ({x}, {y}) of {shape[1]} x {shape[0]}")
     notes.warn_all(doubts(found.parts, found.strokes.shape))
     if max(w, h) < FEW_PIXELS:
-        notes.warn(f"the digit is only {max(w, h)} pixels large, too few to be read safely: take it closer, or do not scale it down")
+        notes.warn(
+            f"the digit has fewer than {FEW_PIXELS} pixels a side, too few to be read safely: take it closer, or do not scale it down"
+        )
     near = np.asarray(Image.fromarray(found.strokes.astype(np.uint8)).filter(ImageFilter.MaxFilter(9))) > 0
     depth = found.ink[found.strokes]
     if (found.ink[~near] > depth.mean() / 2).sum() > MUCH_ELSE * near.size or depth.std() > 0.6 * depth.mean():
         notes.warn("the picture shows more than a digit on plain paper, the answer is for one part of it: cut the picture to the digit")
 
 
-def _nothing_found() -> ImageError:
+def _nothing_found(more: str = "") -> ImageError:
     return ImageError(
         "no digit was found: nothing on the picture stands out from its background; "
-        "write with a dark pen on plain light paper, and take the photo closer and in even light"
+        f"write with a dark pen on plain light paper, and take the photo closer and in even light{more}"
     )
 
 

@@ -75,7 +75,9 @@ def test_pictures_of_any_kind_are_fitted_and_the_case_of_labels_does_not_matter(
 
 def test_letters_may_be_composed_or_not(tmp_path):
     """Some programs write the dots of an umlaut as a letter of their own."""
-    Image.new("L", (28, 28)).save(tmp_path / unicodedata.normalize("NFD", "00001_Käse.png"))
+    Image.fromarray(np.pad(np.full((20, 3), 255, np.uint8), ((4, 4), (12, 13)))).save(
+        tmp_path / unicodedata.normalize("NFD", "00001_Käse.png")
+    )
     assert read_folder(tmp_path, GREY, ("cat", "Käse")).split.labels.tolist() == [1]
 
 
@@ -94,11 +96,11 @@ FIRST_TEN = (7, 2, 1, 0, 4, 1, 4, 9, 5, 9)
 
 
 def make(folder: Path, names: Iterable[str]) -> Path:
-    """Pictures of these names; each is of a grey of its own."""
+    """Pictures of these names; each has a grey of its own."""
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (28, 28), number % 100).save(path)
+        Image.linear_gradient("L").resize((28, 28)).point(lambda value, number=number: max(value, number % 100)).save(path)
     return folder
 
 
