@@ -150,7 +150,8 @@ def test_a_conversion_shows_how_far_it_is(digits_folder, tmp_path, monkeypatch):
         "--data-dir",
         str(digits_folder),
     ]
-    assert bars(words, monkeypatch) == {"calibrating: ranges", "calibrating: values", "integers", "PyTorch"}
+    ways = {f"p in integers ({way})" for way in ("max", "percentile", "mse")}
+    assert bars(words, monkeypatch) == {"calibrating: ranges", "calibrating: values", "integers", "PyTorch"} | ways
 
 
 # ------------------------------------------------------------------------------------- folders of earlier commands
