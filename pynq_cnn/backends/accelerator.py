@@ -16,16 +16,16 @@ import numpy as np
 import pynq
 from pynq.buffer import PynqBuffer
 
+from pynq_cnn.backends.design import Design, whole
 from pynq_cnn.backends.driver import EngineDriver, Identity
 from pynq_cnn.backends.forks import ThreadLock, renew_after_fork
 from pynq_cnn.backends.interrupt import EngineInterrupt
+from pynq_cnn.backends.library import SOURCE
 from pynq_cnn.backends.loaded import loaded_on, stamp_of
 from pynq_cnn.backends.process_lock import ProcessLock
 from pynq_cnn.compiler import Hardware, Program
 from pynq_cnn.errors import BackendError, BoardWarning, DeviceError
 
-ENGINE_TYPE = EngineDriver.bindto[0].rpartition(":")[0]
-PORT_BITS = 64
 ANSWER_SECONDS = 5.0  # for a run of 0 instructions, or for what a killed process has left running
 
 # The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL). Bit 0 makes the port
@@ -34,9 +34,8 @@ ANSWER_SECONDS = 5.0  # for a run of 0 instructions, or for what a killed proces
 AFI_BASE, AFI_BYTES, AFI_CONTROLS, AFI_32_BITS = 0xF800_8000, 0x1000, (0x00, 0x14), 1
 
 NO_DEVICE = (
-    "pynq finds no device here ({error}). On a PYNQ-Z2: be root, as Jupyter is (sudo -i), and source the environment first "
-    "(source /etc/profile.d/pynq_venv.sh; source /etc/profile.d/xrt_setup.sh), then start Python anew. Without a board: the virtual one "
-    "(pynq_cnn.virtual_board), or backend='kernel'"
+    "pynq finds no device here ({error}); on a PYNQ-Z2 be root, as Jupyter is (sudo -i), and source the environment first "
+    f"({SOURCE}), then start Python anew; without a board take the virtual one (pynq_cnn.virtual_board), or backend='kernel'"
 )
 
 
@@ -89,8 +88,8 @@ class Accelerator:
     ----------
     identity : Identity
         What the engine said it is when it was loaded last.
-    clock_hz : float
-        Of the design, by its `.hwh`.
+    design : Design
+        What its `.hwh` says.
     lock : ThreadLock
         Held by the thread that works with the engine.
 
@@ -117,10 +116,8 @@ class Accelerator:
             self._process_lock.acquire()
             before = loaded_on(device)
             self._overlay = self._guard("read", lambda: pynq.Overlay(str(bitfile), download=False, ignore_version=True, device=device))
-            self._engine_name = self._find_engine()
-            self._ports = self._wide_ports()
-            self.clock_hz = self._megahertz() * 1e6
-            self._driver: EngineDriver = self._guard("map", lambda: reduce(getattr, self._engine_name.split("/"), self._overlay))
+            self.design = Design.of(self._overlay.ip_dict, f"{bitfile.stem}.hwh")
+            self._driver: EngineDriver = self._guard("map", lambda: reduce(getattr, self.design.engine.split("/"), self._overlay))
             ours = before.is_of(bitfile) or _registry.own_loads.get(device.tag) == self._load_record()
             if not (ours and self._take_over()):
                 if before.bitfile is not None and _registry.own_loads.get(device.tag, [None])[-1] != before.stamp:
@@ -181,7 +178,7 @@ class Accelerator:
         self._guard("set the memory ports of", self._widen_ports)
         self._driver.interrupt = None
         self.identity: Identity = self._driver.identify(ANSWER_SECONDS)
-        self._driver.interrupt = EngineInterrupt.of(self._overlay, self._engine_name, self._driver)
+        self._driver.interrupt = EngineInterrupt.of(self._overlay, self.design.engine, self._driver)
         self._known = self._ready = True
 
     def _load_record(self) -> tuple[Any, ...]:
@@ -302,51 +299,16 @@ class Accelerator:
             if denied:
                 remedy = "be root, as Jupyter is (sudo -i)"
             elif action == "read":
-                remedy = f"check that {self.bitfile.stem}.hwh is whole: it is XML, and written by the build that wrote the .bit"
+                remedy = whole(f"{self.bitfile.stem}.hwh")
             what = f"{self.bitfile.stem}.hwh" if action == "read" else self.bitfile.name
             raise DeviceError(f"cannot {action} {what} on {self.device.tag}: {type(error).__name__}: {error}; {remedy}") from error
 
-    def _find_engine(self) -> str:
-        names = [name for name, details in self._overlay.ip_dict.items() if (details.get("type") or "").startswith(f"{ENGINE_TYPE}:")]
-        if len(names) != 1:
-            have = ", ".join(str(details.get("type")) for details in self._overlay.ip_dict.values())
-            raise DeviceError(f"{self.bitfile.stem}.hwh has {len(names)} engines of type {ENGINE_TYPE}, and one is needed; it has {have}")
-        return names[0]
-
-    def _processor(self) -> dict[str, Any]:
-        for details in self._overlay.ip_dict.values():
-            if ":processing_system7:" in (details.get("type") or ""):
-                return details["parameters"]
-        raise DeviceError(f"{self.bitfile.stem}.hwh has no processing_system7; it is not for a Zynq-7000 such as the PYNQ-Z2")
-
-    def _wide_ports(self) -> list[int]:
-        """The memory ports that the design uses; all must be 64 bits wide."""
-        parameters = self._processor()
-        used = [i for i in range(4) if str(parameters.get(f"PCW_USE_S_AXI_HP{i}", 0)) == "1"]
-        widths = {f"S_AXI_HP{i}": int(parameters.get(f"PCW_S_AXI_HP{i}_DATA_WIDTH", PORT_BITS)) for i in used}
-        narrow = {name: bits for name, bits in widths.items() if bits != PORT_BITS}
-        if narrow or not used:
-            have = ", ".join(f"{name} of {bits} bits" for name, bits in narrow.items()) or "no S_AXI_HP port"
-            raise DeviceError(
-                f"{self.bitfile.stem}.hwh has {have}, but the engine's memory ports are {PORT_BITS} bits wide; rebuild the bitstream"
-            )
-        return used
-
-    def _megahertz(self) -> float:
-        try:
-            clock = float(self._processor()["PCW_FPGA0_PERIPHERAL_FREQMHZ"])
-        except (KeyError, ValueError) as error:
-            raise DeviceError(f"{self.bitfile.stem}.hwh gives no clock: PCW_FPGA0_PERIPHERAL_FREQMHZ ({error}); rebuild it") from error
-        if not 0 < clock < 1000:
-            raise DeviceError(f"{self.bitfile.stem}.hwh gives a clock of {clock} MHz; rebuild it")
-        return clock
-
     def _set_clock(self) -> None:
         """The design's clock, whatever the dividers in the `.hwh`: they assume the crystal that Vivado was told of."""
-        pynq.Clocks.fclk0_mhz = self._megahertz()
+        pynq.Clocks.fclk0_mhz = self.design.megahertz
 
     def _widen_ports(self) -> None:
-        for port in self._ports:
+        for port in self.design.ports:
             mmio = pynq.MMIO(AFI_BASE + AFI_BYTES * port, AFI_BYTES, device=self.device)
             for control in AFI_CONTROLS:
                 value = mmio.read(control)

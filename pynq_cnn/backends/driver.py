@@ -10,6 +10,7 @@ from typing import Any
 
 import pynq
 
+from pynq_cnn.backends.design import ENGINE_TYPE
 from pynq_cnn.backends.interrupt import EngineInterrupt
 from pynq_cnn.compiler import ISA_VERSION, MAGIC, Hardware, Program
 from pynq_cnn.errors import DeviceError
@@ -65,7 +66,7 @@ class EngineDriver(pynq.DefaultIP):
         If a register is missing: the `.hwh` is another engine's.
     """
 
-    bindto = ["pynq-cnn:hls:pynq_cnn_engine:1.0"]
+    bindto = [f"{ENGINE_TYPE}:1.0"]
 
     def __init__(self, description: dict[str, Any]) -> None:
         # Without the interrupts: pynq binds them to its active device and to an event loop of this thread, and there need be neither.

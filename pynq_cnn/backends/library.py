@@ -1,8 +1,35 @@
-"""What to do where the pynq library is missing."""
+"""The pynq library: loading it, and what to do where that fails."""
 
 from __future__ import annotations
 
 import sys
+from types import ModuleType
+
+from pynq_cnn.backends.host import on_board
+from pynq_cnn.errors import BackendError
 
 INSTALL = "pip install 'pynq_cnn[board]'"
 GET_PYNQ = INSTALL if sys.version_info < (3, 13) else f"it is not for Python 3.13 and newer: take Python 3.10 to 3.12, and there {INSTALL}"
+SOURCE = "source /etc/profile.d/pynq_venv.sh; source /etc/profile.d/xrt_setup.sh"
+GET_XRT = f"on a board the image brings it: source the environment first ({SOURCE}), then start Python anew"
+
+
+def load_pynq(who: str) -> ModuleType:
+    """The `pynq` module.
+
+    Parameters
+    ----------
+    who : str
+        Needs it, for the message.
+
+    Raises
+    ------
+    BackendError
+        If it cannot be imported, with the remedy: another one on a board than elsewhere.
+    """
+    try:
+        import pynq
+    except Exception as error:  # a pynq whose XRT is missing fails with an ImportError, an OSError or others, by its version
+        remedy = GET_XRT if on_board() else GET_PYNQ
+        raise BackendError(f"{who} needs the pynq library ({type(error).__name__}: {error}); {remedy}") from error
+    return pynq

@@ -12,11 +12,10 @@ import numpy as np
 
 from pynq_cnn.backends.base import Backend
 from pynq_cnn.backends.bitstream import find_bitfile
-from pynq_cnn.backends.host import on_board
-from pynq_cnn.backends.library import GET_PYNQ
+from pynq_cnn.backends.library import load_pynq
 from pynq_cnn.backends.timeout import check_timeout
 from pynq_cnn.compiler import Hardware, compile_network
-from pynq_cnn.errors import ArgumentError, BackendError, DeviceError
+from pynq_cnn.errors import ArgumentError, DeviceError
 from pynq_cnn.model import Network
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ class OverlayBackend(Backend):
                 _check_sizes(identity.hardware)
                 self.build = identity.build
                 self.program = compile_network(network, hardware=identity.hardware, capacity=self.batch)
-                estimate = self.program.cycles / self._accelerator.clock_hz
+                estimate = self.program.cycles / (self._accelerator.design.megahertz * 1e6)
                 self.timeout = max(DEADLINE_FLOOR, DEADLINE_FACTOR * estimate) if wanted is None else wanted
                 self._buffer: Any = self._accelerator.allocate(self.program.memory_words)
                 resources.callback(self._accelerator.free, self._buffer)
@@ -179,18 +178,9 @@ class OverlayBackend(Backend):
 
 def _open(bitfile: str | os.PathLike[str] | None, device: Any) -> Accelerator:
     path = find_bitfile(bitfile)  # first: without a bitstream there is no need for pynq
-    try:
-        import pynq
+    pynq = load_pynq("the overlay backend")
+    from pynq_cnn.backends import accelerator
 
-        from pynq_cnn.backends import accelerator
-    except Exception as error:  # a pynq whose XRT is missing fails with an ImportError, an OSError or others, by its version
-        remedy = GET_PYNQ
-        if on_board():
-            remedy = (
-                "on a board the image brings it: source the environment first (source /etc/profile.d/pynq_venv.sh; "
-                "source /etc/profile.d/xrt_setup.sh), then start Python anew"
-            )
-        raise BackendError(f"the overlay backend needs the pynq library ({type(error).__name__}: {error}); {remedy}") from error
     if device is None:
         device = accelerator.default_device()
     elif not isinstance(device, pynq.Device):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pynq_cnn.api import Classifier, ThroughputReport
-from pynq_cnn.cli.common import add_batch, add_json, add_model, open_all, print_json, print_table, working
+from pynq_cnn.cli.common import add_batch, add_json, add_model, add_timeout, open_all, print_json, print_table, working
 from pynq_cnn.zoo import load_model
 
 SECONDS, MOST = 5.0, 1000  # how long a backend is measured, and on how many images at most, where nothing else is asked for
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, metavar="N", help=images)
     add_batch(parser)
     add_model(parser)
+    add_timeout(parser)
     add_json(parser)
 
 
@@ -32,7 +33,7 @@ def measure(name: str, classifier: Classifier, images: int | None) -> Throughput
 
 def run(args: argparse.Namespace) -> None:
     """Throughput of each, and its ratio to the reference in the same run."""
-    with open_all(load_model(args.model), args.batch) as candidates:
+    with open_all(load_model(args.model), args.batch, args.timeout) as candidates:
         reports = [(one.name, measure(one.name, one.classifier, args.images)) for one in candidates if one.classifier is not None]
     base = reports[0][1].images_per_second
     if args.json:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import warnings
 
-from pynq_cnn.cli.common import add_backend, add_json, add_model, open_classifier, print_json, working
+from pynq_cnn.cli.common import add_backend, add_json, add_model, add_timeout, open_classifier, print_json, working
 from pynq_cnn.errors import ArgumentError, ImageError, ImageWarning
 
 
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="say what was done to each picture before the network saw it")
     add_model(parser)
     add_backend(parser)
+    add_timeout(parser)
     add_json(parser)
 
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if args.top < 1:
         raise ArgumentError(f"--top must be at least 1, not {args.top}")
     ready, errors = {}, {}
-    with open_classifier(args.model, args.backend, args.virtual, batch=min(len(args.images), 64)) as classifier:
+    with open_classifier(args.model, args.backend, args.virtual, min(len(args.images), 64), args.timeout) as classifier:
         for path in dict.fromkeys(args.images):
             try:
                 ready[path] = classifier.prepare(path)

@@ -48,19 +48,29 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="images worked on at once (64)")
 
 
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    """`--timeout`."""
+    default = "20 times what the network's cycles are estimated to take, at least 5"
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help=f"how long to wait for a batch on the accelerator ({default})")
+
+
 @contextmanager
-def open_classifier(model: str | Network, backend: str, virtual: bool, batch: int = 64) -> Iterator[Classifier]:
+def open_classifier(
+    model: str | Network, backend: str, virtual: bool, batch: int = 64, timeout: float | None = None
+) -> Iterator[Classifier]:
     """The classifier that the options ask for."""
     if not virtual:
-        with Classifier(model, backend, batch) as classifier:
+        with Classifier(model, backend, batch, timeout=timeout) as classifier:
             yield classifier
         return
     if backend not in ("auto", "overlay"):
         raise ArgumentError(f"--virtual is the overlay on an emulated board, it does not go with --backend {backend}")
     from pynq_cnn.virtual_board import VirtualBoard
 
-    with VirtualBoard() as board, Classifier(model, "overlay", batch, bitfile=board.bitfile, device=board.device) as classifier:
-        yield classifier
+    with VirtualBoard() as board:
+        place = {"bitfile": board.bitfile, "device": board.device}
+        with Classifier(model, "overlay", batch, timeout=timeout, **place) as classifier:
+            yield classifier
 
 
 @dataclass(frozen=True)
@@ -86,13 +96,13 @@ class Candidate:
 
 
 @contextmanager
-def open_all(network: Network, batch: int = 64) -> Iterator[list[Candidate]]:
+def open_all(network: Network, batch: int = 64, timeout: float | None = None) -> Iterator[list[Candidate]]:
     """Every backend on `network`, the virtual board included; the reference first."""
     with ExitStack() as stack:
         candidates = []
         for name in EXECUTIONS.values():
             try:
-                opened = open_classifier(network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch)
+                opened = open_classifier(network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch, timeout)
                 with working(f"opening {name}"):
                     candidates.append(Candidate(name, stack.enter_context(opened)))
             except (BackendError, CompileError) as error:

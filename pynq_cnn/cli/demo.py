@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynq_cnn.cli.common import add_json, add_model, open_all, print_json, print_table, working
+from pynq_cnn.cli.common import add_json, add_model, add_timeout, open_all, print_json, print_table, working
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.zoo import load_model, load_sample
 
@@ -19,6 +19,7 @@ RAMP = np.array(list(" .:-=+*#%@"))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_model(parser)
+    add_timeout(parser)
     add_json(parser)
 
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         )
     rows: list[dict[str, Any]] = []
     results: dict[str, np.ndarray] = {}
-    with open_all(network) as candidates:
+    with open_all(network, timeout=args.timeout) as candidates:
         for candidate in candidates:
             if candidate.classifier is None:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pynq_cnn.cli.common import EXECUTIONS, Candidate, add_json, add_model, open_all, print_json, working
+from pynq_cnn.cli.common import EXECUTIONS, Candidate, add_json, add_model, add_timeout, open_all, print_json, working
 from pynq_cnn.errors import ArgumentError, PynqCnnError
 from pynq_cnn.model import Golden
 from pynq_cnn.zoo import load_model, percent, stated_agreement
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     require = f"fail if one of these did not run: {', '.join(EXECUTIONS)} (virtual: the overlay on the virtual board); may be given again"
     parser.add_argument("--require", action="append", default=[], metavar="NAME[,NAME...]", help=require)
     add_model(parser)
+    add_timeout(parser)
     add_json(parser)
 
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     network = load_model(args.model)
     if network.golden is None:
         raise PynqCnnError(f"{network.name} has no golden vectors; export it again with host_train")
-    with open_all(network, batch=16) as candidates:  # smaller than the vectors are many: batches are tested too
+    with open_all(network, 16, args.timeout) as candidates:  # smaller than the vectors are many: batches are tested too
         report = [(one.name, *check(one, network.golden)) for one in candidates]
     missing = [name for name, result, _ in report if result == "skipped" and name in wanted]
     failed = bool(missing) or any(result == "failed" for _, result, _ in report)

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from pynq_cnn.backends.bitstream import overlay_folder
-from pynq_cnn.backends.library import GET_PYNQ
-from pynq_cnn.errors import ArgumentError, BackendError
+from pynq_cnn.backends.library import load_pynq
+from pynq_cnn.errors import ArgumentError
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import ContiguousMemory
 
@@ -60,12 +60,10 @@ class VirtualBoard:
         source = overlay_folder() / "pynq_cnn.hwh" if hwh is None else Path(hwh)
         if not source.is_file():
             raise ArgumentError(f"{source} is no file; hwh must be a hardware hand-off such as overlays/pynq_cnn.hwh")
-        try:
-            from pynq_cnn.virtual_board import clocks
-            from pynq_cnn.virtual_board.device import VirtualDevice
-        except ImportError as error:
-            raise BackendError(f"the virtual board needs the pynq library ({error}); {GET_PYNQ}") from error
+        load_pynq("the virtual board")
         from pynq_cnn.backends.native import load_engine
+        from pynq_cnn.virtual_board import clocks
+        from pynq_cnn.virtual_board.device import VirtualDevice
 
         self.memory = ContiguousMemory(contiguous_bytes)
         self.faults = Faults()

@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from pynq_cnn.backends.bitstream import overlay_folder
-from pynq_cnn.backends.library import GET_PYNQ
+from pynq_cnn.backends.library import load_pynq
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.virtual_board.embedded.bitfile import Block, write_bitfile
 from pynq_cnn.virtual_board.embedded.files import BoardFiles
@@ -183,16 +183,13 @@ class EmbeddedBoard:
 
     def _set_up(self, stack: ExitStack, folder: Path, xrt: str, root: bool, bitstream: bool, contiguous_bytes: int) -> None:
         """What every process needs: files, memory, and pynq on them."""
-        try:
-            with mock.patch.dict(os.environ):
-                os.environ.pop("XILINX_XRT", None)  # with it, pynq would load the real library
-                import pynq  # noqa: F401
+        with mock.patch.dict(os.environ):
+            os.environ.pop("XILINX_XRT", None)  # with it, pynq would load the real library
+            load_pynq("the virtual board")
+        from pynq_cnn.virtual_board.embedded import package_side, pynq_side
+        from pynq_cnn.virtual_board.embedded.bus import Bus
+        from pynq_cnn.virtual_board.embedded.logic import Logic
 
-            from pynq_cnn.virtual_board.embedded import package_side, pynq_side
-            from pynq_cnn.virtual_board.embedded.bus import Bus
-            from pynq_cnn.virtual_board.embedded.logic import Logic
-        except ImportError as error:
-            raise BackendError(f"the virtual board needs the pynq library ({error}); {GET_PYNQ}") from error
         if xrt not in pynq_side.XRT_STATES:
             raise ArgumentError(f"xrt must be one of {', '.join(pynq_side.XRT_STATES)}, not {xrt!r}")
         if EmbeddedBoard._open is not None:
