@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -153,7 +154,7 @@ def _outputs(folded: nn.Sequential, inputs: torch.Tensor) -> dict[str, np.ndarra
 
 def check_min_agreement(value: float) -> None:
     """`ArgumentError` if a bound is no number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
         raise ArgumentError(f"min_agreement must be a number from 0 (take anything) to 1, not {value!r}")
 
 

@@ -235,8 +235,8 @@ def _with_weights(layer: nn.Module) -> nn.Module:
     return made.eval()
 
 
-def module_layers(module: nn.Module, before: Shape, after: Shape) -> list[nn.Module]:
-    """What a leaf module becomes; `NetworkError` if nothing."""
+def module_layers(module: nn.Module, before: Shape, after: Shape, last: bool = False) -> list[nn.Module]:
+    """What a leaf module becomes, the last operation of a model or not; `NetworkError` if nothing."""
     if isinstance(module, (nn.Linear, BinaryLinear)) and len(before) != 2:
         raise NetworkError(f"it takes [n, features], not {before}; flatten each image before it: torch.flatten(x, 1)")
     if isinstance(module, WEIGHTED):
@@ -262,7 +262,7 @@ def module_layers(module: nn.Module, before: Shape, after: Shape) -> list[nn.Mod
         return _hardtanh(before, after, module.min_val, module.max_val)  # ReLU6 is one too
     if isinstance(module, Sign) and module.function in (binarise, torch.sign):
         return _sign(module.function)(before, after)
-    raise NetworkError(f"a {type(module).__name__} cannot be mapped; {advice(type(module).__name__)}")
+    raise NetworkError(f"a {type(module).__name__} cannot be mapped; {advice(type(module).__name__, last=last)}")
 
 
 # ------------------------------------------------------------------------------------------------------- advice
@@ -275,6 +275,7 @@ _SCALE = (
 _PRODUCTS = ("matmul", "mm", "bmm")
 _ARITHMETIC = re.compile(r"[ir]?(add|sub|mul|div|truediv|neg)_?")  # with the methods in place and the operators of Python
 _ACTIVATION = "use ReLU and train it again"
+_AT_THE_END = "leave it away, say output 'values', and apply it to what Classifier.predict gives"
 _NORM = "use BatchNorm2d, which folds into the layer before it"
 
 ADVICE = {
@@ -298,9 +299,18 @@ ADVICE = {
 }
 
 
-def advice(operation: str, tensors: int = 1) -> str:
-    """What to use in the place of `operation`, into which so many tensors go that are computed from the images."""
+def advice(operation: str, tensors: int = 1, last: bool = False) -> str:
+    """What to use in the place of `operation`, into which so many tensors go that are computed from the images.
+
+    Examples
+    --------
+    >>> advice("tanh")
+    'use ReLU and train it again'
+    >>> advice("tanh", last=True)
+    "leave it away, say output 'values', and apply it to what Classifier.predict gives"
+    """
     arithmetic = _ARITHMETIC.fullmatch(operation)
     if tensors > 1 and (arithmetic or operation in _PRODUCTS):
         return _JOIN
-    return _SCALE if arithmetic else ADVICE.get(operation, f"use {SUPPORTED}")
+    found = _SCALE if arithmetic else ADVICE.get(operation, f"use {SUPPORTED}")
+    return _AT_THE_END if last and found == _ACTIVATION else found

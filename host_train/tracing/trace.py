@@ -384,11 +384,12 @@ def _map(node: fx.Node, current: fx.Node, constants: set[fx.Node], whole: nn.Mod
     if not node.users:
         raise NetworkError("its result is not used; write x = ... or leave it away")
     before = values[current].shape
+    last = len(before) == 2 and all(user.op == "output" for user in node.users)
     if node.op == "call_module":
-        return module_layers(whole.get_submodule(str(node.target)), before, after.shape)
+        return module_layers(whole.get_submodule(str(node.target)), before, after.shape, last)
     handler = METHODS.get(operation) if node.op == "call_method" else FUNCTIONS.get(node.target)
     if handler is None:
-        raise NetworkError(f"it cannot be mapped; {advice(operation)}")
+        raise NetworkError(f"it cannot be mapped; {advice(operation, last=last)}")
     arguments, options = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])
     arguments = tuple(arguments)
     if arguments:

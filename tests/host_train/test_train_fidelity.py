@@ -235,9 +235,19 @@ def test_real_images_by_normalisations_that_people_use_leave_no_doubt(mean, std)
 
 
 def test_small_images_leave_no_doubt_of_noise():
-    """Of few pixels nobody can tell, and flat ones are no noise."""
+    """Of few pixels nobody can tell."""
     assert of(NOISE[:20, :4, :4]) == []
-    assert of(np.repeat(NOISE[:, :1, :1], 28, 1).repeat(28, 2), (0.5,), (0.3,)) == []
+    assert of(NOISE[:20, :1, :1], (0.5,), (0.3,)) == []
+
+
+def test_images_of_one_colour_each_are_told():
+    flat = np.repeat(NOISE[:, :1, :1], 28, 1).repeat(28, 2)
+    (doubt,) = of(flat, (0.5,), (0.3,))
+    assert doubt.startswith("128 of 128 calibration images that were looked at are of one colour each")
+    assert of(np.concatenate([flat[:20], IMAGES[:40, :, :, None]])) == []
+
+
+def test_one_colour_is_known_by_more_than_a_pixel():
     with pytest.raises(ArgumentError):
         check_images(np.full((3, 1, 1, 3), 7, np.uint8))
     check_images(NOISE[:3, :1, :1])

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from digits import write_idx
 from PIL import Image
+from virtual import network_of_kind
 
 from host_train.cli import main
 from host_train.data import DATASETS, Split
 from host_train.evaluation.folder import label_of_class, read_folder, write_folder
+from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, DatasetError, ImageError
-from pynq_cnn.model import InputSpec
+from pynq_cnn.model import InputSpec, save_package
 
 ROOT = Path(__file__).parents[2]
 GREY = InputSpec(28, 28, 1, "L", (0.1307,), (0.3081,), fit="digit", invert="auto")
@@ -307,6 +309,24 @@ def test_a_package_is_measured_on_files_as_on_the_data_set(real_folder, tmp_path
     assert f"lenet, integers, images in {out}" in capsys.readouterr().out and (tmp_path / "c.png").exists()
     assert main(["evaluate", "lenet", "--images", out, "--split", "train"]) == 1
     assert "leave --split and --dataset away" in capsys.readouterr().err
+
+
+def test_a_network_of_one_probability_is_measured_on_files_of_two_classes(real, tmp_path, capsys):
+    pytest.importorskip("torch")
+    network = network_of_kind("sigmoid")
+    save_package(network, tmp_path / "n")
+    labels = (real.labels == 0).astype(np.int64)
+    for i in range(0, 500, 5):
+        place = tmp_path / "images" / network.classes[labels[i]]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(real.images[i, :, :, 0]).save(place / f"{i}.png")
+    command = ["evaluate", str(tmp_path / "n"), "--images", str(tmp_path / "images"), "--json"]
+    assert main([*command, "--wrong", str(tmp_path / "wrong.csv"), "--plot", str(tmp_path / "confusion.png")]) == 0
+    answers = network.answers(network.logits(ReferenceBackend(network).run(real.images[::5])))
+    assert json.loads(capsys.readouterr().out)["top1"] == (answers == labels[::5]).mean() and set(answers.tolist()) == {0, 1}
+    save_package(network_of_kind("independent"), tmp_path / "tags")
+    assert main(["evaluate", str(tmp_path / "tags"), "--dataset", "mnist"]) == 1
+    assert "lenet gives independent probabilities, not one class for each image" in capsys.readouterr().err
 
 
 def test_a_run_is_measured_on_files_too(real_folder, tmp_path, capsys):

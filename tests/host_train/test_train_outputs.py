@@ -8,9 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train import from_torch  # noqa: E402
+from host_train.networks.binary import BinaryConv2d, BinaryLinear  # noqa: E402
+from host_train.networks.vgg_bnn import CENTRE  # noqa: E402
 from host_train.tracing.trace import trace  # noqa: E402
 from pynq_cnn.api import Classifier  # noqa: E402
 from pynq_cnn.backends.kernel import KernelBackend  # noqa: E402
@@ -151,10 +155,24 @@ def test_what_cannot_be_said():
     for end, advice in (
         (lambda x: F.logsigmoid(x), "leave it away, and give from_torch output='sigmoid'"),
         (lambda x: x.argmax(1), "leave it away: Classifier.predict chooses the class"),
+        (lambda x: torch.tanh(x), "leave it away, say output 'values', and apply it to what Classifier.predict gives"),
+        (nn.Tanh(), "leave it away, say output 'values'"),
         (lambda x: torch.sigmoid(x).round(), "leave it away: Classifier.predict chooses the class"),
     ):
         with pytest.raises(NetworkError, match=advice):
             from_torch(Net(3, end), PICTURES, name="n")
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "values"])
+def test_bits_have_every_kind_of_output(kind):
+    layers = BinaryConv2d(1, 16, 3, input_step=1 / 128), nn.BatchNorm2d(16), nn.Hardtanh(), nn.Flatten(), BinaryLinear(576, 1)
+    model = nn.Sequential(*layers, *([nn.Sigmoid()] if kind == "sigmoid" else [])).eval()
+    network = from_torch(model, PICTURES, name="n", mean=CENTRE, std=CENTRE, output=kind)
+    assert network.output.kind == kind and network.metadata["conversion"]["agreement"] > 1 - 1e-5
+    with torch.no_grad():
+        theirs = model((INPUTS - CENTRE) / CENTRE).numpy()
+    ours = logits(network) if kind == "values" else probabilities(logits(network), kind)[:, 1:]
+    assert np.abs(ours - theirs).max() < 1e-4 * np.abs(theirs).max()
 
 
 # ------------------------------------------------------------------------------------------ whatever flattens
@@ -324,3 +342,61 @@ def test_images_in_any_layout_are_the_same_images(make):
     model = Net(3)
     expected = from_torch(model, PICTURES, name="n", min_agreement=0)
     assert from_torch(model, make(INPUTS), name="n", min_agreement=0).layers == expected.layers
+
+
+# ---------------------------------------------------------------------------------------- any chain of shapes
+
+
+@st.composite
+def reshapes(draw: st.DrawFn) -> list:
+    """Functions that give an image [n, 4, 2, 3] other shapes, one behind the other, each written in one of several ways."""
+    shape, steps = [4, 2, 3], []
+    for _ in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(["view", "flatten", "unsqueeze", "squeeze", "index", "split"]))
+        if kind == "view":
+            sides = list(draw(st.permutations(shape)))  # of the same numbers, another shape
+            steps.append(lambda x, sides=tuple(sides): x.reshape(x.size(0), *sides))
+            shape = sides
+        elif kind == "flatten":
+            start = draw(st.integers(0, len(shape) - 1))
+            steps.append(lambda x, start=start + 1: x.flatten(start))
+            shape = [*shape[:start], int(np.prod(shape[start:]))]
+        elif kind == "unsqueeze":
+            place = draw(st.integers(1, len(shape)))
+            way = draw(st.booleans())
+            steps.append(lambda x, place=place, way=way: x.unsqueeze(place) if way else x[(slice(None),) * place + (None,)])
+            shape = [*shape[: place - 1], 1, *shape[place - 1 :]]
+        elif kind == "split" and shape[0] % 2 == 0:
+            steps.append(lambda x: x.unflatten(1, (2, x.shape[1] // 2)))
+            shape = [2, shape[0] // 2, *shape[1:]]
+        elif 1 in shape and len(shape) > 1:
+            place = shape.index(1) + 1
+            steps.append(
+                (lambda x, place=place: x.squeeze(place))
+                if kind == "squeeze"
+                else (lambda x, place=place: x[(slice(None),) * place + (0,)])
+            )
+            shape = [*shape[: place - 1], *shape[place:]]
+    return steps
+
+
+class Chain(nn.Module):
+    def __init__(self, steps: list) -> None:
+        super().__init__()
+        self.conv, self.fc, self.steps = nn.Conv2d(1, 4, (7, 6)), nn.Linear(24, 3), steps
+
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        for step in self.steps:
+            x = step(x)
+        return self.fc(x.flatten(1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(reshapes())
+def test_any_chain_of_shapes_that_ends_flat_is_a_flattening(steps):
+    model = Chain(steps)
+    traced = trace(model, INPUTS[:2])
+    assert [type(layer).__name__ for layer in traced.layers] == ["Conv2d", "ReLU", "Flatten", "Linear"]
+    with torch.no_grad():
+        assert torch.equal(traced.layers(INPUTS), model(INPUTS))
