@@ -205,7 +205,7 @@ class _Decoder:
     def of(cls, lengths: np.ndarray, bits: int) -> _Decoder:
         """Of code lengths, with tables of 2^`bits` entries."""
         symbols, sizes, ends = _words(lengths)
-        spans = (1 << bits) >> np.append(sizes, NO_WORD)  # entries of the tables that a word has; 0 for a longer one
+        spans = (1 << bits) >> np.append(sizes, NO_WORD).astype(np.intp)  # entries of the tables that a word has; 0 for a longer one
         spans[-1] = (1 << bits) - spans.sum()
         searched = int((1 << bits) - spans[-1]) if sizes.max(initial=0) > bits else 1 << bits
         by_rank = np.append(sizes, NO_WORD).astype(np.uint8), np.append(symbols, 0).astype(np.uint8)
