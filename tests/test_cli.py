@@ -355,7 +355,7 @@ class TestDemo:
 
     def test_another_kind_of_output(self, fails, tmp_path):
         save_package(network_of_kind("independent"), tmp_path / "tags")
-        assert "of ten digits, lenet tells 10 classes by independent" in fails(2, "demo", "--model", str(tmp_path / "tags"))
+        assert "of ten digits, lenet gives 10 independent probabilities; measure it" in fails(2, "demo", "--model", str(tmp_path / "tags"))
 
 
 class TestBench:

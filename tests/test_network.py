@@ -114,6 +114,21 @@ def test_answers_of_several_outputs(count):
         assert NETWORK.answers(logits).tolist() == [2, 0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "count", "said"),
+    [
+        ("softmax", 3, "3 classes,"),
+        ("sigmoid", 1, "2 classes by one sigmoid,"),
+        ("independent", 3, "3 independent p"),
+        ("values", 1, "1 plain v"),
+    ],
+)
+def test_it_says_what_its_outputs_are(kind, count, said):
+    layers = NETWORK.layers if count == 3 else ONE["layers"]
+    network = replace(NETWORK, layers=layers, output=output(kind, count), classes=tuple("ab" if kind == "sigmoid" else "abc"[:count]))
+    assert f"8 x 8 L to {said}" in repr(network)
+
+
 def test_sigmoid_of_any_logits():
     logits = np.array([-3e38, -800, -1e-45, 0, 37, 3e38], np.float32)
     with np.errstate(all="raise", under="ignore"):

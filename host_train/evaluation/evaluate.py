@@ -18,7 +18,7 @@ from host_train.training.fit import EVALUATION_BATCH, TensorData
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network
-from pynq_cnn.model.output import class_logits
+from pynq_cnn.model.output import OUTPUTS, class_logits
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -177,7 +177,7 @@ def predict_integers(network: Network, *, title: str = "integers", progress: boo
     kind = network.output.kind
     if kind not in ("softmax", "sigmoid"):
         raise ArgumentError(
-            f"{network.name} gives {'plain values' if kind == 'values' else 'independent probabilities'}, not one class for each image, "
+            f"{network.name} gives {OUTPUTS[kind]}, not one class for each image, "
             "which is what can be measured here; measure what Classifier.predict gives by a program of your own"
         )
     backend = ReferenceBackend(network, batch=EVALUATION_BATCH)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pynq_cnn.cli.common import add_json, add_model, add_timeout, open_all, print_json, print_table, working
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model.output import OUTPUTS
 from pynq_cnn.zoo import load_model, load_sample
 
 SHOWN = 8
@@ -44,10 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if network.input_shape != (*images.shape[1:], 1):
         raise ArgumentError(f"the sample is of 28 x 28 digits, {network.name} takes {network.input_shape}")
     if network.output.kind != "softmax" or len(network.classes) != 10:
-        raise ArgumentError(
-            f"the sample is of ten digits, {network.name} tells {len(network.classes)} classes by {network.output.kind}; measure it on "
-            "data of its own"
-        )
+        what = f"{len(network.classes)} {OUTPUTS[network.output.kind]}"
+        raise ArgumentError(f"the sample is of ten digits, {network.name} gives {what}; measure it on data of its own")
     rows: list[dict[str, Any]] = []
     results: dict[str, np.ndarray] = {}
     with open_all(network, timeout=args.timeout) as candidates:

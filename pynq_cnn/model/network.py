@@ -15,7 +15,7 @@ from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model.datatype import INT32, UINT8, DataType
 from pynq_cnn.model.description import Description, short
 from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Conv2d, Layer, Shape, weights_of
-from pynq_cnn.model.output import OutputSpec, answers
+from pynq_cnn.model.output import OUTPUTS, OutputSpec, answers
 from pynq_cnn.model.plain import plain_json, plain_name
 from pynq_cnn.table import html_table, text_table
 
@@ -217,7 +217,7 @@ class Network(Description):
                 raise NetworkError(f"{layer.name} gives {shape}; sizes go up to {MAX_DIMENSION}")
 
     def __repr__(self) -> str:
-        sizes = f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)} classes"
+        sizes = f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)} {OUTPUTS[self.output.kind]}"
         return f"<Network {self.name!r}: {sizes}, {len(self.layers)} layers, {sum(map(weights_of, self.layers)):,} weights>"
 
     def __str__(self) -> str:

@@ -9,7 +9,14 @@ import numpy as np
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model.description import Description
 
-KINDS = ("softmax", "sigmoid", "independent", "values")
+# Kinds of output, and what there are so many of as there are names.
+OUTPUTS = {
+    "softmax": "classes",
+    "sigmoid": "classes by one sigmoid",
+    "independent": "independent probabilities",
+    "values": "plain values",
+}
+KINDS = tuple(OUTPUTS)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
