@@ -6,6 +6,7 @@ import asyncio
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from pynq_cnn.backends.forks import ThreadLock
+from pynq_cnn.backends.forks import give_lock
 from pynq_cnn.backends.select import check_name, make_backend
 from pynq_cnn.backends.timeout import check_timeout
 from pynq_cnn.errors import ArgumentError, BackendError, ImageError, ImageWarning
@@ -309,10 +310,18 @@ def _tell(answers: list[Classification]) -> None:
             warnings.warn(f"{which}{text}", ImageWarning, stacklevel=3)
 
 
-# Classifiers that `classify` has made, so that its second call is quick. On a board each holds contiguous memory: a small batch is enough.
-_classifiers: dict[tuple[str, str, float | None], Classifier] = {}
-_classifiers_lock = ThreadLock()
-CLASSIFY_BATCH = 16
+class _Kept:
+    """Classifiers that `classify` has made, so that its second call is quick, by model, backend and timeout."""
+
+    lock: AbstractContextManager[bool]
+
+    def __init__(self) -> None:
+        give_lock(self, "lock")
+        self.classifiers: dict[tuple[str, str, float | None], Classifier] = {}
+
+
+_kept = _Kept()
+CLASSIFY_BATCH = 16  # on a board each holds contiguous memory: a small batch is enough
 
 
 def release() -> None:
@@ -324,9 +333,9 @@ def release() -> None:
     --------
     >>> release()
     """
-    with _classifiers_lock:
-        while _classifiers:
-            _classifiers.popitem()[1].close()
+    with _kept.lock:
+        while _kept.classifiers:
+            _kept.classifiers.popitem()[1].close()
 
 
 def _shared_classifier(model: str | os.PathLike[str] | Network, backend: str, timeout: float | None) -> tuple[Classifier, bool]:
@@ -334,11 +343,11 @@ def _shared_classifier(model: str | os.PathLike[str] | Network, backend: str, ti
     check_name(backend)
     if not isinstance(model, str) or os.sep in model or os.path.isdir(model):
         return Classifier(model, backend, CLASSIFY_BATCH, timeout=timeout), False
-    with _classifiers_lock:
+    with _kept.lock:
         key = (model, backend, check_timeout(timeout))
-        if key not in _classifiers:
-            _classifiers[key] = Classifier(model, backend, CLASSIFY_BATCH, timeout=timeout)
-        return _classifiers[key], True
+        if key not in _kept.classifiers:
+            _kept.classifiers[key] = Classifier(model, backend, CLASSIFY_BATCH, timeout=timeout)
+        return _kept.classifiers[key], True
 
 
 @overload

@@ -32,8 +32,8 @@ CPU = ("reference", "kernel")
 @pytest.fixture
 def forgotten(monkeypatch) -> dict:
     """`classify` without the classifiers that it made before."""
-    monkeypatch.setattr(api, "_classifiers", {})
-    return api._classifiers
+    monkeypatch.setattr(api._kept, "classifiers", {})
+    return api._kept.classifiers
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -12,17 +12,21 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
+def execute(notebook, folder):
+    """Run all cells of a notebook in `folder`, with the sources of this checkout."""
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(ROOT))
+        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+
+
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     """The first notebook, executed."""
     nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
-    pytest.importorskip("ipykernel")
-    folder = tmp_path_factory.mktemp("notebook")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTHONPATH", str(ROOT))
-        notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    execute(notebook, tmp_path_factory.mktemp("notebook"))
     return {cell.id: cell for cell in notebook.cells}
 
 
@@ -84,3 +88,19 @@ def test_the_photo(executed):
 
 def test_the_estimate(executed):
     assert "ESTIMATE for lenet" in text(executed["run-estimate"])
+
+
+def test_a_cell_may_await_a_prediction(tmp_path):
+    """In a kernel, whose event loop is running already: it goes on meanwhile."""
+    cells = [
+        "import asyncio, pynq_cnn\nfrom pynq_cnn.zoo import load_sample\nimages, labels = load_sample()",
+        "ticks = []\nasync def tick():\n    while True:\n        ticks.append(1)\n        await asyncio.sleep(0)",
+        "ticking = asyncio.ensure_future(tick())\n"
+        "classes = await pynq_cnn.Classifier('lenet', 'reference').predict_async(images)\n"
+        "ticking.cancel()\n"
+        "print(len(ticks) > 10, (classes == labels).mean() > 0.97)",
+    ]
+    v4 = pytest.importorskip("nbformat").v4
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
+    execute(notebook, tmp_path)
+    assert text(notebook.cells[-1]) == "True True\n"

@@ -20,7 +20,7 @@ import pytest
 from virtual import NO_PYNQ, script, small_images, small_network
 
 from pynq_cnn.backends import host, process_lock, select
-from pynq_cnn.backends.forks import ThreadLock
+from pynq_cnn.backends.forks import give_lock
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.process_lock import ProcessLock, lock_folder, owner_of
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -398,10 +398,14 @@ def test_the_folder_of_locks_is_private_and_no_link_is_followed(monkeypatch: pyt
 
 
 def test_a_lock_is_free_in_a_child_whoever_held_it() -> None:
-    lock, inside, leave = ThreadLock(), threading.Event(), threading.Event()
+    class Owner:
+        lock: Any
+
+    owner, inside, leave = Owner(), threading.Event(), threading.Event()
+    give_lock(owner, "lock")
 
     def hold() -> None:
-        with lock:
+        with owner.lock:
             inside.set()
             leave.wait()
 
@@ -410,7 +414,7 @@ def test_a_lock_is_free_in_a_child_whoever_held_it() -> None:
     inside.wait()
 
     def work() -> None:
-        with lock:
+        with owner.lock:
             pass
 
     assert in_child(work) == 0

@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pynq.buffer import PynqBuffer
 
 from pynq_cnn.backends.design import Design, whole
 from pynq_cnn.backends.driver import EngineDriver, Identity
-from pynq_cnn.backends.forks import ThreadLock, renew_after_fork
+from pynq_cnn.backends.forks import give_lock, renew_after_fork
 from pynq_cnn.backends.interrupt import EngineInterrupt
 from pynq_cnn.backends.library import SOURCE
 from pynq_cnn.backends.loaded import loaded_on, stamp_of
@@ -42,8 +43,10 @@ NO_DEVICE = (
 class _Registry:
     """The accelerators of this process, by their devices' tags; none in a forked child, whose parent has them."""
 
+    lock: AbstractContextManager[bool]
+
     def __init__(self) -> None:
-        self.lock = ThreadLock()  # re-entrant: a backend that nobody holds any more is given back wherever that is noticed
+        give_lock(self, "lock")  # re-entrant: a backend that nobody holds any more is given back wherever that is noticed
         self.renew()
         renew_after_fork(self)
 
@@ -90,7 +93,7 @@ class Accelerator:
         What the engine said it is when it was loaded last.
     design : Design
         What its `.hwh` says.
-    lock : ThreadLock
+    lock : threading.RLock
         Held by the thread that works with the engine.
 
     Raises
@@ -99,10 +102,12 @@ class Accelerator:
         If it cannot be loaded, is not the engine, or another process has it.
     """
 
+    lock: AbstractContextManager[bool]
+
     def __init__(self, bitfile: Path, device: pynq.Device) -> None:
         self.bitfile = bitfile
         self.device = device
-        self.lock = ThreadLock()
+        give_lock(self, "lock")
         self._users = 0
         self._process = os.getpid()
         self._process_lock = ProcessLock(device.tag)
@@ -214,8 +219,8 @@ class Accelerator:
         self.refuse_forks()
         self._recover()
         check_hardware(self.identity.hardware, program)
-        self._ready, self._running = False, True  # not ready after KeyboardInterrupt either
         try:
+            self._ready, self._running = False, True  # not ready after KeyboardInterrupt either
             self._until = time.monotonic() + timeout
             self._driver.start(program, buffer.device_address, slot, images)
             self._until = time.monotonic() + timeout  # a virtual board does the work before it lets go

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from time import perf_counter
 from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
 
-from pynq_cnn.backends.forks import ThreadLock
+from pynq_cnn.backends.forks import give_lock
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.model import Network
 
@@ -39,6 +40,7 @@ class Backend:
     """
 
     name = ""
+    _lock: AbstractContextManager[bool]
 
     def __init__(self, network: Network, batch: int = 64) -> None:
         if not isinstance(network, Network):
@@ -49,7 +51,7 @@ class Backend:
         self.batch = int(batch)
         self.last_seconds: dict[str, float] = {}
         self._closed = False
-        self._lock = ThreadLock()  # one thread at a time: backends keep their buffers from run to run
+        give_lock(self, "_lock")  # one thread at a time: backends keep their buffers from run to run
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Run the network.

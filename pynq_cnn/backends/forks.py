@@ -10,7 +10,6 @@ import os
 import threading
 import weakref
 from functools import lru_cache
-from types import TracebackType
 from typing import Protocol
 
 
@@ -22,9 +21,12 @@ class Renewable(Protocol):
 
 
 _renewables: weakref.WeakSet[Renewable] = weakref.WeakSet()
+_lock_owners: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()
 
 
 def _renew_all() -> None:
+    for owner, name in list(_lock_owners.items()):
+        setattr(owner, name, threading.RLock())
     for renewable in list(_renewables):
         renewable.renew()
 
@@ -41,26 +43,21 @@ def renew_after_fork(renewable: Renewable) -> None:
     _renewables.add(renewable)
 
 
-class ThreadLock:
-    """A re-entrant lock for threads, that nobody holds in a forked child.
+def give_lock(owner: object, name: str) -> None:
+    """Set the attribute `name` of `owner` to a re-entrant lock, and in every forked child to another that nobody holds.
+
+    The attribute is the interpreter's own lock: `with` takes it without running any Python, so that no Ctrl-C comes between taking it and
+    the block that gives it back.
 
     Examples
     --------
-    >>> lock = ThreadLock()
-    >>> with lock, lock:
+    >>> class Owner:
+    ...     pass
+    >>> owner = Owner()
+    >>> give_lock(owner, "lock")
+    >>> with owner.lock, owner.lock:
     ...     pass
     """
-
-    def __init__(self) -> None:
-        self.renew()
-        renew_after_fork(self)
-
-    def renew(self) -> None:
-        """A lock that nobody holds."""
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._lock.release()
+    _watch()
+    setattr(owner, name, threading.RLock())
+    _lock_owners[owner] = name
