@@ -30,9 +30,9 @@ engine = Extension(
 )
 
 train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.6", "tqdm>=4.60"]
-# The pynq library for laptops: a board's image has its own, 3.0.1 or 3.1, which must stay. 4.0 dropped the PYNQ-Z2. The grpcio that
-# pynq pins has no wheel for Python 3.13. pynq wants NumPy 1, which pip finds out late if only pynq says so, and imports a module
-# that pycparser 3 does not have.
+# The pynq library for laptops: a board's image has its own, 3.0.1 or 3.1, which must stay. 4.0 dropped the PYNQ-Z2. The
+# grpcio that pynq pins has no wheel for Python 3.13. pynq wants NumPy 1, which pip finds out late if only pynq says so, and
+# imports a module that pycparser 3 does not have.
 LAPTOP = "python_version < '3.13' and platform_machine != 'armv7l'"
 board = [f"{requirement}; {LAPTOP}" for requirement in ("pynq>=3.1.2,<4", "numpy<2", "pycparser<3")]
 vision = ["opencv-python>=4.5.4", "torchvision>=0.16"]

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *(path for folder in ("docs", "benchmarks", "hls_src", "overlays") for path in (ROOT / folder).rglob("*.md"))]
-)
+FOLDERS = ("docs", "benchmarks", "hls_src", "overlays")
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
-# Runs in the fresh interpreter: a page's Python blocks one after the other, in one namespace. Examples with prompts are compared with
-# what the page says that they give, as doctest does.
+# Runs in the fresh interpreter: a page's Python blocks one after the other, in one namespace. Examples with prompts are
+# compared with what the page says that they give, as doctest does.
 PASTE = """
 import doctest, json, sys
 page, blocks = json.load(sys.stdin)

@@ -1,4 +1,4 @@
-"""Every code block of every Markdown page does what it says, pasted into a fresh interpreter or shell in an empty folder."""
+"""Every code block of every Markdown page does what it says: Python pasted into a fresh interpreter in an empty folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pynq_cnn.backends.native import load_engine
 from pynq_cnn.errors import BackendError
 
 LANGUAGES = {"python", "sh", "json", "text"}
-QUICK = {"demo", "models", "selftest", "estimate"}  # commands of pynq-cnn that a test can run
+QUICK = {"demo", "doctor", "models", "selftest", "estimate"}  # commands of pynq-cnn that a test can run
 
 
 def name(page: Path) -> str:
@@ -35,7 +35,8 @@ def name(page: Path) -> str:
 
 def needs(text: str) -> None:
     """Skip where what a page's code imports is not installed."""
-    for library, sign in (("torch", r"\bimport .*\btorch\b|host_train import"), ("pynq", r"\bimport pynq$|virtual_board")):
+    signs = {"torch": r"\bimport .*\btorch\b|host_train import", "pynq": r"\bimport pynq$|virtual_board"}
+    for library, sign in signs.items():
         if re.search(sign, text, re.MULTILINE) and find_spec(library) is None:
             pytest.skip(NO_PYNQ if library == "pynq" else f"{library} is not installed")
     if "EmbeddedBoard" in text and not ALIGNED:
@@ -63,7 +64,10 @@ def test_code_stands_in_fences_with_their_language(page: Path) -> None:
         assert not words or words[0] not in COMMANDS, f"give it a fence with its language: {line}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(block.language == "python" for block in blocks(page)[0])], ids=name)
+WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks(page)[0])]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name)
 def test_python_runs(page: Path, tmp_path: Path) -> None:
     needs("".join(block.text for block in blocks(page)[0] if block.language == "python"))
     paste(page, tmp_path)

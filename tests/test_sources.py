@@ -1,4 +1,4 @@
-"""Python started in the source folder imports the sources: where they lack what an installation has, errors say that they hide it."""
+"""Python started in the source folder imports the sources: where they lack what an installation has, errors say so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = shutil.ignore_patterns("*.so", "models", "samples", "__pycache__")
-# Only the folder that it is started in and those of PYTHONPATH may have a pynq_cnn, whatever else is installed on this machine.
+# Only the folder that it is started in and those of PYTHONPATH may have a pynq_cnn, whatever else is installed here.
 START = """
 import os, sys
 own = [os.getcwd(), *os.environ["PYTHONPATH"].split(os.pathsep)]

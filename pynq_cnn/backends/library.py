@@ -9,7 +9,8 @@ from pynq_cnn.backends.host import on_board
 from pynq_cnn.errors import BackendError
 
 INSTALL = "pip install 'pynq_cnn[board]'"
-GET_PYNQ = INSTALL if sys.version_info < (3, 13) else f"it is not for Python 3.13 and newer: take Python 3.10 to 3.12, and there {INSTALL}"
+OTHER_PYTHON = f"it is not for Python 3.13 and newer: take Python 3.10 to 3.12, and there {INSTALL}"
+GET_PYNQ = INSTALL if sys.version_info < (3, 13) else OTHER_PYTHON
 SOURCE = "source /etc/profile.d/pynq_venv.sh; source /etc/profile.d/xrt_setup.sh"
 GET_XRT = f"on a board the image brings it: source the environment first ({SOURCE}), then start Python anew"
 

@@ -16,7 +16,7 @@ def source_folder() -> Path | None:
 
 
 def hidden_installation(files: Iterable[str | os.PathLike[str]]) -> Path | None:
-    """The folder with another `pynq_cnn`, further on in `sys.path`, that has one of `files`; None if this one hides no such.
+    """The folder of another `pynq_cnn`, further on in `sys.path`, that has one of `files`; None if there is none.
 
     Parameters
     ----------
