@@ -49,7 +49,8 @@ class Stage:
         return self.pool.stride if self.pool else 1
 
 
-MAX_DIAGONAL = 1 << 14  # inputs of an output: beyond, no engine has the weight tiles, and a square of them fills a computer's memory
+# Inputs of an output: beyond, no engine has the weight tiles, and a square of them fills a computer's memory.
+MAX_DIAGONAL = 1 << 14
 
 
 def _check_diagonal(name: str, area: int, channels: int) -> None:

@@ -41,7 +41,7 @@ class Tiling:
 
 
 def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
-    """Choose the largest tiles: all rows of one image or more where what they read and give fits, else as many output rows as fit.
+    """Choose the largest tiles: all rows of one image or more where what they read and give fits, else what rows fit.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
 
 
 def input_rows(stage: Stage, row: int, rows: int) -> tuple[int, int]:
-    """First row of the image that the output rows [row, row + rows) read, and the one behind the last; rows of padding are not read."""
+    """First row of the image that the output rows [row, row + rows) read, and the one behind the last; none of padding."""
     kernel_h, stride, pad = stage.conv.kernel[0], stage.conv.stride[0], stage.conv.padding[0]
     first = row * stage.pool_stride * stride - pad
     conv_rows = (rows - 1) * stage.pool_stride + stage.pool_size
@@ -107,7 +107,7 @@ def _most_input_rows(stage: Stage, rows: int) -> int:
 
 
 def _largest(fits: Callable[[int], bool], limit: int) -> int:
-    """The largest n from 1 to `limit` with `fits(n)`, found by halving, if `fits` is true up to some n and false above; it is for 1."""
+    """The largest n from 1 to `limit` with `fits(n)`, which is true for 1; by halving, as if true up to n and false above."""
     low, high = 1, limit
     while low < high:
         middle = (low + high + 1) // 2

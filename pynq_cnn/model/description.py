@@ -24,7 +24,9 @@ REPR.maxstring = REPR.maxother = 80
 
 
 def is_frozen(array: np.ndarray) -> bool:
-    """Whether an array lies in memory that is read-only for all who have it: its own, another frozen array's, or that of `bytes`.
+    """Whether an array lies in memory that is read-only for all who have it.
+
+    That is its own, another frozen array's, or that of `bytes`.
 
     Examples
     --------

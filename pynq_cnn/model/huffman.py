@@ -18,7 +18,8 @@ MAX_LENGTH = 24  # bits of the longest code word
 MAX_SYMBOLS = 256  # of an alphabet: codebook indices, and gaps, are bytes
 TABLE_BITS = 16  # longer words, rare as they are, are searched for and not looked up
 DOUBLINGS = 2  # of the steps in which a stream is walked along
-BLOCK = 1 << 13  # bytes of a stream that are worked on at once: what stays in a cache is worked on faster, and a board has little memory
+# Bytes of a stream that are worked on at once: what stays in a cache is worked on faster, and a board has little memory.
+BLOCK = 1 << 13
 
 
 def code_lengths(counts: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -205,7 +206,8 @@ class _Decoder:
     def of(cls, lengths: np.ndarray, bits: int) -> _Decoder:
         """Of code lengths, with tables of 2^`bits` entries."""
         symbols, sizes, ends = _words(lengths)
-        spans = (1 << bits) >> np.append(sizes, NO_WORD).astype(np.intp)  # entries of the tables that a word has; 0 for a longer one
+        # Entries of the tables that a word has, 0 for one that is longer than they are wide; at last those of no word.
+        spans = (1 << bits) >> np.append(sizes, NO_WORD).astype(np.intp)
         spans[-1] = (1 << bits) - spans.sum()
         searched = int((1 << bits) - spans[-1]) if sizes.max(initial=0) > bits else 1 << bits
         by_rank = np.append(sizes, NO_WORD).astype(np.uint8), np.append(symbols, 0).astype(np.uint8)
@@ -232,7 +234,8 @@ class _Decoder:
 def decode(data: np.ndarray, lengths: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
     """Undo `encode`.
 
-    Takes memory for what it returns and for a block of the stream; a count that the stream cannot hold is refused before that.
+    Takes memory for what it returns and for a block of the stream; a count that the stream cannot hold is refused
+    before that.
 
     Parameters
     ----------
@@ -251,7 +254,8 @@ def decode(data: np.ndarray, lengths: Sequence[np.ndarray], count: int) -> list[
     Raises
     ------
     NetworkError
-        If no prefix code has these lengths, or the stream ends early, has bits that are no code word, or goes on past the last symbol.
+        If no prefix code has these lengths, or the stream ends early, has bits that are no code word, or goes on past
+        the last symbol.
 
     Examples
     --------
@@ -273,8 +277,9 @@ def decode(data: np.ndarray, lengths: Sequence[np.ndarray], count: int) -> list[
         have = data[start : start + len(piece)]
         piece[: len(have)] = have
         block = _Block.of(piece, bits)
-        # For every bit at once: where would the next symbols begin, if these began here? And those after next, and so on by doubling.
-        # Then they are walked along, several a step, up to the first that begin behind the block, and those between are filled in.
+        # For every bit at once: where would the next symbols begin, if these began here? And those after next, and so
+        # on by doubling. Then they are walked along, several a step, up to the first that begin behind the block, and
+        # those between are filled in.
         after = np.arange(len(block.first), dtype=np.intp)
         inside = after[: 8 * size]
         for decoder in decoders:

@@ -114,7 +114,7 @@ def _check_output(name: str, requantisation: Any, threshold: Any, outputs: int) 
 
 
 def _check_shared(layer: Any) -> None:
-    """See that a layer's shared weights are its weights; the layer then has that array alone, and no equal one beside it."""
+    """See that a layer's shared weights are its weights; the layer then has that array alone, no equal one beside it."""
     name, shared, weight = layer.name, layer.shared, layer.weight
     if shared is None:
         return

@@ -1,4 +1,7 @@
-"""What people write into a network: names, and metadata of JSON values. Checked where they enter, so that they can be saved and shown."""
+"""What people write into a network: names, and metadata of JSON values.
+
+Checked where they enter, so that they can be saved and shown.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ MAX_DEPTH = 32  # of lists and objects in each other
 MAX_VALUES = 1 << 18
 MAX_BITS = 1024  # of an integer: beyond, no JSON reader that takes numbers for doubles can hold it
 
-# Control characters, halves of surrogate pairs, separators of lines and of paragraphs: they break tables, terminals or files.
+# Control characters, halves of surrogate pairs, separators of lines and of paragraphs: they break tables, terminals
+# or files.
 UNFIT = ("Cc", "Cs", "Zl", "Zp")
 
 
@@ -37,7 +41,9 @@ def plain_name(where: str, name: Any) -> str:
 
 
 def plain_json(where: str, value: Any) -> Any:
-    """A copy of `value` in JSON's own types: tuples become lists, NumPy's scalars Python's; `NetworkError` for anything else.
+    """A copy of `value` in JSON's own types: tuples become lists, NumPy's scalars Python's.
+
+    `NetworkError` names the place of anything else.
 
     Examples
     --------

@@ -108,8 +108,10 @@ def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parse_json(data: bytes) -> Any:
-    """JSON of UTF-8 bytes; `ValueError` for what is none, and for what readers understand differently or not at all: keys that repeat,
-    numbers beyond floating point or of thousands of digits, NaN, and lists nested deeper than `MAX_DEPTH`.
+    """JSON of UTF-8 bytes; `ValueError` for what is none, and for what readers understand differently or not at all.
+
+    Those are keys that repeat, numbers beyond floating point or of thousands of digits, NaN, and lists nested deeper
+    than `MAX_DEPTH`.
 
     Examples
     --------
@@ -136,7 +138,7 @@ def _children(node: Any) -> Any:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest in the file `path`: an object of this format, of any version; `ModelPackageError` naming the file for anything else."""
+    """The manifest in the file `path`, of any version; `ModelPackageError` naming the file for anything else."""
     try:
         manifest = parse_json(read_file(path, MAX_MANIFEST_BYTES))
     except ModelPackageError as error:
@@ -149,7 +151,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def read_array(data: bytes) -> np.ndarray:
-    """The array in the bytes of an `.npy` file, in their memory; `ValueError` for bytes that are none, or more or fewer than it takes.
+    """The array in the bytes of an `.npy` file, in their memory.
+
+    `ValueError` for bytes that are none, or more or fewer than it takes.
 
     Examples
     --------

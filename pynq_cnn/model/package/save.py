@@ -91,7 +91,8 @@ def _write(network: Network, folder: Path) -> None:
             np.save(buffer, array, allow_pickle=False)
             check_size(file, buffer.tell(), MAX_ARRAY_BYTES)
             total += buffer.tell()
-            with open(folder / file, "xb") as stream:  # another layer's file, where names that differ in case alone are one, stays
+            # Another layer's file, where names that differ in case alone are one, is not written over.
+            with open(folder / file, "xb") as stream:
                 stream.write(buffer.getbuffer())
             digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
             entries[name] = {"file": file, "dtype": array.dtype.name, "shape": list(array.shape), "sha256": digest}
