@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 KINDS = {"weights": "weights", "image": "activations, 1 image", "batch": "activations, batch"}
-VERTICAL, HORIZONTAL, DECIBELS = "vertical, cycles per map", "horizontal, cycles per map", "variance, dB"
+DECIBELS = "variance, dB"
 RANGE = 80.0  # dB below the largest: what is exactly 0 (a constant plane) has no logarithm, and is drawn there
 WRITTEN = 64  # bits are written into maps of no more places
 
@@ -53,15 +53,15 @@ def plot_spectra(spectra: Sequence[LayerSpectrum], path: Path, title: str, corne
             y, x = np.meshgrid(*(_along(size, corners) for size in drawn.shape), indexing="ij")
             surface.plot_surface(x, y, _placed(drawn, corners), cmap="viridis")
             surface.set_title(f"{layer.name}: {KINDS[kind]}", fontsize=9)
-            surface.set_xlabel(HORIZONTAL, fontsize=7)
-            surface.set_ylabel(VERTICAL, fontsize=7)
+            surface.set_xlabel("horizontal, cycles per map", fontsize=7)
+            surface.set_ylabel("vertical, cycles per map", fontsize=7)
             surface.set_zlabel("dB", fontsize=7)
-            surface.set_box_aspect(None, zoom=0.8)  # its labels are outside of what the layout knows of
+            surface.set_box_aspect(None, zoom=0.72)  # its labels are outside of what the layout knows of
             surface.tick_params(labelsize=7)
             _name(surface.xaxis, drawn.shape[1])
             _name(surface.yaxis, drawn.shape[0])
             heat = figure.add_subplot(len(spectra), 6, place + 1)
-            figure.colorbar(_heat(heat, drawn, corners), ax=heat, label=DECIBELS)
+            figure.colorbar(_heat(heat, drawn, corners, "map"), ax=heat, label=DECIBELS)
     _save(figure, path, 80)
 
 
@@ -88,12 +88,12 @@ def plot_bits(layers: Sequence[LayerBits], path: Path, title: str, corners: bool
     for row, layer in enumerate(layers):
         heat = figure.add_subplot(len(layers), columns, row * columns + 1)
         heat.set_title(f"{layer.name}: kernels {' x '.join(map(str, layer.variance.shape))}", fontsize=9)
-        figure.colorbar(_heat(heat, decibels(layer.variance), corners), ax=heat, label=DECIBELS)
+        figure.colorbar(_heat(heat, decibels(layer.variance), corners, "kernel"), ax=heat, label=DECIBELS)
         highest = max(bits.max() for bits in layer.bits.values())
         for column, (rate, bits) in enumerate(layer.bits.items(), 2):
             axes = figure.add_subplot(len(layers), columns, row * columns + column)
             axes.set_title(f"{layer.name}: rate {rate}, {bits.mean():.2f} on average", fontsize=9)
-            figure.colorbar(_heat(axes, bits, corners, cmap="magma", vmin=0, vmax=max(highest, 1)), ax=axes, label="bits")
+            figure.colorbar(_heat(axes, bits, corners, "kernel", cmap="magma", vmin=0, vmax=max(highest, 1)), ax=axes, label="bits")
             if bits.size <= WRITTEN:
                 placed, (down, across) = _placed(bits, corners), (_along(size, corners) for size in bits.shape)
                 for (v, h), value in np.ndenumerate(placed):
@@ -181,13 +181,13 @@ def _name(axis: Axis, size: int) -> None:
     axis.set_major_formatter(lambda place, _: f"{place:g}" if place < (size + 1) // 2 else f"{place - size:g}")
 
 
-def _heat(axes: Any, drawn: np.ndarray, corners: bool, **options: Any) -> Any:
-    """A heat map with its axes, as an image."""
+def _heat(axes: Any, drawn: np.ndarray, corners: bool, of: str, **options: Any) -> Any:
+    """A heat map with its axes, whose frequencies are those of a map or a kernel, as an image."""
     down, across = (_along(size, corners) for size in drawn.shape)
     sides = (across[0] - 0.5, across[-1] + 0.5, down[-1] + 0.5, down[0] - 0.5)
     image = axes.imshow(_placed(drawn, corners), extent=sides, **{"cmap": "viridis", **options})
-    axes.set_xlabel(HORIZONTAL, fontsize=8)
-    axes.set_ylabel(VERTICAL, fontsize=8)
+    axes.set_xlabel(f"horizontal, cycles per {of}", fontsize=8)
+    axes.set_ylabel(f"vertical, cycles per {of}", fontsize=8)
     _name(axes.xaxis, drawn.shape[1])
     _name(axes.yaxis, drawn.shape[0])
     return image

@@ -276,7 +276,8 @@ def test_spectra_say_what_they_show(tmp_path, drawn, corners, place):
         for axes in maps:
             image = axes.images[0]
             assert np.unravel_index(image.get_array().argmax(), (7, 6)) == place
-            assert axes.get_xlabel() == "horizontal, cycles per map" and axes.get_ylabel() == "vertical, cycles per map"
+            side = "map" if figure is drawn[0] else "kernel"
+            assert axes.get_xlabel() == f"horizontal, cycles per {side}" and axes.get_ylabel() == f"vertical, cycles per {side}"
             left, right, bottom, top = image.get_extent()
             across, down = np.arange(left + 0.5, right)[place[1]], np.arange(top + 0.5, bottom)[place[0]]
             assert axes.xaxis.get_major_formatter()(across) == "0" == axes.yaxis.get_major_formatter()(down)
