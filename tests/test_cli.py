@@ -294,6 +294,13 @@ class TestSelftest:
         for word in ("board", "kernel,,overlay", ""):
             assert "--require must be of reference, kernel, overlay, virtual, not " in fails(2, "selftest", "--require", word)
 
+    @pytest.mark.parametrize("kind", ["sigmoid", "independent", "values"])
+    def test_every_kind_of_output_on_every_backend(self, run, tmp_path, kind):
+        save_package(network_of_kind(kind), tmp_path / "mine")
+        there = ["reference", "kernel"] + ["virtual"] * PYNQ
+        code, out, _ = run("selftest", "--model", str(tmp_path / "mine"), "--require", ",".join(there))
+        assert (code, out.count(" passed\n")) == (0, len(there))
+
     def test_the_virtual_board_can_be_required(self):
         done = process("selftest", "--require", "virtual", script="import sys; sys.modules['pynq'] = None")
         assert done.returncode == 1 and "overlay (virtual board)  skipped, but required: " in done.stdout
