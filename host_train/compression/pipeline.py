@@ -272,9 +272,10 @@ def dense_model(run: Run) -> nn.Sequential:
     return fold(model)
 
 
-def layer_sizes(model: nn.Sequential) -> dict[str, tuple[int, int]]:
+def layer_sizes(model: nn.Module) -> dict[str, tuple[int, int]]:
     """(weights, biases) of every layer."""
-    return {name: (layer.weight.numel(), len(layer.weight)) for name, layer in weighted_layers(model).items()}
+    layers = weighted_layers(model).items()
+    return {name: (layer.weight.numel(), 0 if layer.bias is None else layer.bias.numel()) for name, layer in layers}
 
 
 def _line(name: str, model: nn.Sequential) -> str:

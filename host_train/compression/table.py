@@ -9,6 +9,7 @@ from typing import Any
 
 from host_train.compression.integers import encoded_bytes, stream_bits
 from host_train.markdown import markdown_table
+from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
 from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.model.shared import SharedWeight
@@ -87,9 +88,10 @@ def fixed_width(weight: SharedWeight) -> tuple[int, int, int]:
 
 
 def layer_bytes(layer: Conv2d | Dense, stored: int) -> LayerBytes:
-    """The row of an encoded layer; `stored` are the bytes of its files."""
+    """The row of an encoded layer; `stored` are the bytes of its files. `ArgumentError` if it is not encoded."""
     coded = layer.shared
-    assert coded is not None
+    if coded is None:
+        raise ArgumentError(f"the weights of {layer.name} are not encoded; make the table of encode_layers(network)")
     entries, weight_bits, index_bits = fixed_width(coded)
     biases, own = 4 * layer.outputs, len(coded.codes)
     return LayerBytes(

@@ -83,7 +83,7 @@ def _labels(classes: Sequence[str]) -> dict[str, int]:
 
 
 def write_folder(split: Split, classes: Sequence[str], folder: Path, progress: bool = True) -> None:
-    """Write every image of `split` as a PNG, `INDEX_LABEL.png`, without loss.
+    """Write every image of `split` as a PNG, `INDEX_LABEL.png`, without loss; what is interrupted leaves none of them.
 
     Parameters
     ----------
@@ -105,15 +105,21 @@ def write_folder(split: Split, classes: Sequence[str], folder: Path, progress: b
     """
     labels = list(_labels(classes))
     digits = max(5, len(str(len(split) - 1)))
+    written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ArgumentError(f"{folder} is not empty; choose another folder, or empty it")
         named = track(zip(split.images, split.labels), f"writing {folder.name}", "image", progress, len(split))
         for index, (image, label) in enumerate(named):
-            Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(folder / f"{index:0{digits}}_{labels[label]}.png")
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be written: {error}") from error
+            written.append(folder / f"{index:0{digits}}_{labels[label]}.png")
+            Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(written[-1])
+    except BaseException as error:
+        for path in written:  # a part of them would be taken for the whole set
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DatasetError(f"{folder} cannot be written: {error}") from error
+        raise
 
 
 def read_folder(folder: Path, spec: InputSpec, classes: Sequence[str], naming: str = "auto", progress: bool = True) -> LabelledFiles:

@@ -55,8 +55,10 @@ def match_classes(split: Split, classes: Sequence[str], own: Sequence[str]) -> t
         order = np.array([list(own).index(name) for name in classes])
         return replace(split, labels=order[split.labels]), tuple(own), []
     numbered = list(own) == [str(i) for i in range(len(own))]  # the network has no names for them
-    if len(own) != len(classes) or numbered:
-        return split, tuple(classes), []  # another number of them is refused in evaluating
+    if len(own) != len(classes):
+        return split, tuple(classes), []  # which is refused in evaluating
+    if numbered:
+        return split, tuple(classes), ["its classes have no names and are taken to be in the data set's order"]
     differing = [name for name in own if name not in classes]
     told = f"its classes have names that the data set has not ({', '.join(differing[:3])}) and are taken to be in the data set's order"
     return split, tuple(classes), [told]

@@ -233,7 +233,10 @@ def test_a_package_on_another_data_set_is_told(digits_folder, digits, tmp_path, 
     write_npz(tmp_path / "fashion_mnist.npz", digits)
     arguments = ["evaluate", "lenet", "--data-dir", str(tmp_path), "--dataset", "fashion_mnist"]
     assert main(arguments) == 0
-    note = "the package says that its data set is 'MNIST', not 'Fashion-MNIST'"
+    note = (
+        "the package says that its data set is 'MNIST', not 'Fashion-MNIST'; "
+        "its classes have no names and are taken to be in the data set's order"
+    )
     assert note in capsys.readouterr().out.splitlines()[0]
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["note"] == note

@@ -52,6 +52,7 @@ from pynq_cnn.model import (  # noqa: E402
     stored_bytes,
 )
 from pynq_cnn.model.shared import SharedWeight  # noqa: E402
+from pynq_cnn.zoo import load_model  # noqa: E402
 
 COLOUR = InputSpec(9, 8, 3, "RGB", (0.5, 0.45, 0.4), (0.25, 0.2, 0.5))
 
@@ -681,6 +682,18 @@ def test_what_compression_costs_is_looked_at(trained, digits_folder, tmp_path, c
     assert f"host_train: {lost:.2f} points of accuracy are lost to compression; keep more (--keep)" in capsys.readouterr().err
     assert main(["huffman", *where[:-2], "--min-agreement", "0"]) == 0
     assert "lost to compression" not in capsys.readouterr().err
+
+
+def test_what_is_not_encoded_has_no_table(tmp_path):
+    network = load_model("lenet")
+    save_package(network, tmp_path / "p")
+    with pytest.raises(ArgumentError, match="weights of conv1 are not encoded"):
+        compression_table(network, tmp_path / "p")
+
+
+def test_sizes_count_the_biases_that_are_there():
+    model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 4, 3, bias=False)), nn.ConvTranspose2d(4, 3, 2), nn.Flatten(), nn.Linear(5, 2))
+    assert layer_sizes(model) == {"0.0": (36, 0), "1": (48, 3), "3": (10, 2)}
 
 
 def test_the_table_is_that_of_the_package(compressed):

@@ -283,6 +283,26 @@ def test_the_command_writes_what_is_asked_for(digits_folder, digits, tmp_path, c
         assert message in capsys.readouterr().err
 
 
+def test_what_is_interrupted_leaves_no_part_of_a_set(real, tmp_path, monkeypatch):
+    saved, save, failures = [], Image.Image.save, [OSError(28, "No space left on device"), KeyboardInterrupt()]
+
+    def interrupted(self, path, *arguments):
+        save(self, path, *arguments)
+        saved.append(path)
+        if len(saved) == 3:
+            raise failures.pop()
+
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    for raised in (KeyboardInterrupt, DatasetError):
+        saved.clear()
+        with pytest.raises(raised):
+            write_folder(real, DIGITS, tmp_path / "out")
+        assert len(saved) == 3 and not list((tmp_path / "out").iterdir())
+    monkeypatch.undo()
+    write_folder(real[:4], DIGITS, tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
 def test_the_command_needs_no_torch(digits_folder, tmp_path):
     script = (
         "import sys; sys.modules['torch'] = None\n"
