@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
+import gc
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from embedded import FAIL_TO_LOAD, LOAD, add_other_overlay, output_of, wait_until
-from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
+from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, script, small_images, small_network
 
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import BoardWarning
 from pynq_cnn.virtual_board.embedded import EmbeddedBoard
 
-pytest.importorskip("pynq", reason=NO_PYNQ)
+pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
 pytestmark = pytest.mark.skipif(not ALIGNED, reason=NOT_ALIGNED)
 
 NETWORK, IMAGES = small_network(), small_images(6)
@@ -100,6 +103,13 @@ def test_first_use_in_a_thread(embedded_board: EmbeddedBoard) -> None:
     assert answers == [True]
 
 
+def test_first_use_after_asyncio_run(embedded_board: EmbeddedBoard) -> None:
+    """Which leaves the main thread without an event loop."""
+    asyncio.run(asyncio.sleep(0))
+    with OverlayBackend(NETWORK) as backend:
+        assert right(backend)
+
+
 @pytest.mark.parametrize("options", [("--xrt", "not sourced"), ("--xrt", "not loaded"), ("--xrt", "missing"), ("--no-bitstream",)])
 def test_the_cpu_answers_on_a_board_and_says_why(embedded_board: EmbeddedBoard, options: tuple[str, ...]) -> None:
     backend, *said = output_of(embedded_board, *options, "-c", CLASSIFY).splitlines()
@@ -107,3 +117,38 @@ def test_the_cpu_answers_on_a_board_and_says_why(embedded_board: EmbeddedBoard, 
     assert said[0].startswith("this board's CPU answers, not its programmable logic: ")
     assert ("source /etc/profile.d/xrt_setup.sh" if "--xrt" in options else "there is no bitstream") in said[0]
     assert "pip install" not in said[0]
+
+
+@pytest.fixture
+def interrupting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBoard]:
+    """A board whose design has the engine's interrupt wired."""
+    monkeypatch.chdir(tmp_path)
+    hwh = tmp_path / "interrupt.hwh"
+    hwh.write_text(script("overlays/make_hwh.py").make(interrupt=True), encoding="utf-8")
+    with EmbeddedBoard(hwh=hwh) as board:
+        yield board
+        gc.collect()
+        assert board.memory.used == 0 and board.complaints == []
+
+
+def test_the_driver_is_told_by_the_interrupt(interrupting: EmbeddedBoard) -> None:
+    with OverlayBackend(NETWORK, batch=2) as backend:
+        for _ in range(3):
+            assert right(backend)
+        assert backend._accelerator._driver.interrupt is not None, "it has not found out by asking"
+
+
+def test_pynqs_own_interrupt_is_told(interrupting: EmbeddedBoard) -> None:
+    async def run() -> int:
+        engine = pynq.Overlay(interrupting.bitfile).pynq_cnn_engine_0
+        registers = engine.register_map
+        interrupt = pynq.Interrupt("pynq_cnn_engine_0/interrupt")
+        registers.GIER, registers.IP_IER = 1, 1
+        waiting = asyncio.ensure_future(interrupt.wait())
+        await asyncio.sleep(0)
+        registers.CTRL.AP_START = 1
+        await asyncio.wait_for(waiting, 60)
+        pynq.interrupt._InterruptController._uio_devices.clear()  # while its loop runs
+        return int(registers.IP_ISR)
+
+    assert asyncio.run(run()) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -63,16 +62,26 @@ def default_device() -> pynq.Device:
     """pynq's active device; `BackendError`, with the remedies, if there is none."""
     if not vars(pynq.Device).get("_devices", True):
         del pynq.Device._devices  # an earlier search that failed half way counts as one that found nothing: search again
-    if threading.current_thread() is not threading.main_thread():
-        asyncio.set_event_loop(
-            asyncio.new_event_loop()
-        )  # pynq's class for boards asks for the thread's loop, and only the main one has one
+    _have_event_loop()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "No devices found": the error says more
         try:
             return pynq.Device.active_device
         except Exception as error:  # without XRT pynq raises half a dozen types here (AttributeError, NameError, ...)
             raise BackendError(NO_DEVICE.format(error=f"{type(error).__name__}: {error}")) from error
+
+
+def _have_event_loop() -> None:
+    """Give this thread an event loop if it has none, as pynq's class for boards asks for one.
+
+    Only the main thread has one from the start, and it has none any more after `asyncio.run`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            asyncio.get_event_loop()
+        except RuntimeError:
+            asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 class Accelerator:

@@ -18,27 +18,21 @@ _open: list[UioDevice] = []
 _before: list[Any] = []  # pynq's own function, while a device is open
 
 
-class UioDevice:
-    """One interrupt line to the processor.
+class InterruptLine:
+    """An interrupt line to the processor, and its UIO device.
 
-    Parameters
+    Attributes
     ----------
-    irq : int
-        Its number, as a `.hwh` gives it.
+    path : str
+        What stands for `/dev/uioN`.
     """
 
-    def __init__(self, irq: int) -> None:
-        self.irq = irq
+    def __init__(self) -> None:
         self._controller, self._terminal = os.openpty()
         tty.setraw(self._terminal)
         os.set_blocking(self._controller, False)
         self.path = os.ttyname(self._terminal)
         self._count = 0
-        with _lock:
-            if not _open:
-                _before.append(pynq.interrupt.get_uio_irq)
-                pynq.interrupt.get_uio_irq = _find
-            _open.append(self)
 
     def signal(self) -> None:
         """The line rises. Nobody hears of it who has not asked since the last time, by writing to the device."""
@@ -52,12 +46,34 @@ class UioDevice:
 
     def close(self) -> None:
         """Take the device away."""
+        os.close(self._controller)
+        os.close(self._terminal)
+
+
+class UioDevice(InterruptLine):
+    """An interrupt line that pynq finds by its number.
+
+    Parameters
+    ----------
+    irq : int
+        Its number, as a `.hwh` gives it.
+    """
+
+    def __init__(self, irq: int) -> None:
+        super().__init__()
+        self.irq = irq
+        with _lock:
+            if not _open:
+                _before.append(pynq.interrupt.get_uio_irq)
+                pynq.interrupt.get_uio_irq = _find
+            _open.append(self)
+
+    def close(self) -> None:
         with _lock:
             _open.remove(self)
             if not _open:
                 pynq.interrupt.get_uio_irq = _before.pop()
-        os.close(self._controller)
-        os.close(self._terminal)
+        super().close()
 
 
 def _find(irq: int) -> str | None:

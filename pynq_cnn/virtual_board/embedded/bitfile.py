@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ class Block:
         Where its registers are.
     registers : dict
         Byte offsets, by name.
+    interrupts : list of [int, int]
+        Interrupt controllers, by their addresses, and lines there that its interrupt is wired to.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Block:
     address: int
     nbytes: int
     registers: dict[str, int]
+    interrupts: list[list[int]] = field(default_factory=list)
 
 
 def write_bitfile(path: Path, blocks: list[Block]) -> None:

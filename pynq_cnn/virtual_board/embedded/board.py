@@ -17,7 +17,7 @@ from pynq_cnn.backends.bitstream import overlay_folder
 from pynq_cnn.backends.library import load_pynq
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.virtual_board.embedded.bitfile import Block, write_bitfile
-from pynq_cnn.virtual_board.embedded.files import BoardFiles
+from pynq_cnn.virtual_board.embedded.files import LINE, BoardFiles
 from pynq_cnn.virtual_board.embedded.memory import SharedMemory
 from pynq_cnn.virtual_board.faults import Faults
 
@@ -152,6 +152,7 @@ class EmbeddedBoard:
 
         path = self.folder / "overlays" / f"{name}.hwh"
         path.write_text(hwh, encoding="utf-8")
+        parser = RuntimeMetadataParser(Metadata(input=str(path)))
         blocks = [
             Block(
                 name=name,
@@ -159,8 +160,13 @@ class EmbeddedBoard:
                 address=details["phys_addr"],
                 nbytes=details["addr_range"],
                 registers={register: about["address_offset"] for register, about in details["registers"].items()},
+                interrupts=[
+                    [parser.ip_dict[pin["controller"]]["phys_addr"], pin["index"]]
+                    for pin in details["interrupts"].values()
+                    if parser.interrupt_controllers[pin["controller"]].get("raw_irq") == LINE
+                ],
             )
-            for name, details in RuntimeMetadataParser(Metadata(input=str(path))).ip_dict.items()
+            for name, details in parser.ip_dict.items()
             if "phys_addr" in details
         ]
         write_bitfile(path.with_suffix(".bit"), blocks)
@@ -203,13 +209,13 @@ class EmbeddedBoard:
         self.memory = SharedMemory(folder, contiguous_bytes)
         stack.callback(self.memory.close)
         self._logic = Logic(folder, self.memory, self.faults)
-        files = BoardFiles(folder, self._logic.load, root)
+        self._files = BoardFiles(folder, self._logic.load, root)
         if is_new:
-            files.create()
+            self._files.create()
             for place in ("bin", "pynq/pl_server", "overlays", "usr"):
                 (folder / place).mkdir(parents=True)
             pynq_side.install_xclbinutil(folder / "bin", sys.executable)
-        pynq_side.lend(stack, files, self.memory, Bus(self._logic), self.faults, xrt)
+        pynq_side.lend(stack, self._files, self.memory, Bus(self._logic, self.memory), self.faults, xrt)
         package_side.lend(stack, folder, bitstream)
 
     def _power_up(self, stack: ExitStack) -> None:
@@ -217,6 +223,7 @@ class EmbeddedBoard:
         from pynq_cnn.backends.native import load_engine
         from pynq_cnn.virtual_board.device import AFI, AFI_BYTES, AFI_READ, AFI_WRITE, CLOCKS, SLCR, SLCR_BYTES
         from pynq_cnn.virtual_board.embedded.logic import EngineThread
+        from pynq_cnn.virtual_board.uio import InterruptLine
 
         clocks = self.memory.physical(SLCR, SLCR_BYTES).view("<u4")
         for offset, value in CLOCKS.items():
@@ -226,6 +233,9 @@ class EmbeddedBoard:
         def is_narrow(port: int) -> bool:
             return any(ports[port][offset // 4] & 1 for offset in (AFI_READ, AFI_WRITE))
 
-        self.engine = EngineThread(self._logic, self.memory, load_engine(), self.faults, is_narrow)
+        line = InterruptLine()
+        stack.callback(line.close)
+        self._files.add_uio(line.path)
+        self.engine = EngineThread(self._logic, self.memory, load_engine(), self.faults, is_narrow, line.signal)
         self.engine.start()
         stack.callback(self.engine.switch_off)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pynq_cnn.virtual_board.embedded.bitfile import Block
+from pynq_cnn.virtual_board.embedded.controller import SharedController, is_controller
 from pynq_cnn.virtual_board.embedded.logic import Logic
+from pynq_cnn.virtual_board.embedded.memory import SharedMemory
 from pynq_cnn.virtual_board.engine import ENGINE_TYPE
 from pynq_cnn.virtual_board.registers import AP_DONE, AP_READY, AP_START
 
@@ -25,17 +27,22 @@ class Bus:
     ----------
     logic : Logic
         What answers, and where.
+    memory : SharedMemory
+        Where the registers are.
     """
 
-    def __init__(self, logic: Logic) -> None:
+    def __init__(self, logic: Logic, memory: SharedMemory) -> None:
         self._logic = logic
+        self._memory = memory
         self._stamp: object = None
         self._blocks: list[Block] = []
 
     def read(self, words: np.ndarray, address: int) -> int:
         """The value of `words[0]`, which is at the physical `address`; `OSError` if nothing answers there."""
         value = int(words[0])
-        name, _ = self._find(address)
+        name, block = self._find(address)
+        if block is not None and is_controller(block):
+            return SharedController(block.address, self._memory).read(address - block.address)
         if name == "CTRL" and not value & AP_START:
             words[0] = value & ~(AP_DONE | AP_READY)
         elif name.endswith("_ctrl"):
@@ -47,6 +54,8 @@ class Bus:
         name, block = self._find(address)
         if block is None:
             words[0] = value
+        elif is_controller(block):
+            SharedController(block.address, self._memory).write(address - block.address, value)
         elif name == "CTRL":
             if value & AP_START and not words[0] & AP_START:
                 words[0] = AP_START
@@ -58,13 +67,15 @@ class Bus:
             words[0] = value  # an input; outputs, and offsets that hold nothing, stay as they are
 
     def _find(self, address: int) -> tuple[str, Block | None]:
-        """Name of an engine's register and its block; ("", None) for plain memory."""
+        """Name of an engine's register, and the block of an engine or interrupt controller; ("", None) for plain memory."""
         if address not in LOGIC:
             return "", None
         if self._logic.stamp() != self._stamp:
             self._stamp, self._blocks = self._logic.design()
         for block in self._blocks:
             if block.address <= address < block.address + block.nbytes:
+                if is_controller(block):
+                    return "", block
                 if not block.type.startswith(ENGINE_TYPE):
                     return "", None
                 offset = address - block.address

@@ -12,7 +12,11 @@ from typing import Any
 
 MANAGER = "/sys/class/fpga_manager/fpga0"
 FIRMWARE, MEMORY = "/lib/firmware", "/dev/mem"
-PLACES = (MANAGER, FIRMWARE, MEMORY)
+INTERRUPTS, UIO = "/proc/interrupts", "/sys/class/uio"
+PLACES = (MANAGER, FIRMWARE, MEMORY, INTERRUPTS, UIO)
+
+# IRQ_F2P[0], the one line from the programmable logic that the PYNQ-Z2's device tree hands out through UIO, under this name.
+LINE, LINE_NAME = 61, "fabric"
 
 
 class BoardFiles:
@@ -37,10 +41,20 @@ class BoardFiles:
     def create(self) -> None:
         """Make the files, as they are after power-up."""
         manager = Path(self.where(MANAGER))
-        for place in (manager, Path(self.where(FIRMWARE)), Path(self.where(MEMORY)).parent):
+        parents = (Path(self.where(place)).parent for place in (MEMORY, INTERRUPTS))
+        for place in (manager, Path(self.where(FIRMWARE)), Path(self.where(UIO)), *parents):
             place.mkdir(parents=True, exist_ok=True)
+        Path(self.where(INTERRUPTS)).write_text(
+            f"           CPU0       CPU1\n 45:          0          0     GIC-0  {LINE} Level     {LINE_NAME}\n"
+        )
         for name, content in (("firmware", ""), ("flags", "0\n"), ("state", "unknown\n")):
             (manager / name).write_text(content)
+
+    def add_uio(self, path: str) -> None:
+        """Have Linux know the UIO device of the line from the programmable logic, a file below /dev."""
+        name = Path(f"{self.where(UIO)}/{os.path.relpath(path, '/dev')}/name")
+        name.parent.mkdir(parents=True)
+        name.write_text(f"{LINE_NAME}\n")
 
     def where(self, path: str | os.PathLike[str]) -> str:
         """Where on this machine the board's `path` is."""
@@ -84,6 +98,12 @@ class _System:
 
     def open(self, path: str, *rest: Any, **options: Any) -> int:
         return os.open(self._files.where(path), *rest, **options)
+
+    def listdir(self, path: str) -> list[str]:
+        if path != UIO:
+            return os.listdir(self._files.where(path))
+        root = Path(self._files.where(UIO))
+        return [str(name.parent.relative_to(root)) for name in root.rglob("name")]
 
     def geteuid(self) -> int:
         return 0 if self._files.root else 1000

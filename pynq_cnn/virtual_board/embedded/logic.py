@@ -14,6 +14,7 @@ from pathlib import Path
 from pynq_cnn.backends.native import Engine
 from pynq_cnn.errors import PynqCnnError
 from pynq_cnn.virtual_board.embedded.bitfile import Block, read_binfile
+from pynq_cnn.virtual_board.embedded.controller import SharedController
 from pynq_cnn.virtual_board.embedded.files import FIRMWARE, MANAGER
 from pynq_cnn.virtual_board.embedded.memory import SharedMemory, locked, replace_text
 from pynq_cnn.virtual_board.engine import ENGINE_TYPE, run_engine
@@ -132,6 +133,8 @@ class EngineThread(threading.Thread):
         Read at every start.
     is_narrow : callable
         Whether S_AXI_HP of this number is 32 bits wide.
+    interrupt : callable
+        Called when the interrupt line to the processor rises.
 
     Attributes
     ----------
@@ -141,7 +144,15 @@ class EngineThread(threading.Thread):
         Whether no engine is running.
     """
 
-    def __init__(self, logic: Logic, memory: SharedMemory, engine: Engine, faults: Faults, is_narrow: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        logic: Logic,
+        memory: SharedMemory,
+        engine: Engine,
+        faults: Faults,
+        is_narrow: Callable[[int], bool],
+        interrupt: Callable[[], None],
+    ) -> None:
         super().__init__(name="programmable logic", daemon=True)
         self.run_seconds = 0.0
         self.at_rest = True
@@ -150,6 +161,7 @@ class EngineThread(threading.Thread):
         self._engine = engine
         self._faults = faults
         self._is_narrow = is_narrow
+        self._interrupt = interrupt
         self._switched_off = threading.Event()
         self._ended = threading.Event()
 
@@ -169,7 +181,7 @@ class EngineThread(threading.Thread):
         while not self._switched_off.wait(POLL):
             if self._logic.stamp() != stamp:
                 stamp, blocks = self._logic.design()
-                engines = [_Registers(block, self._memory) for block in blocks if block.type.startswith(ENGINE_TYPE)]
+                engines = [_Registers(block, self._memory, self._interrupt) for block in blocks if block.type.startswith(ENGINE_TYPE)]
             for registers in engines:
                 if registers.started:
                     with locked(self._logic.running):
@@ -197,10 +209,11 @@ class EngineThread(threading.Thread):
 class _Registers:
     """The registers of one engine."""
 
-    def __init__(self, block: Block, memory: SharedMemory) -> None:
+    def __init__(self, block: Block, memory: SharedMemory, interrupt: Callable[[], None]) -> None:
         self.hung = False
         self._words = memory.physical(block.address, block.nbytes).view("<u4")
         self._indices = {name: offset // 4 for name, offset in block.registers.items()}
+        self._lines = [(SharedController(address, memory, interrupt), line) for address, line in block.interrupts]
 
     @property
     def started(self) -> bool:
@@ -215,3 +228,6 @@ class _Registers:
             self._words[self._indices[f"{name}_ctrl"]] = 1
         self._words[self._indices["IP_ISR"]] |= self._words[self._indices["IP_IER"]]
         self._words[self._indices["CTRL"]] = AP_DONE | AP_IDLE | AP_READY  # last: whoever sees it finds the outputs
+        if self._words[self._indices["GIER"]] & 1 and self._words[self._indices["IP_ISR"]]:
+            for controller, line in self._lines:
+                controller.rise(line)

@@ -63,6 +63,9 @@ def lend(stack: ExitStack, files: BoardFiles, memory: SharedMemory, bus: Bus, fa
     state = files.folder / "pynq" / "pl_server"  # in place of pynq's own folder of that name
     patch(embedded_device, open=files.open, os=files.os, Path=files.path, __file__=str(state / "embedded_device.py"))
     patch(embedded_device.EmbeddedDevice, mmap=through(bus, embedded_device.EmbeddedDevice.mmap))
+    patch(pynq.interrupt, open=files.open)
+    patch(importlib.import_module("pynq.uio"), open=files.open, os=files.os)
+    stack.enter_context(mock.patch.dict(pynq.interrupt._InterruptController._uio_devices, clear=True))
     patch(global_state, open=files.open, STATE_DIR=str(state))
     patch(pynq.pl, __file__=str(state.parent / "pl.py"))
     if hasattr(xrt_device, "xrt"):
