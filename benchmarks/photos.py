@@ -4,24 +4,32 @@ Each digit is drawn in ink on a larger sheet, turned, moved, lit unevenly, blurr
 `pynq_cnn.classify` as a user's photo does. The table says what each difficulty costs against the original 28 x 28 images.
 These are synthetic photos: nothing here was taken with a camera.
 
-    python benchmarks/photos.py [--digits N] [--seed S] [--sheet FILE]
+    python benchmarks/photos.py [--digits N] [--held-out] [--seed S] [--sheet FILE]
+    python benchmarks/photos.py --sizes     the same photos, cut square around the digit and scaled down, as people do before they ask
+    python benchmarks/photos.py --doubts    how often what is not one digit is doubted, and what is
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pynq_cnn import Classifier, ImageError
+from pynq_cnn import Classifier, ImageError, ImageWarning
 from pynq_cnn.zoo import load_sample
 
 FORMATS = ((480, 640), (640, 480), (600, 600), (360, 480), (768, 1024))  # height, width
+SQUARE, CLOSE = ((448, 448),), (0.6, 0.95)  # photos that are cut to the digit: their format, and the digit's frame against their side
+SIZES = (28, 29, 40, 64, 112, 280)
 BILINEAR, BICUBIC = (getattr(getattr(Image, "Resampling", Image), name) for name in ("BILINEAR", "BICUBIC"))
+NEAREST = getattr(Image, "Resampling", Image).NEAREST
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,11 @@ DIFFICULTIES = {
 }
 
 
-def photograph(digit: np.ndarray, rng: np.random.Generator, difficulty: Difficulty) -> bytes:
+def photograph(
+    digit: np.ndarray, rng: np.random.Generator, difficulty: Difficulty, formats: tuple[tuple[int, int], ...] = FORMATS
+) -> bytes:
     """A JPEG file's content that shows `digit`, uint8 [28, 28], light on black, in dark ink on a sheet."""
-    height, width = FORMATS[rng.integers(len(FORMATS))]
+    height, width = formats[rng.integers(len(formats))]
     side = int(min(height, width) * rng.uniform(*difficulty.size))
     drawn = Image.fromarray(_written_with(difficulty.pen, digit) if difficulty.pen else digit)
     drawn = drawn.resize((side, side), BICUBIC).rotate(rng.uniform(-difficulty.turn, difficulty.turn), BICUBIC)
@@ -151,10 +161,11 @@ def _shrunk_onto_a_table(scene: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 @dataclass(frozen=True)
 class Score:
-    """Of all photos of one difficulty: parts read right and refused, seconds a photo, what the network saw of the first ones."""
+    """Of all photos of one difficulty: parts read right, refused and doubted, seconds a photo, what the network saw of the first ones."""
 
     right: float
     refused: float
+    doubted: float
     seconds: float
     seen: list[tuple[bytes, np.ndarray]]
 
@@ -162,7 +173,7 @@ class Score:
 def measure(classifier: Classifier, images: np.ndarray, labels: np.ndarray, difficulty: Difficulty, seed: int) -> Score:
     """Photograph all of `images`, uint8 [n, 28, 28], and classify the photos."""
     rng = np.random.default_rng(seed)
-    right, refused, seconds, seen = 0, 0, 0.0, []
+    right, refused, doubted, seconds, seen = 0, 0, 0, 0.0, []
     for image, label in zip(images, labels):
         photo = photograph(image, rng, difficulty)
         start = perf_counter()
@@ -172,10 +183,68 @@ def measure(classifier: Classifier, images: np.ndarray, labels: np.ndarray, diff
             refused += 1
         else:
             right += answer.index == label
+            doubted += bool(answer.warnings)
             if len(seen) < 12:
                 seen.append((photo, answer.seen[:, :, 0]))
         seconds += perf_counter() - start
-    return Score(right / len(images), refused / len(images), seconds / len(images), seen)
+    return Score(right / len(images), refused / len(images), doubted / len(images), seconds / len(images), seen)
+
+
+def measure_sizes(classifier: Classifier, images: np.ndarray, labels: np.ndarray, difficulty: Difficulty, seed: int) -> list[float]:
+    """Part read right of the same photos at each of `SIZES`; cut square around the digit, since of the rest too few pixels are left."""
+    rng = np.random.default_rng(seed)
+    close = replace(difficulty, size=CLOSE)
+    right = np.zeros(len(SIZES))
+    for image, label in zip(images, labels):
+        photo = Image.open(io.BytesIO(photograph(image, rng, close, SQUARE))).convert("L")
+        for i, size in enumerate(SIZES):
+            with suppress(ImageError):  # not read right
+                right[i] += classifier.classify(photo.resize((size, size), BICUBIC)).index == label
+    return (right / len(images)).tolist()
+
+
+def two_digits(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Two digits side by side or one above the other, in dark ink on light paper, uint8."""
+    page = np.concatenate(list(images[rng.integers(len(images), size=2)]), axis=int(rng.random() < 0.7))
+    return 240 - np.asarray(Image.fromarray(page).resize((page.shape[1] * 5, page.shape[0] * 5), BICUBIC)) // 5 * 4
+
+
+def blocks(rng: np.random.Generator) -> np.ndarray:
+    """A few rectangles of colours at random that fill the picture, uint8 [200, 200, 3]."""
+    colours = rng.integers(0, 256, (rng.integers(1, 4), rng.integers(2, 5), 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(colours).resize((200, 200), NEAREST))
+
+
+def doubts(classifier: Classifier, pictures: Iterable[np.ndarray]) -> str:
+    """How many are refused and doubted, for people."""
+    refused, doubted, count = 0, 0, 0
+    for picture in pictures:
+        count += 1
+        try:
+            doubted += bool(classifier.prepare(picture).warnings)
+        except ImageError:
+            refused += 1
+    return f"{count:6} {100 * refused / count:6.1f} % {100 * doubted / count:6.1f} %"
+
+
+def print_doubts(classifier: Classifier, digits: int, seed: int) -> None:
+    """False alarms on digits as they are and on drawings of them, and what is doubted of what is not one digit."""
+    from host_train.data import load_dataset
+
+    images = load_dataset("mnist").test.images[:, :, :, 0]
+    chosen = images[np.random.default_rng(seed).permutation(len(images))[:digits]]
+    rng = np.random.default_rng(seed)
+    drawn = (255 - np.asarray(Image.fromarray(image).resize((140, 140), BICUBIC)) for image in chosen)
+    print(f"{'pictures':34} {'':6} {'refused':>8} {'doubted':>8}")
+    for what, pictures in (
+        ("MNIST's test images as they are", iter(images)),
+        ("the same drawn at 140 x 140", drawn),
+        ("two digits", (two_digits(images, rng) for _ in range(digits))),
+        ("blocks of colour", (blocks(rng) for _ in range(digits))),
+        ("CIFAR-10", iter(load_dataset("cifar10").test.images[:digits])),
+        ("Fashion-MNIST", iter(load_dataset("fashion_mnist").test.images[:digits])),
+    ):
+        print(f"{what:34} {doubts(classifier, pictures)}", flush=True)
 
 
 def sheet(scores: list[Score]) -> Image.Image:
@@ -207,23 +276,48 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="digits of the MNIST test set that the pipeline was not tuned on")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn at random (0)")
     parser.add_argument("--sheet", metavar="FILE", help="save some photos and what the network saw of them")
+    parser.add_argument("--sizes", action="store_true", help="how the size of a photo that is cut to the digit matters")
+    parser.add_argument("--doubts", action="store_true", help="how often warnings are right, and wrong")
     args = parser.parse_args()
+    warnings.simplefilter("ignore", ImageWarning)  # they are counted
     images, labels = held_out() if args.held_out else load_sample()
     chosen = np.random.default_rng(args.seed).permutation(len(images))[: args.digits]
     images, labels = images[chosen], labels[chosen]
-    scores = []
     with Classifier("lenet", backend="reference") as classifier:
-        print(f"{len(images)} digits as they are: {100 * (classifier.predict(images) == labels).mean():.1f} % right\n")
-        print(f"{'photo':10} {'right':>8} {'refused':>8} {'time':>9}  what is difficult")
-        for name, difficulty in DIFFICULTIES.items():
-            score = measure(classifier, images, labels, difficulty, args.seed)
-            print(
-                f"{name:10} {100 * score.right:6.1f} % {100 * score.refused:6.1f} % {1000 * score.seconds:6.1f} ms  {difficulty.what}",
-                flush=True,
-            )
-            scores.append(score)
-    if args.sheet:
-        sheet(scores).save(args.sheet)
+        if args.doubts:
+            print_doubts(classifier, args.digits, args.seed)
+        elif args.sizes:
+            print_sizes(classifier, images, labels, args.seed)
+        else:
+            print_photos(classifier, images, labels, args.seed, args.sheet)
+
+
+def print_sizes(classifier: Classifier, images: np.ndarray, labels: np.ndarray, seed: int) -> None:
+    """The table of `--sizes`, and how much each size loses against the largest."""
+    print(f"{len(images)} digits, % right at each number of pixels a side\n")
+    print(f"{'photo':10} " + " ".join(f"{size:>6}" for size in SIZES))
+    rows = []
+    for name, difficulty in DIFFICULTIES.items():
+        rows.append(measure_sizes(classifier, images, labels, difficulty, seed))
+        print(f"{name:10} " + " ".join(f"{100 * part:6.1f}" for part in rows[-1]), flush=True)
+    means = np.mean(rows, 0)
+    print(f"{'mean':10} " + " ".join(f"{100 * part:6.1f}" for part in means))
+    worst = np.max(np.array(rows)[:, -1:] - rows, 0)
+    print(f"{'most lost':10} " + " ".join(f"{100 * part:6.1f}" for part in worst))
+
+
+def print_photos(classifier: Classifier, images: np.ndarray, labels: np.ndarray, seed: int, file: str | None) -> None:
+    """The table of all difficulties."""
+    scores = []
+    print(f"{len(images)} digits as they are: {100 * (classifier.predict(images) == labels).mean():.1f} % right\n")
+    print(f"{'photo':10} {'right':>8} {'refused':>8} {'doubted':>8} {'time':>9}  what is difficult")
+    for name, difficulty in DIFFICULTIES.items():
+        score = measure(classifier, images, labels, difficulty, seed)
+        parts = " ".join(f"{100 * part:6.1f} %" for part in (score.right, score.refused, score.doubted))
+        print(f"{name:10} {parts} {1000 * score.seconds:6.1f} ms  {difficulty.what}", flush=True)
+        scores.append(score)
+    if file:
+        sheet(scores).save(file)
 
 
 if __name__ == "__main__":

@@ -208,6 +208,14 @@ class TestClassify:
         assert out.splitlines()[1].startswith("  warning: the picture may show more than one digit")
         assert len(run_json("classify", two)[0]["warnings"]) == 1
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+    def test_a_name_that_is_no_text(self, digit, tmp_path):
+        name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
+        os.rename(digit, name)
+        done = process("classify", name, f"{name}.not")
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert f"\\udcff.png: {LABELS[7]} " in done.stdout and "does not exist" in done.stderr
+
     def test_times(self, run_json, run, digit):
         (answer,) = run_json("classify", digit)
         assert 0 < answer["run_seconds"] < answer["seconds"]

@@ -441,6 +441,14 @@ def test_memory_for_large_arrays_of_wide_types(value: tuple[str, float, int]) ->
     assert float(done.stdout) < 14, done.stdout
 
 
+def test_a_missing_file_where_the_folder_is_gone_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ImageError, match="does not exist"):
+        to_network_input("digit.png", GREY)
+
+
 def test_black_in_16_bits_is_black() -> None:
     assert not to_network_input(np.zeros((4, 6), np.uint16), GREY).any()
 

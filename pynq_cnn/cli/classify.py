@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
             answer = answers[path]
             # Plain values have no probabilities; the label says them all.
             listed = "" if answer.kind == "values" else ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer.top(args.top)) + "; "
-            print(f"{path}: {answer.label}  ({listed}{answer.times})")
+            name = path.encode(errors="backslashreplace").decode()  # bytes of a file's name need not be letters
+            print(f"{name}: {answer.label}  ({listed}{answer.times})")
             for text in answer.warnings:
                 print(f"  warning: {text}")
             for text in answer.preparation if args.explain else ():

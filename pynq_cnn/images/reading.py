@@ -6,7 +6,6 @@ import io
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Union
 
 import numpy as np
@@ -104,10 +103,17 @@ def _open(path: Any, enough: int, notes: Notes) -> Image.Image:
         with open(name, "rb") as file:
             return _decode(file, repr(str(path)), enough, notes)
     except FileNotFoundError:
-        raise ImageError(f"{str(path)!r} does not exist (looked in {Path.cwd()}); check the name") from None
+        raise ImageError(f"{str(path)!r} does not exist (looked in {_here()}); check the name") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{str(path)!r} cannot be opened: {reason}; give the path of a readable image file") from error
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return "a folder that does not exist any more"
 
 
 def _decode(file: Any, name: str, enough: int, notes: Notes) -> Image.Image:
