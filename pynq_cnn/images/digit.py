@@ -116,7 +116,7 @@ def _note(notes: Notes, found: _Found, whole: Image.Image, at: tuple[int, int], 
         notes.warn(
             f"the digit has fewer than {FEW_PIXELS} pixels a side, too few to be read safely: take it closer, or do not scale it down"
         )
-    near = np.asarray(Image.fromarray(found.strokes.astype(np.uint8)).filter(ImageFilter.MaxFilter(9))) > 0
+    near = np.asarray(_bytes(found.strokes).filter(ImageFilter.BoxBlur(4))) > 0  # any stroke within four pixels
     depth = found.ink[found.strokes]
     if (found.ink[~near] > depth.mean() / 2).sum() > MUCH_ELSE * near.size or depth.std() > 0.6 * depth.mean():
         notes.warn("the picture shows more than a digit on plain paper, the answer is for one part of it: cut the picture to the digit")
