@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from torch.nn.utils import prune
+from torch.nn.utils import parametrize, prune
 
 from host_train.compression.recipe import check_part, for_layers
 from pynq_cnn.errors import ArgumentError
@@ -50,6 +50,9 @@ def masked(model: Model) -> Model:
 
     The masks are buffers, so they are saved and loaded with the weights.
     """
+    for name, layer in weighted_layers(model).items():
+        if parametrize.is_parametrized(layer, "weight"):
+            raise ArgumentError(f"the weight of {name} is parametrised, such as by sharing; prune first, or prune unshared(model)")
     for layer in weighted_layers(model).values():
         if not prune.is_pruned(layer):
             prune.identity(layer, "weight")

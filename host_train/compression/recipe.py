@@ -40,13 +40,17 @@ def for_layers(what: str, values: Mapping[str, Number], names: Collection[str]) 
     Raises
     ------
     ArgumentError
-        If another layer is named; lists those that there are.
+        If `values` is no mapping, or another layer is named; lists those that there are.
 
     Examples
     --------
     >>> for_layers("keep", {"fc1": 0.01, "*": 0.5}, ["conv1", "fc1"]), for_layers("keep", {"fc1": 0.01}, ["conv1", "fc1"])
     ({'conv1': 0.5, 'fc1': 0.01}, {'fc1': 0.01})
     """
+    if not isinstance(values, Mapping):
+        raise ArgumentError(
+            f"{what} must have a value for each layer by its name, such as {{'*': ...}} for all of them, not {values!r:.60}"
+        )
     unknown = [name for name in values if name not in names and name != OTHERS]
     if unknown:
         raise ArgumentError(f"{what} names the layer {unknown[0]!r}; the layers with weights are {', '.join(names)}")

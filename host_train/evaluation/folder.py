@@ -197,10 +197,15 @@ def _images_of(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     inside: dict[str, list[Path]] = {}
     for entry in entries:
         if entry.is_dir():
-            for place, below, names in os.walk(entry):
+            for place, below, names in os.walk(entry, onerror=_raise):
                 below[:] = sorted(name for name in below if not name.startswith("."))
                 inside.setdefault(entry.name, []).extend(images(Path(place), names))
     return images(folder, [path.name for path in entries]), {name: paths for name, paths in inside.items() if paths}
+
+
+def _raise(error: OSError) -> None:
+    """What `os.walk` is to do with a folder that it cannot read: passed over, its images would not count."""
+    raise error
 
 
 # -------------------------------------------------------------------------------------------------------- labels

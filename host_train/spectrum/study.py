@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers, predict_torch
 from host_train.networks.binary import BinaryLayer
+from host_train.progress import track
 from host_train.quantisation.fold import every_layer, flat
 from host_train.spectrum.bits import check_rates, shapes_in_frequency
 from host_train.spectrum.codec import METHODS, EncodedWeight, water_filling_rate
@@ -208,7 +208,7 @@ def compare(
     exact = predict_torch(model, spec.mean, spec.std)(test.images).astype(np.float64)
     shapes = shapes_in_frequency(weights)
     points = []
-    for rate, method in tqdm([(r, m) for r in rates for m in METHODS], desc="rates", unit="network", disable=None if progress else True):
+    for rate, method in track([(r, m) for r in rates for m in METHODS], "rates", "network", progress):
         stored, error, decoded = 0, 0.0, {}
         for name, weight in weights.items():  # one layer's codes at a time: those of millions of weights take room
             fits = method == METHODS[2] and weight[0, 0].size > 1

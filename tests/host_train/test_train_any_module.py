@@ -104,6 +104,19 @@ def test_amounts_are_checked_where_they_enter():
             share(Nested(), {"features.0": 3, "block.conv": bits}, (1.0,))
 
 
+def test_what_is_no_mapping_is_told():
+    for fails in (lambda: prune_to(Nested(), 0.1), lambda: share(Nested(), 3, (1.0,))):
+        with pytest.raises(ArgumentError, match=r"must have a value for each layer by its name, such as \{'\*': ...\}"):
+            fails()
+
+
+def test_shared_weights_are_not_pruned():
+    model = share(Nested(), {"block.conv": 3}, (1.0,))
+    with pytest.raises(ArgumentError, match="weight of block.conv is parametrised, such as by sharing; prune first"):
+        prune_to(model, {"*": 0.5})
+    assert not any("mask" in name for name in model.state_dict())
+
+
 def test_other_modules_with_weights_are_named():
     model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 3), BinaryLinear(3, 2))
     with pytest.warns(UserWarning, match=r"not 0 \(Embedding\), 2 \(BinaryLinear\)"):

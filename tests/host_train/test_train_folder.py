@@ -191,6 +191,21 @@ def test_folders_that_are_no_classes_are_named(tmp_path):
         read(tmp_path)
 
 
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    """Not by its permissions: root, as whom tests run in containers, reads every folder."""
+    make(tmp_path, ["7/a.png", "1/b.png"])
+    scan = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "1":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="1"):
+        read(tmp_path)
+
+
 def test_files_beside_folders_are_told(tmp_path):
     make(tmp_path, ["7/a.png", "00000_3.png"])
     with pytest.raises(
