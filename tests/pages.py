@@ -80,6 +80,7 @@ def paste(page: Path, folder: Path) -> None:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         "PYNQ_CNN_DATA": str(folder / ".cache"),
+        "OMP_NUM_THREADS": "1",  # PyTorch's threads would wait for each other, as other tests may run beside this one
     }
     done = subprocess.run(
         [sys.executable, "-c", PASTE],

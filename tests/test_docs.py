@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -101,12 +102,17 @@ def check_python(words: list[str]) -> None:
         assert find_spec(words[1]) is not None, f"there is no module {words[1]}"
 
 
+@cache
+def help_of_pip(command: str) -> str:
+    return subprocess.run([sys.executable, "-m", "pip", command, "--help"], capture_output=True, text=True).stdout
+
+
 def check_pip(words: list[str]) -> None:
     """Extras that it names exist; it knows its options."""
     setup = (ROOT / "setup.py").read_text(encoding="utf-8")
     for extra in (extra for word in words for group in re.findall(r"\[(.*)\]", word) for extra in group.split(",")):
         assert re.search(rf'"{extra}": ', setup), f"there is no extra {extra}"
-    helped = subprocess.run([sys.executable, "-m", "pip", words[0], "--help"], capture_output=True, text=True).stdout
+    helped = help_of_pip(words[0])
     for option in (word for word in words if word.startswith("-")):
         assert re.search(rf"(^|[\s,]){option}\b", helped), f"pip {words[0]} has no {option}"
 

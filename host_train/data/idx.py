@@ -21,6 +21,7 @@ FILES = {
     "test_labels": ("t10k-labels-idx1-ubyte", 1),
 }
 MAX_BYTES = 1 << 30  # no file of these data sets comes near; a gzip bomb does
+PIECE = 1 << 20
 
 
 def parse_idx(data: bytes, dimensions: int, where: str) -> np.ndarray:
@@ -68,13 +69,17 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     try:
         with path.open("rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
+        pieces, size = [], 0
         with gzip.open(path) if gzipped else path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            # In pieces: asked for all at once, the file object asks for memory for all that could come.
+            while size <= MAX_BYTES and (piece := file.read(PIECE)):
+                pieces.append(piece)
+                size += len(piece)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read: {error}; get it again") from error
-    if len(data) > MAX_BYTES:
+    if size > MAX_BYTES:
         raise DatasetError(f"{path} holds more than {MAX_BYTES} bytes")
-    return parse_idx(data, dimensions, str(path))
+    return parse_idx(b"".join(pieces), dimensions, str(path))
 
 
 def read_idx_folder(folder: Path) -> Arrays | None:

