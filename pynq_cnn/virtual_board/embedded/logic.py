@@ -71,8 +71,10 @@ class Logic:
                 if not at_rest:
                     self.complain(f"{name} was loaded while the engine was working on memory")
                     self._reset_file.touch()
-            self._configure(blocks)
-            self._reset_file.unlink(missing_ok=True)
+            try:
+                self._configure(blocks)
+            finally:
+                self._reset_file.unlink(missing_ok=True)
             self._add_line("loads", name)
         state.write_text("operating\n")
 
@@ -198,8 +200,9 @@ class EngineThread(threading.Thread):
             self._logic.complain(str(error))
             outputs = None
         end = time.monotonic() + self.run_seconds
-        while time.monotonic() < end and not self._ended.wait(PATIENCE) and not self._logic.reset_asked:
-            pass
+        while time.monotonic() < end and not (self._logic.reset_asked or self._switched_off.is_set()):
+            if self._ended.wait(PATIENCE):
+                break
         if outputs is None or self._logic.reset_asked:
             registers.hung = True
         else:
