@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from embedded import LOAD, add_other_overlay, command, elsewhere, output_of
-from virtual import NO_PYNQ, small_images, small_network
+from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED, small_images, small_network
 
 from pynq_cnn import Classifier
 from pynq_cnn.backends.overlay import OverlayBackend
@@ -19,6 +19,7 @@ from pynq_cnn.errors import BoardWarning, DeviceError
 from pynq_cnn.virtual_board.embedded import EmbeddedBoard
 
 pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
+pytestmark = pytest.mark.skipif(not ALIGNED, reason=NOT_ALIGNED)
 
 NETWORK = small_network()
 
