@@ -84,12 +84,12 @@ STORE_BYTE_WORDS:
     }
 }
 
-// `entries` groups of PE int32 results, two to a word.
-inline void store_accumulators(uint64_t *port, uint64_t address, uint32_t entries, const int32_t results[ACC_ENTRIES][PE]) {
+// `count` words of PE int32 results each entry, two to a word.
+inline void store_accumulators(uint64_t *port, uint64_t address, uint32_t count, const int32_t results[ACC_ENTRIES][PE]) {
 #pragma HLS INLINE off
     PCNN_CYCLES(STORE, FILL_BURST);
 STORE_ACCUMULATOR_WORDS:
-    for (uint32_t i = 0; i < entries * ENTRY_WORDS; ++i) {
+    for (uint32_t i = 0; i < count; ++i) {
 #pragma HLS LOOP_TRIPCOUNT min = 8 max = 8192
 #pragma HLS PIPELINE II = 1
         const uint32_t entry = i / ENTRY_WORDS;

@@ -6,18 +6,9 @@
 
 #include "bursts.hpp"
 #include "instruction.hpp"
+#include "tiles.hpp"
 
 namespace pcnn {
-
-// The part of the batch's output that is worked on: images [image, image + images), output rows [row, row + rows) of each.
-struct Tile {
-    uint32_t image, images, row, rows;
-};
-
-// A pass over the output-channel groups [group, group + groups) whose weights are on chip.
-struct Pass {
-    uint32_t group, groups;
-};
 
 // Counters of the flattened loop nest image / row / column / group / pool row / pool column / kernel row / chunk, innermost last.
 //

@@ -8,29 +8,12 @@ namespace pcnn {
 thread_local uint64_t *cycle_counters = nullptr;
 #endif
 
-// One CONV instruction over the batch: tile by tile, and for each tile pass by pass over the weights.
-static Status run_conv(const Conv &c, uint32_t images, uint32_t mem_words, const uint64_t *weights, const uint64_t *fm_in, uint64_t *fm_out) {
+// One CONV instruction over the batch: tile by tile, and for each tile pass by pass over the weights. The memories are the top function's.
+static Status run_conv(const Conv &c, uint32_t images, uint32_t mem_words, const uint64_t *weights, const uint64_t *fm_in, uint64_t *fm_out,
+                       uint8_t input[INPUT_ROWS][SIMD], uint8_t output[OUTPUT_ROWS][SIMD],
+                       uint64_t weight_tiles[WEIGHT_TILES][TILE_WORDS], uint64_t parameters[PARAM_GROUPS][PE],
+                       uint8_t pad[PAD_VECTORS][SIMD], int32_t results[ACC_ENTRIES][PE]) {
 #pragma HLS INLINE off
-    PCNN_ON_CHIP uint8_t input[INPUT_ROWS][SIMD];
-    PCNN_ON_CHIP uint8_t output[OUTPUT_ROWS][SIMD];
-    PCNN_ON_CHIP uint64_t weight_tiles[WEIGHT_TILES][TILE_WORDS];
-    PCNN_ON_CHIP uint64_t parameters[PARAM_GROUPS][PE];
-    PCNN_ON_CHIP uint8_t pad[PAD_VECTORS][SIMD];
-    PCNN_ON_CHIP int32_t results[ACC_ENTRIES][PE];
-#pragma HLS ARRAY_PARTITION variable = input complete dim = 2
-#pragma HLS ARRAY_PARTITION variable = output complete dim = 2
-#pragma HLS ARRAY_PARTITION variable = weight_tiles complete dim = 2
-#pragma HLS ARRAY_PARTITION variable = parameters complete dim = 2
-#pragma HLS ARRAY_PARTITION variable = pad complete dim = 2
-#pragma HLS ARRAY_PARTITION variable = results complete dim = 2
-    // One port reads while the other writes, as the loops need; the small ones in LUT RAM, which leaves the block RAM to the large (docs/engine.md).
-#pragma HLS BIND_STORAGE variable = input type = ram_2p impl = bram
-#pragma HLS BIND_STORAGE variable = output type = ram_2p impl = bram
-#pragma HLS BIND_STORAGE variable = weight_tiles type = ram_2p impl = bram
-#pragma HLS BIND_STORAGE variable = results type = ram_2p impl = bram
-#pragma HLS BIND_STORAGE variable = parameters type = ram_2p impl = lutram
-#pragma HLS BIND_STORAGE variable = pad type = ram_2p impl = lutram
-
     const Status fault = check(c);
     if (fault != OK) return fault;
 
@@ -41,7 +24,6 @@ static Status run_conv(const Conv &c, uint32_t images, uint32_t mem_words, const
     }
 
     const uint32_t groups_per_pass = c.single_pass ? c.groups : c.groups_per_pass;
-    const bool int32 = c.flags & FLAG_OUTPUT_INT32;
     bool weights_loaded = false;
 
 TILE_IMAGES:
@@ -52,31 +34,14 @@ TILE_IMAGES:
         for (uint32_t row = 0; row < c.out_h; row += c.tile_rows) {
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = 64
             PCNN_CYCLES(SETUP, FILL_SETUP);
-            Tile tile;
-            tile.image = image;
-            tile.images = images - image < c.tile_images ? images - image : c.tile_images;
-            tile.row = row;
-            tile.rows = c.out_h - row < c.tile_rows ? c.out_h - row : c.tile_rows;
-
-            // Input rows that this tile reads, clipped to the image.
-            const bool whole = c.tile_images > 1;
-            const uint64_t window_start = static_cast<uint64_t>(row) * c.pool_stride * c.stride_h;
-            const uint64_t first_row = window_start > c.pad_h ? window_start - c.pad_h : 0;
-            const uint64_t window_end = window_start + input_rows(c, tile.rows);
-            const uint64_t end_row = window_end < static_cast<uint64_t>(c.in_h) + c.pad_h ? (window_end > c.pad_h ? window_end - c.pad_h : 0) : c.in_h;
-            const uint64_t image_word = static_cast<uint64_t>(image) * c.in_stride;
-            uint64_t begin = image_word;
-            uint64_t end = image_word + static_cast<uint64_t>(tile.images) * c.in_stride;
-            if (!whole) {
-                if ((end_row - first_row) * c.row_bytes + TILE_SLACK > INPUT_BYTES) return TILE_TOO_LARGE;
-                begin = image_word + first_row * c.row_bytes / WORD_BYTES;
-                end = image_word + (end_row * c.row_bytes + WORD_BYTES - 1) / WORD_BYTES;
-                if (begin < loaded) begin = loaded;
-            }
-            if (begin < end) {
-                if (!inside(c.in_addr + begin, end - begin, mem_words)) return OUTSIDE_MEMORY;
-                load_input(fm_in, c.in_addr + begin, begin, static_cast<uint32_t>(end - begin), input);
-                loaded = end;
+            const Tile tile = tile_at(c, images, image, row);
+            Span in;
+            if (!input_span(c, tile, in)) return TILE_TOO_LARGE;
+            if (in.begin < loaded) in.begin = loaded;
+            if (in.begin < in.end) {
+                if (!inside(c.in_addr + in.begin, in.end - in.begin, mem_words)) return OUTSIDE_MEMORY;
+                load_input(fm_in, c.in_addr + in.begin, in.begin, static_cast<uint32_t>(in.end - in.begin), input);
+                loaded = in.end;
             }
 
         PASSES:
@@ -84,12 +49,13 @@ TILE_IMAGES:
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = 64
                 Pass pass;
                 pass.group = group;
-                pass.groups = c.groups - group < groups_per_pass ? c.groups - group : groups_per_pass;
+                pass.groups = at_most(c.groups - group, groups_per_pass);
                 if (!c.single_pass || !weights_loaded) {
                     const uint64_t weight_word = c.weight_addr + static_cast<uint64_t>(group) * c.taps * TILE_WORDS;
                     const uint64_t parameter_word = c.param_addr + static_cast<uint64_t>(group) * PE;
                     const uint32_t weight_words = pass.groups * c.taps * TILE_WORDS;
-                    if (!inside(weight_word, weight_words, mem_words) || !inside(parameter_word, pass.groups * PE, mem_words)) return OUTSIDE_MEMORY;
+                    if (!inside(weight_word, weight_words, mem_words)) return OUTSIDE_MEMORY;
+                    if (!inside(parameter_word, pass.groups * PE, mem_words)) return OUTSIDE_MEMORY;
                     load_parameters(weights, parameter_word, pass.groups * PE, parameters);
                     load_weights(weights, weight_word, weight_words, weight_tiles);
                     weights_loaded = true;
@@ -97,25 +63,14 @@ TILE_IMAGES:
                 convolve_tile(c, tile, pass, input, pad, weight_tiles, parameters, output, results);
             }
 
-            const uint64_t out_image_word = static_cast<uint64_t>(image) * c.out_stride;
-            const uint32_t row_pixels = static_cast<uint32_t>(c.out_w) * tile.rows;
+            const bool int32 = c.flags & FLAG_OUTPUT_INT32;
+            const Span out = int32 ? result_span(c, tile) : output_span(c, tile);
+            const uint32_t words = static_cast<uint32_t>(out.end - out.begin);
+            if (!inside(c.out_addr + out.begin, out.end - out.begin, mem_words)) return OUTSIDE_MEMORY;
             if (int32) {
-                const uint32_t entries = row_pixels * tile.images * c.groups;
-                const uint64_t first = out_image_word + static_cast<uint64_t>(row) * c.out_w * c.groups * ENTRY_WORDS;
-                if (!inside(c.out_addr + first, static_cast<uint64_t>(entries) * ENTRY_WORDS, mem_words)) return OUTSIDE_MEMORY;
-                store_accumulators(fm_out, c.out_addr + first, entries, results);
+                store_accumulators(fm_out, c.out_addr + out.begin, words, results);
             } else {
-                uint64_t first = out_image_word;
-                uint64_t last = out_image_word + static_cast<uint64_t>(tile.images) * c.out_stride;
-                if (!whole) {
-                    // A word that two tiles share is written twice; its bytes of the earlier tile are still in the ring.
-                    const uint64_t first_byte = static_cast<uint64_t>(row) * c.out_w * c.out_c;
-                    const uint64_t last_byte = first_byte + static_cast<uint64_t>(row_pixels) * c.out_c;
-                    first = out_image_word + first_byte / WORD_BYTES;
-                    last = out_image_word + (last_byte + WORD_BYTES - 1) / WORD_BYTES;
-                }
-                if (!inside(c.out_addr + first, last - first, mem_words)) return OUTSIDE_MEMORY;
-                store_bytes(fm_out, c.out_addr + first, first, static_cast<uint32_t>(last - first), output);
+                store_bytes(fm_out, c.out_addr + out.begin, out.begin, words, output);
             }
         }
     }
@@ -146,6 +101,28 @@ extern "C" void pynq_cnn_engine(const uint64_t *weights, const uint64_t *fm_in, 
 #pragma HLS INTERFACE s_axilite port = build bundle = control
 #pragma HLS INTERFACE s_axilite port = return bundle = control
     using namespace pcnn;
+    // All on-chip memory, for every instruction: an opcode with arrays of its own would take block RAM of its own.
+    PCNN_ON_CHIP uint8_t input[INPUT_ROWS][SIMD];
+    PCNN_ON_CHIP uint8_t output[OUTPUT_ROWS][SIMD];
+    PCNN_ON_CHIP uint64_t weight_tiles[WEIGHT_TILES][TILE_WORDS];
+    PCNN_ON_CHIP uint64_t parameters[PARAM_GROUPS][PE];
+    PCNN_ON_CHIP uint8_t pad[PAD_VECTORS][SIMD];
+    PCNN_ON_CHIP int32_t results[ACC_ENTRIES][PE];
+#pragma HLS ARRAY_PARTITION variable = input complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = output complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = weight_tiles complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = parameters complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = pad complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = results complete dim = 2
+    // One port reads while the other writes, as the loops need; the small ones in LUT RAM, which leaves the block RAM to the
+    // large (docs/engine.md).
+#pragma HLS BIND_STORAGE variable = input type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = output type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = weight_tiles type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = results type = ram_2p impl = bram
+#pragma HLS BIND_STORAGE variable = parameters type = ram_2p impl = lutram
+#pragma HLS BIND_STORAGE variable = pad type = ram_2p impl = lutram
+
     *magic = MAGIC;
     *isa_version = ISA_VERSION;
     *geometry = PE | SIMD << 8 | PARAM_GROUPS << 16;
@@ -170,7 +147,8 @@ INSTRUCTIONS:
                 words[w] = weights[address + w];
                 PCNN_CYCLES(SETUP, 1);
             }
-            result = run_conv(decode(words), images, mem_words, weights, fm_in, fm_out);
+            result = run_conv(decode(words), images, mem_words, weights, fm_in, fm_out, input, output, weight_tiles, parameters, pad,
+                              results);
 #ifndef __SYNTHESIS__
             if (cycle_counters) cycle_counters += PHASES;
 #endif
