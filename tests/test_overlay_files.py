@@ -46,7 +46,7 @@ def test_pynq_reads_it() -> None:
     from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
     from pynqmetadata.frontends import Metadata
 
-    from pynq_cnn.backends.driver import REGISTERS
+    from pynq_cnn.compiler.registers import REGISTERS
 
     parser = RuntimeMetadataParser(Metadata(input=str(HWH)))
     engines = [details for details in parser.ip_dict.values() if details["type"] == make_hwh.ENGINE_VLNV]

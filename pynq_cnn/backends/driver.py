@@ -13,24 +13,12 @@ import pynq
 from pynq_cnn.backends.design import ENGINE_TYPE
 from pynq_cnn.backends.interrupt import EngineInterrupt
 from pynq_cnn.compiler import ISA_VERSION, MAGIC, Hardware, Program
+from pynq_cnn.compiler.registers import INPUTS, OUTPUTS, REGISTERS, SCALARS, STATUS, pointer_inputs
 from pynq_cnn.errors import DeviceError
 
 LONGEST = 0.1  # seconds to sleep for an interrupt before asking: one that gets lost costs no more
 
 AP_START, AP_DONE, AP_IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL, fixed by the ap_ctrl_hs protocol
-
-POINTERS = ("weights", "fm_in", "fm_out")
-SCALARS = ("mem_words", "program", "instructions", "images")
-OUTPUTS = ("status", "failed_at", "magic", "isa_version", "geometry", "buffers", "build")
-REGISTERS = ("CTRL", *(f"{name}_{half}" for name in POINTERS for half in (1, 2)), *SCALARS, *OUTPUTS)
-
-# docs/instruction-set.md, section 5.
-STATUS = {
-    1: "unknown opcode",
-    2: "field out of range",
-    3: "tile does not fit the on-chip buffers",
-    4: "address outside the Program",
-}
 
 
 @dataclass(frozen=True)
@@ -104,7 +92,7 @@ class EngineDriver(pynq.DefaultIP):
             If it does not answer, or is not an engine that this package can drive.
         """
         self.forget()
-        self._start(dict.fromkeys((*(f"{name}_{half}" for name in POINTERS for half in (1, 2)), *SCALARS), 0))
+        self._start(dict.fromkeys(INPUTS, 0))
         self.wait(time.monotonic() + timeout, timeout)
         with self._answering():
             values = {name: self.get_register(name) for name in OUTPUTS}
@@ -140,11 +128,8 @@ class EngineDriver(pynq.DefaultIP):
         DeviceError
             If the engine is busy, or does not answer.
         """
-        inputs = {}
-        for name in POINTERS:
-            inputs[f"{name}_1"], inputs[f"{name}_2"] = address & 0xFFFFFFFF, address >> 32
         scalars = (program.memory_words, program.slots[slot].program, program.instructions, images)
-        self._start({**inputs, **dict(zip(SCALARS, scalars))})
+        self._start({**pointer_inputs(address), **dict(zip(SCALARS, scalars))})
 
     def _start(self, inputs: dict[str, int]) -> None:
         with self._answering():

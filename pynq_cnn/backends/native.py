@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from pynq_cnn.backends.sources import hidden_installation, source_folder
+from pynq_cnn.compiler.registers import OUTPUTS
 from pynq_cnn.errors import BackendError
 
-REGISTERS = ("status", "failed_at", "magic", "isa_version", "geometry", "buffers", "build")  # the outputs, in the top function's order
 PHASES = ("setup", "load_weights", "load_input", "compute", "store")
 
 
@@ -73,10 +73,10 @@ class Engine:
         mem_words, program, instructions, images : int
             The registers of these names.
         """
-        registers = np.zeros(7, np.uint32)
+        registers = np.zeros(len(OUTPUTS), np.uint32)
         cycles = np.zeros((instructions, len(PHASES)), np.uint64)
         self._run(weights, fm_in, fm_out, mem_words, program, instructions, images, registers.ctypes.data, cycles.ctypes.data)
-        return EngineRun(**dict(zip(REGISTERS, registers.tolist())), cycles=cycles)
+        return EngineRun(**dict(zip(OUTPUTS, registers.tolist())), cycles=cycles)
 
 
 @lru_cache(maxsize=1)

@@ -13,8 +13,9 @@ from pynq.buffer import PynqBuffer
 from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
 from pynqmetadata.frontends import Metadata
 
+from pynq_cnn.backends.design import ENGINE_TYPE
 from pynq_cnn.backends.native import Engine
-from pynq_cnn.virtual_board.engine import ENGINE_TYPE, run_engine
+from pynq_cnn.virtual_board.engine import run_engine
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import Allocation, ContiguousMemory
 from pynq_cnn.virtual_board.registers import InterruptController, KernelRegisters, PlainRegisters, RegisterBlock
@@ -89,7 +90,7 @@ class VirtualDevice(pynq.Device):
             controllers[name] = InterruptController(uio.signal)
             self._place(parser.ip_dict[name], controllers[name])
         for details in parser.ip_dict.values():
-            if (details["type"] or "").startswith(ENGINE_TYPE):
+            if (details["type"] or "").startswith(f"{ENGINE_TYPE}:"):
                 lines = [(controllers[pin["controller"]], pin["index"]) for pin in details.get("interrupts", {}).values()]
 
                 def interrupt(lines: list[tuple[InterruptController, int]] = lines) -> None:

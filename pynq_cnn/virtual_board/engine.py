@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from pynq_cnn.backends.native import REGISTERS, Engine
+from pynq_cnn.backends.native import Engine
+from pynq_cnn.compiler.registers import OUTPUTS, POINTERS, SCALARS
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import ContiguousMemory
-
-ENGINE_TYPE = "pynq-cnn:hls:pynq_cnn_engine:"
-PORTS = ("weights", "fm_in", "fm_out")  # in the order of S_AXI_HP0..2
 
 
 def run_engine(
@@ -46,16 +44,16 @@ def run_engine(
     touches_memory = inputs["instructions"] > 0
     if touches_memory and faults.bus_error:
         raise OSError(errno.EFAULT, "Bus error: the memory answered with an error")
-    ports = [_port(i, memory, is_narrow, inputs) for i in range(len(PORTS))] if touches_memory else [0, 0, 0]
-    run = engine.run(*ports, **{name: inputs[name] for name in ("mem_words", "program", "instructions", "images")})
-    return {**{name: getattr(run, name) for name in REGISTERS}, **faults.overrides()}
+    ports = [_port(i, memory, is_narrow, inputs) for i in range(len(POINTERS))] if touches_memory else [0, 0, 0]
+    run = engine.run(*ports, **{name: inputs[name] for name in SCALARS})
+    return {**{name: getattr(run, name) for name in OUTPUTS}, **faults.overrides()}
 
 
 def _port(index: int, memory: ContiguousMemory, is_narrow: Callable[[int], bool], inputs: dict[str, int]) -> int:
     """Where in this process the memory is that port `index` is pointed at."""
     if is_narrow(index):
         raise OSError(errno.EFAULT, f"Bus error: S_AXI_HP{index} is 32 bits wide, and the engine's port 64")
-    address = inputs[f"{PORTS[index]}_1"] | inputs[f"{PORTS[index]}_2"] << 32
+    address = inputs[f"{POINTERS[index]}_1"] | inputs[f"{POINTERS[index]}_2"] << 32
     if address % 8:
         raise OSError(errno.EFAULT, f"Bus error: {address:#x} is not aligned to 8 bytes")
     return int(memory.device(address, 8 * inputs["mem_words"]).__array_interface__["data"][0])

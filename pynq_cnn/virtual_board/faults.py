@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pynq_cnn.compiler.registers import IDENTITY
 from pynq_cnn.errors import ArgumentError
-
-IDENTITY = ("magic", "isa_version", "geometry", "buffers", "build")
 
 
 @dataclass

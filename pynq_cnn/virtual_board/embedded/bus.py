@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from pynq_cnn.backends.design import ENGINE_TYPE
 from pynq_cnn.virtual_board.embedded.bitfile import Block
 from pynq_cnn.virtual_board.embedded.controller import SharedController, is_controller
 from pynq_cnn.virtual_board.embedded.logic import Logic
 from pynq_cnn.virtual_board.embedded.memory import SharedMemory
-from pynq_cnn.virtual_board.engine import ENGINE_TYPE
 from pynq_cnn.virtual_board.registers import AP_DONE, AP_READY, AP_START
 
 LOGIC = range(0x4000_0000, 0xC000_0000)  # M_AXI_GP0 and M_AXI_GP1
@@ -76,7 +76,7 @@ class Bus:
             if block.address <= address < block.address + block.nbytes:
                 if is_controller(block):
                     return "", block
-                if not block.type.startswith(ENGINE_TYPE):
+                if not block.type.startswith(f"{ENGINE_TYPE}:"):
                     return "", None
                 offset = address - block.address
                 return next((name for name, at in block.registers.items() if at == offset), ""), block

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from pynq_cnn.backends.design import ENGINE_TYPE
 from pynq_cnn.backends.native import Engine
 from pynq_cnn.errors import PynqCnnError
 from pynq_cnn.virtual_board.embedded.bitfile import Block, read_binfile
 from pynq_cnn.virtual_board.embedded.controller import SharedController
 from pynq_cnn.virtual_board.embedded.files import FIRMWARE, MANAGER
 from pynq_cnn.virtual_board.embedded.memory import SharedMemory, locked, replace_text
-from pynq_cnn.virtual_board.engine import ENGINE_TYPE, run_engine
+from pynq_cnn.virtual_board.engine import run_engine
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.registers import AP_DONE, AP_IDLE, AP_READY, AP_START
 
@@ -85,7 +86,7 @@ class Logic:
             for block in blocks:
                 words = self._memory.physical(block.address, block.nbytes).view("<u4")
                 words[:] = 0
-                if block.type.startswith(ENGINE_TYPE):
+                if block.type.startswith(f"{ENGINE_TYPE}:"):
                     words[block.registers["CTRL"] // 4] = AP_IDLE
             replace_text(self._design_file, json.dumps([asdict(block) for block in blocks]))
 
@@ -183,7 +184,7 @@ class EngineThread(threading.Thread):
         while not self._switched_off.wait(POLL):
             if self._logic.stamp() != stamp:
                 stamp, blocks = self._logic.design()
-                engines = [_Registers(block, self._memory, self._interrupt) for block in blocks if block.type.startswith(ENGINE_TYPE)]
+                engines = [_Registers(block, self._memory, self._interrupt) for block in blocks if block.type.startswith(f"{ENGINE_TYPE}:")]
             for registers in engines:
                 if registers.started:
                     with locked(self._logic.running):
