@@ -1,0 +1,190 @@
+"""Every kind of layer has its place in every room: a kind that one of them forgets fails here, with the room's name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, find, settings
+from strategies import binary_networks, networks
+
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.compiler import compile_network
+from pynq_cnn.errors import CompileError
+from pynq_cnn.model import (
+    UINT8,
+    AvgPool2d,
+    BinaryConv2d,
+    Conv2d,
+    DataType,
+    Dense,
+    InputSpec,
+    MaxPool2d,
+    Network,
+    OutputSpec,
+    Threshold,
+    load_package,
+    save_package,
+)
+from pynq_cnn.model.description import Description
+from pynq_cnn.model.layers import LAYERS, Shape, weights_of
+from pynq_cnn.model.package.forms import FORMS
+from pynq_cnn.model.package.sizes import stored_bytes
+
+SIDE = 4
+SPEC = InputSpec(SIDE, SIDE, 1, "L", (128 / 255,), (128 / 255,))
+BITS = Conv2d("bits", np.ones((2, 1, 1, 1), np.int8), np.zeros(2, np.int32), threshold=Threshold(np.full(2, 99, np.int32)))
+DENSE = Dense("dense", np.ones((2, 4), np.int8), np.zeros(2, np.int32))
+
+# The smallest networks that have them.
+LAYERS_WITH: dict[type, tuple[Any, ...]] = {
+    Conv2d: (Conv2d("conv", np.ones((2, SIDE, SIDE, 1), np.int8), np.zeros(2, np.int32)),),
+    Dense: (MaxPool2d("pool", 2, 2), DENSE),
+    BinaryConv2d: (BITS, BinaryConv2d.from_signs("binary", np.ones((2, SIDE, SIDE, 2)))),
+    MaxPool2d: (MaxPool2d("pool", 2, 2), DENSE),
+    AvgPool2d: (AvgPool2d("average", (SIDE, SIDE), (1, 1)),),
+}
+REFUSED = {BinaryConv2d: "bits: the engine has no layers of bits yet"}  # by the compiler, which instruction set 1 leaves no choice
+
+
+def network_with(kind: type) -> Network:
+    layers = LAYERS_WITH[kind]
+    assert kind in map(type, layers)
+    shape: Shape = SPEC.shape
+    for layer in layers:
+        shape = layer.output_shape(shape)
+    output = OutputSpec(np.ones(shape[2], np.float32), np.zeros(shape[2], np.float32), "values")
+    return Network("small", SPEC, layers, output, tuple(map(str, range(shape[2]))))
+
+
+def module_with(kind: type) -> Any:
+    """A PyTorch model of which one layer becomes `kind`."""
+    from torch import nn
+
+    from host_train.networks import binary
+
+    plain = (nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2, 3))
+    bits = (binary.BinaryConv2d(1, 8, 3, input_step=1 / 128), nn.Hardtanh(), nn.Flatten(), binary.BinaryLinear(32, 3))
+    averaged = (nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten())
+    layers = {Conv2d: plain, Dense: plain, MaxPool2d: plain, BinaryConv2d: bits, AvgPool2d: averaged}[kind]
+    return nn.Sequential(*layers).eval()
+
+
+def converted(kind: type) -> tuple[Any, Network]:
+    """Such a model, and what it becomes in integers."""
+    torch = pytest.importorskip("torch")
+    from host_train import from_torch
+
+    torch.manual_seed(0)
+    model = module_with(kind)
+    images = np.random.default_rng(0).integers(0, 256, (20, SIDE, SIDE, 1), dtype=np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # noise is no image
+        return model, from_torch(model, images, name="small", spec=SPEC, min_agreement=0)
+
+
+def model(kind: type) -> None:
+    network = network_with(kind)
+    assert network.shapes()[-1][:2] == (1, 1) and len(network.macs()) == len(network.layers)
+    assert all(weights_of(layer) >= 0 for layer in network.layers)
+    assert kind.__name__ in str(network)
+
+
+def package(kind: type, tmp_path: Any) -> None:
+    assert sum(form.layer is kind for form in FORMS.values()) == 1
+    network = network_with(kind)
+    save_package(network, tmp_path / "small")
+    assert load_package(tmp_path / "small") == network
+    assert stored_bytes(tmp_path / "small")[-1].name == "output"
+
+
+def reference(kind: type) -> None:
+    network = network_with(kind)
+    images = np.zeros((3, *SPEC.shape), np.uint8)
+    assert ReferenceBackend(network).run(images).shape == (3, network.output.outputs)
+
+
+def compiler(kind: type) -> None:
+    network = network_with(kind)
+    if kind in REFUSED:
+        with pytest.raises(CompileError, match=REFUSED[kind]):
+            compile_network(network)
+    else:
+        assert network.layers[-1].name in compile_network(network).instruction_names[-1]
+
+
+def strategies(kind: type) -> None:
+    """The random networks of the property tests have it."""
+    some = settings(max_examples=2000, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    found = find(networks() | binary_networks(), lambda network: kind in map(type, network.layers), settings=some)
+    assert kind in map(type, found.layers)
+
+
+def tracing(kind: type) -> None:
+    torch = pytest.importorskip("torch")
+    from host_train.tracing.trace import trace
+
+    module = module_with(kind)
+    found = trace(module, torch.zeros(2, 1, SIDE, SIDE)).layers
+    assert {*map(type, found), torch.nn.Flatten} == {*map(type, module), torch.nn.Flatten}  # one at the end adds nothing
+
+
+def quantisation(kind: type) -> None:
+    assert kind in map(type, converted(kind)[1].layers)
+
+
+def profile(kind: type) -> None:
+    module, network = converted(kind)
+    from host_train.networks.profile import profile
+
+    assert [layer.name for layer in profile(module, "small", (1, SIDE, SIDE)).layers] == [layer.name for layer in network.layers]
+
+
+ROOMS: tuple[Callable[..., None], ...] = (model, package, reference, compiler, strategies, tracing, quantisation, profile)
+
+
+def demand(room: Callable[..., None], kind: type, tmp_path: Any) -> None:
+    try:
+        room(kind, tmp_path) if room is package else room(kind)
+    except Exception as error:
+        pytest.fail(f"{kind.__name__} has no place in the room {room.__name__!r}: {type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.__name__)
+def test_every_room_has_every_kind(room, kind, tmp_path):
+    demand(room, kind, tmp_path)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Negative(Description):
+    """A kind that the network takes and nobody else knows."""
+
+    name: str
+
+    def output_type(self, given: DataType) -> DataType:
+        return UINT8
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def macs(self, shape: Shape) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.__name__)
+def test_a_forgotten_kind_is_told_with_the_room(room, tmp_path):
+    if room in (tracing, quantisation, profile):
+        pytest.importorskip("torch")
+    layers = {Negative: (Negative("new"), MaxPool2d("pool", 2, 2), DENSE)}
+    with (
+        patch("pynq_cnn.model.network.LAYERS", (*LAYERS, Negative)),
+        patch.dict(LAYERS_WITH, layers),
+        pytest.raises(pytest.fail.Exception, match=f"Negative has no place in the room '{room.__name__}'"),
+    ):
+        demand(room, Negative, tmp_path)
