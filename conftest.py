@@ -6,6 +6,7 @@ NEEDS_TORCH = (
     "host_train/compression",
     "host_train/evaluation",
     "host_train/export",
+    "host_train/layers",
     "host_train/networks",
     "host_train/quantisation",
     "host_train/run.py",

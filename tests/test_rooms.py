@@ -66,7 +66,7 @@ def module_with(kind: type) -> Any:
     """A PyTorch model of which one layer becomes `kind`."""
     from torch import nn
 
-    from host_train.networks import binary
+    from host_train.layers import binary
 
     plain = (nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2, 3))
     bits = (binary.BinaryConv2d(1, 8, 3, input_step=1 / 128), nn.Hardtanh(), nn.Flatten(), binary.BinaryLinear(32, 3))

@@ -90,9 +90,9 @@ def _measure(network: Network, model: nn.Module, dataset: Dataset, min_agreement
     """What the package states of the test images, and a line that says it: accuracy where they have the network's classes."""
     import torch
 
-    from host_train.evaluation.compare import compare
     from host_train.evaluation.evaluate import predict_torch
     from host_train.evaluation.match import match_classes
+    from host_train.tracing.compare import compare
     from host_train.tracing.fidelity import Fidelity, check_agreement, partings_of
     from host_train.tracing.trace import trace
     from pynq_cnn.backends.reference import ReferenceBackend

@@ -110,9 +110,9 @@ def _write_torchscript(run: Run, out: Path) -> None:
 
 def _quantised(run: Run, how: str, min_agreement: float) -> Network:
     """The run in integers, as does best on the validation images, with what it reaches on the test set."""
-    from host_train.evaluation.compare import compare
     from host_train.quantisation.choose import choose
     from host_train.quantisation.golden import with_golden
+    from host_train.tracing.compare import compare
     from host_train.tracing.fidelity import partings_of
 
     candidates = run.candidates(how)

@@ -54,10 +54,10 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     from host_train.compression.pipeline import PACKAGE
     from host_train.compression.share import unshared
     from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
-    from host_train.evaluation.compare import compare
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.export.containers import write_checked
     from host_train.quantisation.golden import with_golden
+    from host_train.tracing.compare import compare
     from host_train.tracing.fidelity import partings_of
     from host_train.training.checkpoint import write_text
 

@@ -24,7 +24,7 @@ from host_train.compression.integers import encode_layers, quantised_forms
 from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, round_keep, weighted_layers
 from host_train.compression.recipe import CompressionRecipe
 from host_train.compression.share import share
-from host_train.networks.binary import BinaryLayer
+from host_train.layers.binary import BinaryLayer
 from host_train.quantisation.choose import Candidate, choose
 from host_train.quantisation.fold import fold
 from host_train.run import Run

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from host_train.networks.binary import BinaryConv2d, BinaryLayer, BinaryLinear
+from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear
 from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import text_table

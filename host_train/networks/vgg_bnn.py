@@ -14,7 +14,7 @@ from functools import partial
 
 from torch import nn
 
-from host_train.networks.binary import BinaryConv2d, BinaryLinear
+from host_train.layers.binary import BinaryConv2d, BinaryLinear
 from host_train.networks.recipe import Recipe
 from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.networks.binary import BinaryConv2d, BinaryLayer, BinaryLinear, Sign
+from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear, Sign
 from host_train.quantisation.fold import NORMS, check_options, every_layer, pair
 from pynq_cnn import model as integers
 from pynq_cnn.errors import NetworkError

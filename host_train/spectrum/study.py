@@ -13,7 +13,7 @@ from torch import nn
 
 from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers, predict_torch
-from host_train.networks.binary import BinaryLayer
+from host_train.layers.binary import BinaryLayer
 from host_train.progress import track
 from host_train.quantisation.fold import every_layer, flat
 from host_train.spectrum.bits import check_rates, shapes_in_frequency

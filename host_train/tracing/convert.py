@@ -57,7 +57,7 @@ def from_torch(
     """A trained model in integers, for any backend.
 
     The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers (docs/numerics.md, section 8); binary layers
-    (`host_train.networks.binary`) become bits.
+    (`host_train.layers.binary`) become bits.
 
     Weights that are 0, by pruning or otherwise, stay exactly 0. Each output channel has a scale of its own, so weights that are equal stay
     equal within their output channel; with `shared`, within their layer. (Two things multiply weights before that: batch norm, which

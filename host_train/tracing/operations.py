@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.networks.binary import BinaryConv2d, BinaryLinear, Sign, binarise
+from host_train.layers.binary import BinaryConv2d, BinaryLinear, Sign, binarise
 from host_train.quantisation.fold import NORMS, pair
 from pynq_cnn.errors import NetworkError
 
@@ -289,7 +289,7 @@ ADVICE = {
     **dict.fromkeys(("linear", *_PRODUCTS), "use the module nn.Linear"),
     "batch_norm": "use the module nn.BatchNorm2d",
     **dict.fromkeys(
-        ("where", "ge", "gt"), "for the sign before binary layers use torch.sign(x), or the layer Sign of host_train.networks.binary"
+        ("where", "ge", "gt"), "for the sign before binary layers use torch.sign(x), or the layer Sign of host_train.layers.binary"
     ),
     **dict.fromkeys(("permute", "transpose"), "keep the order [n, channels, height, width]; flattening is torch.flatten(x, 1)"),
     "clamp": "use ReLU",

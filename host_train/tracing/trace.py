@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from host_train.networks.binary import BinaryLayer, binarise
+from host_train.layers.binary import BinaryLayer, binarise
 from host_train.quantisation import bits, fold
 from host_train.reason import reason_of
 from host_train.tracing.operations import FUNCTIONS, LEAVES, METHODS, WEIGHTED, Reshape, Unchanged, advice, module_layers, unmapped_shape

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from host_train.data import Split
-from host_train.networks.binary import clip_latent_weights
+from host_train.layers.binary import clip_latent_weights
 from host_train.progress import track
 from host_train.reason import reason_of
 from host_train.training.checkpoint import fitting, load_state, save_state, write_text

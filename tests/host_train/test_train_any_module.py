@@ -16,7 +16,7 @@ from host_train import from_torch  # noqa: E402
 from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, threshold_keep, weighted_layers  # noqa: E402
 from host_train.compression.recipe import CompressionRecipe  # noqa: E402
 from host_train.compression.share import codebook, share, unshared  # noqa: E402
-from host_train.networks.binary import BinaryLinear  # noqa: E402
+from host_train.layers.binary import BinaryLinear  # noqa: E402
 from host_train.networks.profile import profile  # noqa: E402
 from host_train.quantisation.calibrate import calibrate, quantisable  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402

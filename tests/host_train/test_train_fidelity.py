@@ -14,9 +14,9 @@ from torch import nn  # noqa: E402
 
 from host_train import from_torch  # noqa: E402
 from host_train.data import Split  # noqa: E402
-from host_train.evaluation.compare import Comparison  # noqa: E402
 from host_train.evaluation.evaluate import evaluate  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402
+from host_train.tracing.compare import Comparison  # noqa: E402
 from host_train.tracing.doubts import check_images, doubts  # noqa: E402
 from host_train.tracing.fidelity import Fidelity, agreement, partings  # noqa: E402
 from host_train.tracing.trace import trace  # noqa: E402

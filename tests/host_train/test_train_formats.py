@@ -19,7 +19,7 @@ from host_train import from_torch  # noqa: E402
 from host_train.cli import main  # noqa: E402
 from host_train.export.containers import read_array, read_mat, read_txt, unpack, write_mat, write_txt  # noqa: E402
 from host_train.export.torchscript import read_torchscript, write_torchscript  # noqa: E402
-from host_train.networks.binary import BinaryConv2d, BinaryLinear  # noqa: E402
+from host_train.layers.binary import BinaryConv2d, BinaryLinear  # noqa: E402
 from host_train.networks.vgg_bnn import build_vgg_bnn  # noqa: E402
 from host_train.run import Run  # noqa: E402
 from host_train.settings import Settings  # noqa: E402

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrizations, prune  # noqa: E402
 
 import host_train  # noqa: E402
 from host_train import from_torch  # noqa: E402
-from host_train.networks.binary import BinaryConv2d, BinaryLinear, Sign, binarise  # noqa: E402
+from host_train.layers.binary import BinaryConv2d, BinaryLinear, Sign, binarise  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE  # noqa: E402
 from host_train.quantisation.bits import binary_to_network  # noqa: E402
 from host_train.quantisation.fixed_point import fixed_point  # noqa: E402

@@ -16,8 +16,8 @@ from torch import nn  # noqa: E402
 from host_train.cli import main  # noqa: E402
 from host_train.data import DATASETS, load_dataset  # noqa: E402
 from host_train.data.resize import resize_dataset  # noqa: E402
+from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear  # noqa: E402
 from host_train.networks import RECIPES, Recipe  # noqa: E402
-from host_train.networks.binary import BinaryConv2d, BinaryLayer, BinaryLinear  # noqa: E402
 from host_train.networks.nin import build_nin  # noqa: E402
 from host_train.quantisation.calibrate import calibrate, quantisable  # noqa: E402
 from host_train.quantisation.fake import QuantisedAvgPool2d  # noqa: E402

@@ -13,7 +13,7 @@ from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train import from_torch  # noqa: E402
-from host_train.networks.binary import BinaryConv2d, BinaryLinear  # noqa: E402
+from host_train.layers.binary import BinaryConv2d, BinaryLinear  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE  # noqa: E402
 from host_train.tracing.trace import trace  # noqa: E402
 from pynq_cnn.api import Classifier  # noqa: E402
