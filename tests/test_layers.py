@@ -128,7 +128,7 @@ def test_accumulator_bound_is_exact_in_any_blocks(outputs, inputs, seed):
         positive, negative = 255 * sum(row[row > 0]), 255 * sum(row[row < 0])
         fits = fits and max(start, 0) + positive < 2**31 and min(start, 0) + negative >= -(2**31)
     for block in (1000, 1 << 20):
-        with patch("pynq_cnn.model.layers.BLOCK", block):
+        with patch("pynq_cnn.model.layers.accumulator.BLOCK", block):
             if fits:
                 Dense("d", weight, bias)
             else:

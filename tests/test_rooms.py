@@ -32,7 +32,7 @@ from pynq_cnn.model import (
     save_package,
 )
 from pynq_cnn.model.description import Description
-from pynq_cnn.model.layers import LAYERS, Shape, weights_of
+from pynq_cnn.model.layers import LAYERS, Shape
 from pynq_cnn.model.package.forms import FORMS
 from pynq_cnn.model.package.sizes import stored_bytes
 
@@ -91,7 +91,7 @@ def converted(kind: type) -> tuple[Any, Network]:
 def model(kind: type) -> None:
     network = network_with(kind)
     assert network.shapes()[-1][:2] == (1, 1) and len(network.macs()) == len(network.layers)
-    assert all(weights_of(layer) >= 0 for layer in network.layers)
+    assert all(layer.parameter_count >= layer.weight_count >= 0 for layer in network.layers)
     assert kind.__name__ in str(network)
 
 

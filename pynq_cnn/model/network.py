@@ -14,7 +14,7 @@ import numpy as np
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model.datatype import INT32, UINT8, DataType
 from pynq_cnn.model.description import Description, short
-from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Conv2d, Layer, Shape, weights_of
+from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Layer, Shape
 from pynq_cnn.model.output import OUTPUTS, OutputSpec, answers
 from pynq_cnn.model.plain import plain_json, plain_name
 from pynq_cnn.table import html_table, text_table
@@ -205,7 +205,7 @@ class Network(Description):
         for i, (layer, kind) in enumerate(zip(self.layers, self.types())):
             if kind is INT32 and layer is not last:
                 raise NetworkError(f"{layer.name} gives int32, but only the last layer, {last.name}, may; give it a multiplier and shift")
-            if isinstance(layer, Conv2d) and layer.pad_value is not None and i > 0:
+            if i > 0 and getattr(layer, "pad_value", None) is not None:
                 raise NetworkError(f"{layer.name}.pad_value: only the first layer may pad with another byte than 0")
         if kind is not INT32:
             raise NetworkError(f"the last layer, {last.name}, must give int32: no max pooling, no multiplier and shift, no threshold")
@@ -218,7 +218,7 @@ class Network(Description):
 
     def __repr__(self) -> str:
         sizes = f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)} {OUTPUTS[self.output.kind]}"
-        return f"<Network {self.name!r}: {sizes}, {len(self.layers)} layers, {sum(map(weights_of, self.layers)):,} weights>"
+        return f"<Network {self.name!r}: {sizes}, {len(self.layers)} layers, {sum(layer.weight_count for layer in self.layers):,} weights>"
 
     def __str__(self) -> str:
         return f"{self!r}\n{text_table(self._rows(), left=4)}"
@@ -231,7 +231,7 @@ class Network(Description):
         rows: list[tuple[str, ...]] = [("layer", "kind", "gives", "type", "weights", "multiply-acc.")]
         for layer, shape, kind, macs in zip(self.layers, self.shapes(), self.types(), self.macs()):
             gives = " x ".join(map(str, shape))
-            rows.append((layer.name, type(layer).__name__, gives, kind.name, f"{weights_of(layer):,}", f"{macs:,}"))
+            rows.append((layer.name, type(layer).__name__, gives, kind.name, f"{layer.weight_count:,}", f"{macs:,}"))
         return rows
 
     @property

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from pynq_cnn.model.layers import AvgPool2d, MaxPool2d, weights_of
 from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.model.package.load import load_package
 from pynq_cnn.model.package.reading import as_path, read_manifest
@@ -56,8 +55,5 @@ def stored_bytes(folder: str | os.PathLike[str]) -> list[StoredBytes]:
     for layer, entry in zip(network.layers, manifest["layers"]):
         if not entry.get("arrays"):
             continue
-        dense = 0
-        if not isinstance(layer, (MaxPool2d, AvgPool2d)):
-            dense = 4 * (weights_of(layer) + layer.outputs)
-        sizes.append(StoredBytes(layer.name, on_disk(entry), dense))
+        sizes.append(StoredBytes(layer.name, on_disk(entry), 4 * layer.parameter_count))
     return [*sizes, StoredBytes("output", on_disk(manifest["output"]), 0)]

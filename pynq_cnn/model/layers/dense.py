@@ -1,0 +1,78 @@
+"""Fully connected layer on bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pynq_cnn.errors import NetworkError
+from pynq_cnn.model.datatype import INT8, INT32, UINT8, DataType
+from pynq_cnn.model.layers.accumulator import check_accumulator
+from pynq_cnn.model.layers.base import Shape, check_name, check_type
+from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished_type
+from pynq_cnn.model.layers.weighted import Weighted, check_shared
+from pynq_cnn.model.shared import SharedWeight
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dense(Weighted):
+    """Fully connected layer over its flattened (HWC order) bytes.
+
+    Parameters
+    ----------
+    name : str
+        Unique in its network.
+    weight : numpy.ndarray
+        int8 [out, in] in [-127, 127].
+    bias : numpy.ndarray
+        int32 [out].
+    requantisation : Requantisation, optional
+        To bytes. Without it and `threshold` the result is the int32 accumulator: only in the last layer.
+    threshold : Threshold, optional
+        To bits.
+    shared : SharedWeight, optional
+        The same weights as a pruned, weight-shared stream: how a package keeps them.
+
+    Raises
+    ------
+    NetworkError
+        If anything breaks the arithmetic contract.
+
+    Examples
+    --------
+    >>> Dense("fc", np.ones((10, 392), np.int8), np.zeros(10, np.int32)).output_shape((7, 7, 8))
+    (1, 1, 10)
+    """
+
+    name: str
+    weight: np.ndarray
+    bias: np.ndarray
+    requantisation: Requantisation | None = None
+    threshold: Threshold | None = None
+    shared: SharedWeight | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        weight = self._freeze("weight", INT8, (None, None))
+        self._freeze("bias", INT32, (len(weight),))
+        check_finish(self.name, self.requantisation, self.threshold, len(weight))
+        check_shared(self)
+        check_accumulator(self.name, weight, self.bias)
+
+    def output_type(self, given: DataType) -> DataType:
+        """uint8, bit or int32 for an input of type `given`; `NetworkError` if that is not uint8."""
+        check_type(self.name, (UINT8,), given)
+        return finished_type(self.requantisation, self.threshold)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(1, 1, out); `NetworkError` if the flattened input does not have `in` values."""
+        if shape[0] * shape[1] * shape[2] != self.weight.shape[1]:
+            raise NetworkError(
+                f"{self.name} takes {self.weight.shape[1]} inputs, but its input {shape} has {shape[0] * shape[1] * shape[2]}"
+            )
+        return 1, 1, len(self.weight)
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates for one image."""
+        return int(self.weight.size)

@@ -1,0 +1,75 @@
+"""Layers with weights: how many they have, and convolutions among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynq_cnn.errors import NetworkError
+from pynq_cnn.model.description import Description, short
+from pynq_cnn.model.layers.base import Shape
+from pynq_cnn.model.layers.window import window_shape
+from pynq_cnn.model.shared import SharedWeight
+
+
+class Weighted(Description):
+    """What layers with weights [out, ...] share."""
+
+    name: str
+    weight: np.ndarray
+
+    @property
+    def outputs(self) -> int:
+        """Output channels."""
+        return len(self.weight)
+
+    @property
+    def weight_count(self) -> int:
+        """How many weights it has, biases and other constants aside."""
+        return int(self.weight.size)
+
+    @property
+    def parameter_count(self) -> int:
+        """Its weights, and a bias for each output channel."""
+        return self.weight_count + self.outputs
+
+
+class Convolution(Weighted):
+    """What layers share whose weights [out, kernel_h, kernel_w, ...] slide over an image."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """(kernel_h, kernel_w)."""
+        return int(self.weight.shape[1]), int(self.weight.shape[2])
+
+    @property
+    def inputs(self) -> int:
+        """Input channels."""
+        return int(self.weight.shape[3])
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Output (height, width, channels) for an input of `shape`; `NetworkError` if it does not fit this layer."""
+        if shape[2] != self.inputs:
+            raise NetworkError(f"{self.name} takes {self.inputs} channels, but its input {shape} has {shape[2]}")
+        return (*window_shape(self.name, shape, self.kernel, self.stride, self.padding), self.outputs)
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates for one image of `shape`; of bits, for a layer of bits."""
+        height, width, outputs = self.output_shape(shape)
+        return height * width * outputs * self.kernel[0] * self.kernel[1] * self.inputs
+
+
+def check_shared(layer: Any) -> None:
+    """See that a layer's shared weights are its weights; the layer then has that array alone, no equal one beside it."""
+    name, shared, weight = layer.name, layer.shared, layer.weight
+    if shared is None:
+        return
+    if not isinstance(shared, SharedWeight):
+        raise NetworkError(f"{name}.shared must be a SharedWeight or None, not {short(shared)}")
+    if shared.shape != weight.shape or not (shared.dense() is weight or np.array_equal(shared.dense(), weight)):
+        raise NetworkError(f"{name}.shared does not stand for the weights of the layer; make both from the same array")
+    object.__setattr__(layer, "weight", shared.dense())
