@@ -16,11 +16,11 @@ NEEDS_TORCH = (
     "host_train/training",
 )
 NEEDS_PYNQ = (
-    "pynq_cnn/backends/accelerator.py",
-    "pynq_cnn/backends/driver.py",
-    "pynq_cnn/backends/interrupt.py",
-    "pynq_cnn/backends/loaded.py",
-    "pynq_cnn/backends/overlay.py",
+    "pynq_cnn/backends/overlay/accelerator.py",
+    "pynq_cnn/backends/overlay/driver.py",
+    "pynq_cnn/backends/overlay/interrupt.py",
+    "pynq_cnn/backends/overlay/loaded.py",
+    "pynq_cnn/backends/overlay/backend.py",
     "pynq_cnn/virtual_board",
 )
 

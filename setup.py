@@ -20,7 +20,7 @@ def build_hash() -> str:
 # The kernel of the FPGA design, compiled for this machine. Optional: without a compiler the package installs all the same and
 # runs on the reference.
 engine = Extension(
-    "pynq_cnn.backends._engine",
+    "pynq_cnn.backends.kernel._engine",
     sources=["hls_src/engine.cpp", "hls_src/host/abi.cpp"],
     depends=[str(path.relative_to(ROOT)) for path in sorted(HLS.glob("*.hpp"))],
     define_macros=[("PCNN_BUILD", build_hash())],

@@ -19,9 +19,9 @@ import PIL
 
 from pynq_cnn import __version__
 from pynq_cnn.backends import host
-from pynq_cnn.backends.bitstream import find_bitfile
-from pynq_cnn.backends.library import GET_XRT, SOURCE, load_pynq
-from pynq_cnn.backends.native import load_engine
+from pynq_cnn.backends.kernel.native import load_engine
+from pynq_cnn.backends.overlay.bitstream import find_bitfile
+from pynq_cnn.backends.overlay.library import GET_XRT, SOURCE, load_pynq
 from pynq_cnn.backends.sources import PACKAGE, source_folder
 from pynq_cnn.compiler import ISA_VERSION, MAGIC, Hardware
 from pynq_cnn.errors import PynqCnnError
@@ -200,7 +200,7 @@ def _hardware(board: bool) -> Iterator[Finding]:
     devices: list[Any] = []
 
     def device() -> str:
-        from pynq_cnn.backends.accelerator import default_device
+        from pynq_cnn.backends.overlay.accelerator import default_device
 
         devices.append(default_device())
         return f"{devices[0].name} ({devices[0].tag})"
@@ -213,7 +213,7 @@ def _hardware(board: bool) -> Iterator[Finding]:
 
 def _loaded(device: Any) -> Finding:
     """What the programmable logic holds. Registers are read only where pynq's record says that they are the engine's."""
-    from pynq_cnn.backends.loaded import loaded_on
+    from pynq_cnn.backends.overlay.loaded import loaded_on
 
     found = loaded_on(device)
     try:
@@ -232,7 +232,7 @@ def _loaded(device: Any) -> Finding:
 def _identity(device: Any, bitfile: Path) -> str:
     import pynq
 
-    from pynq_cnn.backends.design import Design
+    from pynq_cnn.backends.overlay.design import Design
 
     design = Design.read(bitfile.with_suffix(".hwh"))
     registers = pynq.MMIO(design.address, design.size, device=device)
@@ -244,7 +244,7 @@ def _identity(device: Any, bitfile: Path) -> str:
 
 
 def _owner(tag: str) -> Finding:
-    from pynq_cnn.backends.process_lock import owner_of
+    from pynq_cnn.backends.overlay.process_lock import owner_of
 
     owner = owner_of(tag)
     if owner is None or owner == str(os.getpid()):
@@ -261,7 +261,7 @@ def _bitstream(board: bool) -> Finding:
     def describe() -> str:
         path = find_bitfile()
         try:
-            from pynq_cnn.backends.design import Design
+            from pynq_cnn.backends.overlay.design import Design
 
             design = Design.read(path.with_suffix(".hwh"))
         except ImportError:  # without pynq nobody here reads a .hwh

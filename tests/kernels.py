@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pynq_cnn.backends.native import Engine
+from pynq_cnn.backends.kernel.native import Engine
 
 HLS = Path(__file__).parent.parent / "hls_src"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label"]

@@ -32,8 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pynq
 from virtual import small_images, small_network
 
-from pynq_cnn.backends import accelerator
-from pynq_cnn.backends.overlay import OverlayBackend
+from pynq_cnn.backends.overlay import OverlayBackend, accelerator
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import BoardWarning, DeviceError
 from pynq_cnn.virtual_board import VirtualBoard
@@ -50,7 +49,7 @@ WARM = 0.2  # part of the images before memory is looked at
 
 INTRUDER = """
 import sys, time
-from pynq_cnn.backends.process_lock import ProcessLock
+from pynq_cnn.backends.overlay.process_lock import ProcessLock
 from pynq_cnn.errors import DeviceError
 tries = entered = 0
 try:

@@ -537,7 +537,7 @@ class TestProcess:
         assert "pip install 'pynq_cnn[board]'" in done.stderr and done.stderr.count("\n") == 1
 
     def test_where_the_kernel_was_not_compiled(self, digit):
-        script = "import pynq_cnn.backends.native as native; native.EXTENSION_SUFFIXES = []"
+        script = "import pynq_cnn.backends.kernel.native as native; native.EXTENSION_SUFFIXES = []"
         done = process("selftest", script=script)
         assert done.returncode == 0
         (line,) = [line for line in done.stdout.splitlines() if line.startswith("  kernel ")]

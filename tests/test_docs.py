@@ -23,7 +23,7 @@ from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED
 
 import host_train.cli
 import pynq_cnn.cli
-from pynq_cnn.backends.native import load_engine
+from pynq_cnn.backends.kernel.native import load_engine
 from pynq_cnn.errors import BackendError
 
 LANGUAGES = {"python", "sh", "json", "text"}

@@ -13,7 +13,7 @@ from virtual import NO_PYNQ
 
 from pynq_cnn import Classifier, doctor
 from pynq_cnn.backends import host
-from pynq_cnn.backends.process_lock import ProcessLock
+from pynq_cnn.backends.overlay.process_lock import ProcessLock
 from pynq_cnn.cli import main
 from pynq_cnn.doctor import GOOD, MISSING, WRONG, Finding, examine
 from pynq_cnn.errors import BackendError
@@ -51,7 +51,7 @@ def test_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nothing_is_changed_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pynq_cnn.backends import process_lock
+    from pynq_cnn.backends.overlay import process_lock
 
     monkeypatch.setattr(process_lock, "lock_folder", lambda: tmp_path / "locks")
     examine()

@@ -20,7 +20,7 @@ pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
 
 
 def engine(board: VirtualBoard) -> Any:
-    from pynq_cnn.backends import driver
+    from pynq_cnn.backends.overlay import driver
 
     found = pynq.Overlay(board.bitfile, device=board.device).pynq_cnn_engine_0
     assert type(found) is driver.EngineDriver

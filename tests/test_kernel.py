@@ -13,7 +13,7 @@ from strategies import networks, random_images
 from test_network import NETWORK
 
 from pynq_cnn.backends.kernel import KernelBackend
-from pynq_cnn.backends.native import PHASES, Engine, load_engine
+from pynq_cnn.backends.kernel.native import PHASES, Engine, load_engine
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import ISA_VERSION, MAGIC, Hardware, compile_network
 from pynq_cnn.compiler.instructions import CONV
@@ -237,7 +237,7 @@ def test_a_library_that_is_none(tmp_path):
 
 
 def test_no_compiled_kernel_says_what_to_install(monkeypatch):
-    from pynq_cnn.backends import native
+    from pynq_cnn.backends.kernel import native
 
     monkeypatch.setattr(native, "EXTENSION_SUFFIXES", [".none"])
     load_engine.cache_clear()

@@ -21,7 +21,7 @@ from strategies import networks, random_images
 from virtual import NO_PYNQ, ROOT, small_images, small_network
 
 from pynq_cnn.backends.overlay import OverlayBackend
-from pynq_cnn.backends.process_lock import ProcessLock
+from pynq_cnn.backends.overlay.process_lock import ProcessLock
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.virtual_board import VirtualBoard
@@ -233,7 +233,7 @@ def test_engine_too_small_for_the_network_is_refused(board: VirtualBoard) -> Non
 
 
 def test_engine_that_never_answers_is_refused(board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pynq_cnn.backends.accelerator.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("pynq_cnn.backends.overlay.accelerator.ANSWER_SECONDS", 0.1)
     board.faults.never_done = True
     with pytest.raises(DeviceError, match="did not finish within 0.1 s"):
         open_backend(board, timeout=0.05)
@@ -428,7 +428,7 @@ def test_another_bitstream_has_to_wait(board: VirtualBoard, tmp_path: Path) -> N
 def test_another_process_has_to_wait(board: VirtualBoard) -> None:
     program = """
 import sys
-from pynq_cnn.backends.process_lock import ProcessLock
+from pynq_cnn.backends.overlay.process_lock import ProcessLock
 with ProcessLock(sys.argv[1]):
     print(flush=True)
     input()

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from virtual import NO_PYNQ, script, small_images, small_network
 
-from pynq_cnn.backends import host, process_lock, select
+from pynq_cnn.backends import host, select
 from pynq_cnn.backends.forks import give_lock
-from pynq_cnn.backends.overlay import OverlayBackend
-from pynq_cnn.backends.process_lock import ProcessLock, lock_folder, owner_of
+from pynq_cnn.backends.overlay import OverlayBackend, process_lock
+from pynq_cnn.backends.overlay.process_lock import ProcessLock, lock_folder, owner_of
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, BackendError, BoardWarning, DeviceError
 from pynq_cnn.model import Conv2d, InputSpec, Network, OutputSpec, Requantisation
@@ -325,7 +325,7 @@ def test_a_child_does_not_keep_its_parents_lock() -> None:
     """An owner that was killed leaves the accelerator to others, though it has forked children."""
     program = """
 import os, sys, time
-from pynq_cnn.backends.process_lock import ProcessLock
+from pynq_cnn.backends.overlay.process_lock import ProcessLock
 lock = ProcessLock(sys.argv[1])
 lock.acquire()
 if os.fork() == 0:

@@ -28,7 +28,7 @@ def too_large(kernel: int = 12) -> Network:
 
 @pytest.fixture
 def no_bitstream() -> None:
-    from pynq_cnn.backends.bitstream import find_bitfile
+    from pynq_cnn.backends.overlay.bitstream import find_bitfile
 
     try:
         find_bitfile()

@@ -25,8 +25,8 @@ try:
 except BackendError as error:
     print(error)
 """
-KERNEL = "from pynq_cnn.backends.native import load_engine; load_engine()"
-BITSTREAM = "from pynq_cnn.backends.bitstream import find_bitfile; find_bitfile()"
+KERNEL = "from pynq_cnn.backends.kernel.native import load_engine; load_engine()"
+BITSTREAM = "from pynq_cnn.backends.overlay.bitstream import find_bitfile; find_bitfile()"
 
 
 def error(start: Path, installed: Path, statement: str) -> str:
@@ -50,7 +50,7 @@ def installed(tmp_path: Path) -> Path:
     """A folder with an installed package: it has a kernel and a bitstream."""
     package = tmp_path / "site" / "pynq_cnn"
     shutil.copytree(ROOT / "pynq_cnn", package, ignore=LEFT_OUT)
-    (package / "backends" / f"_engine{EXTENSION_SUFFIXES[0]}").touch()
+    (package / "backends" / "kernel" / f"_engine{EXTENSION_SUFFIXES[0]}").touch()
     (package / "overlays").mkdir()
     (package / "overlays" / "pynq_cnn.bit").touch()
     return package.parent
@@ -71,6 +71,6 @@ def test_sources_alone_say_how_to_compile(sources: Path, tmp_path: Path) -> None
 
 
 def test_an_installation_without_the_kernel_says_so(installed: Path, tmp_path: Path) -> None:
-    for path in (installed / "pynq_cnn" / "backends").glob("_engine*"):
+    for path in (installed / "pynq_cnn" / "backends" / "kernel").glob("_engine*"):
         path.unlink()
     assert "the kernel was not compiled when pynq_cnn was installed" in error(tmp_path, installed, KERNEL)

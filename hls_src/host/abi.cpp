@@ -1,4 +1,4 @@
-// The C entry points that pynq_cnn/backends/native.py calls: the engine on a memory of this machine. Not synthesised.
+// The C entry points that pynq_cnn/backends/kernel/native.py calls: the engine on a memory of this machine. Not synthesised.
 #include <cstdint>
 
 #include "../engine.hpp"

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from pynq_cnn.api import Classifier
-from pynq_cnn.backends.library import INSTALL
+from pynq_cnn.backends.overlay.library import INSTALL
 from pynq_cnn.backends.select import BACKENDS
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Network

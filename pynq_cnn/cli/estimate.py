@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from pynq_cnn.backends.kernel import KernelBackend
-from pynq_cnn.backends.native import PHASES
+from pynq_cnn.backends.kernel.native import PHASES
 from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json, print_table, working
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.zoo import load_model

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from pynq_cnn.backends.bitstream import overlay_folder
-from pynq_cnn.backends.library import load_pynq
+from pynq_cnn.backends.overlay.bitstream import overlay_folder
+from pynq_cnn.backends.overlay.library import load_pynq
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import ContiguousMemory
@@ -61,7 +61,7 @@ class VirtualBoard:
         if not source.is_file():
             raise ArgumentError(f"{source} is no file; hwh must be a hardware hand-off such as overlays/pynq_cnn.hwh")
         load_pynq("the virtual board")
-        from pynq_cnn.backends.native import load_engine
+        from pynq_cnn.backends.kernel.native import load_engine
         from pynq_cnn.virtual_board import clocks
         from pynq_cnn.virtual_board.device import VirtualDevice
 

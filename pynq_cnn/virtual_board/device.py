@@ -13,8 +13,8 @@ from pynq.buffer import PynqBuffer
 from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
 from pynqmetadata.frontends import Metadata
 
-from pynq_cnn.backends.design import ENGINE_TYPE
-from pynq_cnn.backends.native import Engine
+from pynq_cnn.backends.kernel.native import Engine
+from pynq_cnn.backends.overlay.design import ENGINE_TYPE
 from pynq_cnn.virtual_board.engine import run_engine
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import Allocation, ContiguousMemory

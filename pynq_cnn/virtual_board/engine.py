@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from pynq_cnn.backends.native import Engine
+from pynq_cnn.backends.kernel.native import Engine
 from pynq_cnn.compiler.registers import OUTPUTS, POINTERS, SCALARS
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import ContiguousMemory

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any
 from unittest import mock
 
-from pynq_cnn.backends.bitstream import overlay_folder
-from pynq_cnn.backends.library import load_pynq
+from pynq_cnn.backends.overlay.bitstream import overlay_folder
+from pynq_cnn.backends.overlay.library import load_pynq
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.virtual_board.embedded.bitfile import Block, write_bitfile
 from pynq_cnn.virtual_board.embedded.files import LINE, BoardFiles
@@ -220,7 +220,7 @@ class EmbeddedBoard:
 
     def _power_up(self, stack: ExitStack) -> None:
         """What only the process needs that opens the board: the processor's registers, and the engine."""
-        from pynq_cnn.backends.native import load_engine
+        from pynq_cnn.backends.kernel.native import load_engine
         from pynq_cnn.virtual_board.device import AFI, AFI_BYTES, AFI_READ, AFI_WRITE, CLOCKS, SLCR, SLCR_BYTES
         from pynq_cnn.virtual_board.embedded.logic import EngineThread
         from pynq_cnn.virtual_board.uio import InterruptLine

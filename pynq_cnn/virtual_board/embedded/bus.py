@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynq_cnn.backends.design import ENGINE_TYPE
+from pynq_cnn.backends.overlay.design import ENGINE_TYPE
 from pynq_cnn.virtual_board.embedded.bitfile import Block
 from pynq_cnn.virtual_board.embedded.controller import SharedController, is_controller
 from pynq_cnn.virtual_board.embedded.logic import Logic

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from pynq_cnn.backends.design import ENGINE_TYPE
-from pynq_cnn.backends.native import Engine
+from pynq_cnn.backends.kernel.native import Engine
+from pynq_cnn.backends.overlay.design import ENGINE_TYPE
 from pynq_cnn.errors import PynqCnnError
 from pynq_cnn.virtual_board.embedded.bitfile import Block, read_binfile
 from pynq_cnn.virtual_board.embedded.controller import SharedController

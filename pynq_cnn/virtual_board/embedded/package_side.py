@@ -24,7 +24,7 @@ def lend(stack: ExitStack, folder: Path, bitstream: bool) -> None:
     overlays = folder / ("overlays" if bitstream else "not-built")
     for name, value in (
         ("host.FPGA_MANAGER", Path(f"{folder}{MANAGER}")),
-        ("bitstream.overlay_folder", lambda: overlays),
-        ("process_lock.lock_folder", lambda: folder / "locks"),
+        ("overlay.bitstream.overlay_folder", lambda: overlays),
+        ("overlay.process_lock.lock_folder", lambda: folder / "locks"),
     ):
         stack.enter_context(mock.patch(f"pynq_cnn.backends.{name}", value))

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynq_cnn.backends.base import Backend
-from pynq_cnn.backends.bitstream import find_bitfile
-from pynq_cnn.backends.library import load_pynq
+from pynq_cnn.backends.overlay.bitstream import find_bitfile
+from pynq_cnn.backends.overlay.library import load_pynq
 from pynq_cnn.backends.timeout import check_timeout
 from pynq_cnn.compiler import Hardware, compile_network
 from pynq_cnn.errors import ArgumentError, DeviceError
 from pynq_cnn.model import Network
 
 if TYPE_CHECKING:
-    from pynq_cnn.backends.accelerator import Accelerator
+    from pynq_cnn.backends.overlay.accelerator import Accelerator
 
 # A deadline is so many times the estimate, and no shorter than the floor: the estimate knows nothing of who else uses the memory.
 DEADLINE_FACTOR, DEADLINE_FLOOR = 20.0, 5.0
@@ -179,7 +179,7 @@ class OverlayBackend(Backend):
 def _open(bitfile: str | os.PathLike[str] | None, device: Any) -> Accelerator:
     path = find_bitfile(bitfile)  # first: without a bitstream there is no need for pynq
     pynq = load_pynq("the overlay backend")
-    from pynq_cnn.backends import accelerator
+    from pynq_cnn.backends.overlay import accelerator
 
     if device is None:
         device = accelerator.default_device()

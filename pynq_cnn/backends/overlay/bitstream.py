@@ -15,7 +15,7 @@ def overlay_folder() -> Path:
     spec = find_spec("pynq_cnn.overlays")
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent
-    return Path(__file__).resolve().parents[2] / "overlays"
+    return Path(__file__).resolve().parents[3] / "overlays"
 
 
 def find_bitfile(bitfile: str | os.PathLike[str] | None = None) -> Path:

@@ -16,13 +16,13 @@ import numpy as np
 import pynq
 from pynq.buffer import PynqBuffer
 
-from pynq_cnn.backends.design import Design, whole
-from pynq_cnn.backends.driver import EngineDriver, Identity
 from pynq_cnn.backends.forks import give_lock, renew_after_fork
-from pynq_cnn.backends.interrupt import EngineInterrupt
-from pynq_cnn.backends.library import SOURCE
-from pynq_cnn.backends.loaded import loaded_on, stamp_of
-from pynq_cnn.backends.process_lock import ProcessLock
+from pynq_cnn.backends.overlay.design import Design, whole
+from pynq_cnn.backends.overlay.driver import EngineDriver, Identity
+from pynq_cnn.backends.overlay.interrupt import EngineInterrupt
+from pynq_cnn.backends.overlay.library import SOURCE
+from pynq_cnn.backends.overlay.loaded import loaded_on, stamp_of
+from pynq_cnn.backends.overlay.process_lock import ProcessLock
 from pynq_cnn.compiler import Hardware, Program
 from pynq_cnn.errors import BackendError, BoardWarning, DeviceError
 

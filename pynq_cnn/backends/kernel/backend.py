@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from pynq_cnn.backends.base import Backend
-from pynq_cnn.backends.native import PHASES, Engine, load_engine
+from pynq_cnn.backends.kernel.native import PHASES, Engine, load_engine
 from pynq_cnn.compiler import Hardware, compile_network
 from pynq_cnn.errors import BackendError
 from pynq_cnn.model import Network

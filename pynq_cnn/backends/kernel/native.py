@@ -101,7 +101,7 @@ def load_engine() -> Engine:
             f"install one {how}, then reinstall pynq_cnn, or use backend='reference'"
         )
     here = f"pynq_cnn is imported from its source folder {sources}, where the kernel is not compiled for this Python"
-    installed = hidden_installation(Path("backends", name) for name in names)
+    installed = hidden_installation(Path("backends", "kernel", name) for name in names)
     if installed is not None:
         raise BackendError(f"{here}; this hides the installed pynq_cnn in {installed}, which has it: start Python in another folder")
     raise BackendError(

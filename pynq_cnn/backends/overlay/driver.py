@@ -10,8 +10,8 @@ from typing import Any
 
 import pynq
 
-from pynq_cnn.backends.design import ENGINE_TYPE
-from pynq_cnn.backends.interrupt import EngineInterrupt
+from pynq_cnn.backends.overlay.design import ENGINE_TYPE
+from pynq_cnn.backends.overlay.interrupt import EngineInterrupt
 from pynq_cnn.compiler import ISA_VERSION, MAGIC, Hardware, Program
 from pynq_cnn.compiler.registers import INPUTS, OUTPUTS, REGISTERS, SCALARS, STATUS, pointer_inputs
 from pynq_cnn.errors import DeviceError
