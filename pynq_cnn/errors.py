@@ -20,7 +20,19 @@ class ImageError(PynqCnnError):
 
 
 class NetworkError(PynqCnnError):
-    """A network breaks the arithmetic contract: shapes that do not chain, weights out of range, possible overflow."""
+    """A network breaks the arithmetic contract: shapes that do not chain, weights out of range, possible overflow.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do next.
+    layer : str, optional
+        Name of the layer that it is about, where it is about one and that is known.
+    """
+
+    def __init__(self, message: str, layer: str | None = None) -> None:
+        super().__init__(message)
+        self.layer = layer
 
 
 class ModelPackageError(NetworkError):

@@ -1,1 +1,1 @@
-"""Layers for PyTorch that torch itself does not have: what training, networks, tracing and quantisation all know."""
+"""Layers for PyTorch that torch itself does not have, and how an error says which layer it is about."""

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from host_train.layers.about import about
 from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear, Sign
 from host_train.quantisation.fold import NORMS, check_options, every_layer, pair
 from pynq_cnn import model as integers
@@ -80,24 +81,29 @@ def blocks(layers: Iterable[tuple[str, nn.Module]]) -> list[Block]:
     """
     found: list[Block] = []
     for name, layer in layers:
-        check_options(name, layer)
+        with about(name):
+            check_options(name, layer)
         if isinstance(layer, (BinaryConv2d, BinaryLinear)):
-            _check_input(name, layer, first=not found)
+            with about(name):
+                _check_input(name, layer, first=not found)
             found.append(Block(name, layer))
         elif isinstance(layer, nn.Flatten):
             continue
         elif not found or not isinstance(layer, (*NORMS, nn.Hardtanh, Sign, nn.MaxPool2d)):
             where = "a binary network" if found else "front of the first binary layer"
-            raise NetworkError(f"{name} is a {type(layer).__name__}, which has no place in {where}; use {SUPPORTED}")
+            raise NetworkError(f"{name} is a {type(layer).__name__}, which has no place in {where}; use {SUPPORTED}", name)
         elif isinstance(layer, nn.MaxPool2d):
             if any(isinstance(one, NORMS) for one in found[-1].after):
-                raise NetworkError(f"{name} pools what is pooled already before a batch norm; put all pooling before it, or all behind it")
+                raise NetworkError(
+                    f"{name} pools what is pooled already before a batch norm; put all pooling before it, or all behind it", name
+                )
             found[-1].pools.append((name, layer))
         else:
             if isinstance(layer, NORMS) and layer.num_features != found[-1].outputs:
                 raise NetworkError(
                     f"{name} has {layer.num_features} channels, but {found[-1].name} before it {found[-1].outputs}; put a BatchNorm2d "
-                    "before the flattening"
+                    "before the flattening",
+                    name,
                 )
             (found[-1].after if found[-1].pools else found[-1].before).append(layer)
     return found
@@ -129,7 +135,7 @@ def check_end(found: Sequence[Block]) -> None:
         raise NetworkError(f"{wanted} nothing")
     last = found[-1]
     if not isinstance(last.layer, BinaryLinear) or last.pools or not all(isinstance(one, NORMS) for one in last.before):
-        raise NetworkError(f"{last.name}: {wanted} {last.name} and what follows it")
+        raise NetworkError(f"{last.name}: {wanted} {last.name} and what follows it", last.name)
 
 
 # --------------------------------------------------------------------------------------------------- thresholds
@@ -256,22 +262,24 @@ def binary_to_network(
     shape = spec.shape
     opposite = np.zeros(spec.channels, bool)  # input channels whose bits are the opposite of the signs
     for block in found:
-        signs = np.where(opposite, -1, 1).astype(np.int8) * _signs(block, shape)
-        if block is found[-1]:
-            output, flip = _output(block, kind)
-            layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip)))
-        elif block is found[0]:
-            layer, opposite = _first(block, signs, spec)
-            layers.append(layer)
-        else:
-            value, flip, opposite = _thresholds(block, signs[0].size)
-            padding = (0, 0) if isinstance(block.layer, BinaryLinear) else pair(block.layer.padding)
-            options = {"padding": padding, "threshold": Threshold(value)}
-            layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip), **options))
+        with about(block.name):
+            signs = np.where(opposite, -1, 1).astype(np.int8) * _signs(block, shape)
+            if block is found[-1]:
+                output, flip = _output(block, kind)
+                layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip)))
+            elif block is found[0]:
+                layer, opposite = _first(block, signs, spec)
+                layers.append(layer)
+            else:
+                value, flip, opposite = _thresholds(block, signs[0].size)
+                padding = (0, 0) if isinstance(block.layer, BinaryLinear) else pair(block.layer.padding)
+                options = {"padding": padding, "threshold": Threshold(value)}
+                layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip), **options))
+            shape = layers[-1].output_shape(shape)
         for pool_name, pool in block.pools:
-            layers.append(integers.MaxPool2d(pool_name, pair(pool.kernel_size)[0], pair(pool.stride)[0]))
-        for made in layers[-1 - len(block.pools) :]:
-            shape = made.output_shape(shape)
+            with about(pool_name):
+                layers.append(integers.MaxPool2d(pool_name, pair(pool.kernel_size)[0], pair(pool.stride)[0]))
+                shape = layers[-1].output_shape(shape)
     return Network(name, spec, tuple(layers), output, tuple(classes), metadata=metadata or {})
 
 
@@ -279,7 +287,7 @@ def _thresholds(block: Block, most: int) -> tuple[np.ndarray, np.ndarray, np.nda
     try:
         return thresholds(_real(block.layer, most), block.before, block.after)
     except NetworkError as error:
-        raise NetworkError(f"{block.name}: {error}") from error
+        raise NetworkError(f"{block.name}: {error}", block.name) from error
 
 
 def _first(block: Block, signs: np.ndarray, spec: InputSpec) -> tuple[integers.Conv2d, np.ndarray]:

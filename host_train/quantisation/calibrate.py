@@ -66,7 +66,9 @@ def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor], progress
                 highest = {name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names}  # keeps NaN
             for name, top in highest.items():
                 if not np.isfinite(top):
-                    raise NetworkError(f"{name} gives {top} on the calibration images; the network has not been trained to finite weights")
+                    raise NetworkError(
+                        f"{name} gives {top} on the calibration images; the network has not been trained to finite weights", name
+                    )
             widths = {name: (top or 1.0) / BINS for name, top in highest.items()}  # a layer that is always 0 may have any step
             for batch in track(images, "calibrating: values", "batch", progress):
                 folded(batch)

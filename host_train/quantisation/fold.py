@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from host_train.layers.about import about
 from pynq_cnn.errors import NetworkError
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
@@ -112,31 +113,35 @@ def check_order(layers: Iterable[tuple[str, nn.Module]]) -> None:
     waiting = ""  # the layer with weights whose ReLU has not come yet
     seen: list[nn.Module] = []  # the layers so far, but for those that fold away
     for name, layer in layers:
-        check_options(name, layer)
+        with about(name):
+            check_options(name, layer)
         if isinstance(layer, DROPPED):
             continue
         if isinstance(layer, NORMS):
             if not seen or not isinstance(seen[-1], WEIGHTED):
-                raise NetworkError(f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the pooling")
+                raise NetworkError(
+                    f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the pooling", name
+                )
             continue
         if isinstance(layer, (*WEIGHTED, *AVERAGING)) and waiting:
-            raise NetworkError(f"{waiting} has no ReLU behind it; activations are bytes, so every layer but the last needs one")
+            raise NetworkError(f"{waiting} has no ReLU behind it; activations are bytes, so every layer but the last needs one", waiting)
         if isinstance(layer, WEIGHTED):
             if isinstance(layer, nn.Conv2d) and any(pair(layer.padding)) and seen and all(isinstance(one, nn.MaxPool2d) for one in seen):
                 raise NetworkError(
                     f"{name} pads behind a max pooling of the image, but only the first layer can pad with the byte that stands for 0 "
-                    "there; give it padding=0, or put the pooling behind it"
+                    "there; give it padding=0, or put the pooling behind it",
+                    name,
                 )
             waiting = name
         elif isinstance(layer, nn.ReLU):
             if not waiting:
-                raise NetworkError(f"{name} does not follow a Conv2d or Linear; remove it")
+                raise NetworkError(f"{name} does not follow a Conv2d or Linear; remove it", name)
             waiting = ""
         elif isinstance(layer, AVERAGING):
             if not any(isinstance(one, nn.ReLU) for one in seen):
-                raise NetworkError(f"{name} averages what no layer has made bytes of; put it behind a Conv2d and its ReLU")
+                raise NetworkError(f"{name} averages what no layer has made bytes of; put it behind a Conv2d and its ReLU", name)
         elif not isinstance(layer, (nn.MaxPool2d, nn.Flatten)):
-            raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {SUPPORTED}")
+            raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {SUPPORTED}", name)
         seen.append(layer)
 
 
@@ -149,7 +154,7 @@ def check_end(layers: Iterable[tuple[str, nn.Module]]) -> None:
         if not found:
             raise NetworkError(f"{wanted} nothing")
         last = found[-1][0]
-        raise NetworkError(f"{last}: {wanted} {last}; leave it away, or put a Linear behind it")
+        raise NetworkError(f"{last}: {wanted} {last}; leave it away, or put a Linear behind it", last)
 
 
 def check_folded(model: nn.Module) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from host_train.layers.about import about
 from host_train.quantisation.fake import WEIGHT_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, weight_steps
 from host_train.quantisation.fixed_point import fixed_point
 from host_train.quantisation.fold import AVERAGING
@@ -81,65 +82,69 @@ def to_network(
     mean, std = np.array(spec.mean), np.array(spec.std)
     values = torch.zeros(1, spec.channels, spec.height, spec.width)  # carried along for its shape
     in_step, spatial = 1.0, (spec.channels, spec.height, spec.width)
-    first, out_scale = True, np.ones(0)
+    first = True
+    last, out_scale = "", np.ones(0)  # the layer whose sums are the output, and the real values of their units
     modules = list(quantised.named_children())
     for i, (layer_name, module) in enumerate(modules):
-        before = tuple(values.shape[1:])
-        with torch.no_grad():
-            try:
-                values = module(values)
-            except RuntimeError as error:
-                raise NetworkError(f"{layer_name} does not take an input of shape {before}: {reason_of(error)}") from error
-        if isinstance(module, (QuantisedConv2d, QuantisedLinear)):
-            if isinstance(module, QuantisedLinear) and len(before) != 1:
-                raise NetworkError(f"{layer_name} is a Linear over an input of shape {before}; put a Flatten before it")
-            weight, bias = _array(module.weight), _array(module.bias)
-            # The steps of the grid that the fake layer rounds to, in its own float32.
-            steps = _array(weight_steps(module.weight * module.gain, module.per_layer))
-            if first:
-                # [out, in, h, w] whichever the layer: a Linear here sees the flattened image.
-                as_image = weight.reshape(len(weight), *spatial) if isinstance(module, QuantisedLinear) else weight
-                as_image = as_image / std.reshape(1, -1, 1, 1)
-                bias = bias - (as_image.sum((2, 3)) * mean).sum(1)
-                weight, in_step = as_image.reshape(weight.shape), 1 / 255
-            weight_q, bias_q, unit = _integers(weight, bias, steps, in_step, module.per_layer)
-            activation = modules[i + 1][1] if i + 1 < len(modules) else None
-            requantisation = None
-            if isinstance(activation, QuantisedReLU):
-                out_step = float(activation.step)
-                requantisation = Requantisation(*fixed_point((unit[:1] if module.per_layer else unit) / out_step))
-                in_step = out_step
-            else:
-                out_scale = unit
-            if isinstance(module, QuantisedConv2d):
-                padding = tuple(int(p) for p in module.padding)
-                pad = np.clip(np.rint(255 * mean), 0, 255).astype(np.uint8) if first and any(padding) else None
-                stride = tuple(int(s) for s in module.stride)
-                layers.append(Conv2d(layer_name, weight_q.transpose(0, 2, 3, 1), bias_q, stride, padding, requantisation, pad))  # type: ignore[arg-type]
-            else:
-                # PyTorch flattens CHW, the engine HWC.
-                weight_q = weight_q.reshape(-1, *spatial).transpose(0, 2, 3, 1).reshape(len(weight_q), -1)
-                layers.append(Dense(layer_name, weight_q, bias_q, requantisation))
-            first = False
-        elif isinstance(module, nn.MaxPool2d):
-            size, step = (v[0] if isinstance(v, tuple) else v for v in (module.kernel_size, module.stride))
-            layers.append(MaxPool2d(layer_name, int(size), int(step)))
-        elif isinstance(module, (QuantisedAvgPool2d, *AVERAGING)):
-            # The layer is the sum over the window; the division is in what follows the sum.
-            window, stride = _window(module.pool if isinstance(module, QuantisedAvgPool2d) else module, before)
-            unit = np.full(before[0], in_step / (window[0] * window[1]))
-            requantisation = None
-            if isinstance(module, QuantisedAvgPool2d):
-                in_step = float(module.step)
-                requantisation = Requantisation(*fixed_point(unit[:1] / in_step))  # one pair for all channels
-            else:
-                out_scale = unit
-            layers.append(AvgPool2d(layer_name, window, stride, requantisation))
-        elif not isinstance(module, (QuantisedReLU, nn.Flatten)):
-            raise NetworkError(f"{layer_name} is a {type(module).__name__}, which has no integer counterpart; fold and calibrate first")
-        if values.ndim == 4:
-            spatial = (int(values.shape[1]), int(values.shape[2]), int(values.shape[3]))
-        elif not isinstance(module, nn.Flatten):
-            spatial = (int(values.shape[1]), 1, 1)
-    output = OutputSpec(out_scale.astype(np.float32), np.zeros(len(out_scale), np.float32), kind)
+        with about(layer_name):
+            before = tuple(values.shape[1:])
+            with torch.no_grad():
+                try:
+                    values = module(values)
+                except RuntimeError as error:
+                    raise NetworkError(f"{layer_name} does not take an input of shape {before}: {reason_of(error)}") from error
+            if isinstance(module, (QuantisedConv2d, QuantisedLinear)):
+                if isinstance(module, QuantisedLinear) and len(before) != 1:
+                    raise NetworkError(f"{layer_name} is a Linear over an input of shape {before}; put a Flatten before it")
+                weight, bias = _array(module.weight), _array(module.bias)
+                # The steps of the grid that the fake layer rounds to, in its own float32.
+                steps = _array(weight_steps(module.weight * module.gain, module.per_layer))
+                if first:
+                    # [out, in, h, w] whichever the layer: a Linear here sees the flattened image.
+                    as_image = weight.reshape(len(weight), *spatial) if isinstance(module, QuantisedLinear) else weight
+                    as_image = as_image / std.reshape(1, -1, 1, 1)
+                    bias = bias - (as_image.sum((2, 3)) * mean).sum(1)
+                    weight, in_step = as_image.reshape(weight.shape), 1 / 255
+                weight_q, bias_q, unit = _integers(weight, bias, steps, in_step, module.per_layer)
+                activation = modules[i + 1][1] if i + 1 < len(modules) else None
+                requantisation = None
+                if isinstance(activation, QuantisedReLU):
+                    out_step = float(activation.step)
+                    requantisation = Requantisation(*fixed_point((unit[:1] if module.per_layer else unit) / out_step))
+                    in_step = out_step
+                else:
+                    last, out_scale = layer_name, unit
+                if isinstance(module, QuantisedConv2d):
+                    padding = tuple(int(p) for p in module.padding)
+                    pad = np.clip(np.rint(255 * mean), 0, 255).astype(np.uint8) if first and any(padding) else None
+                    stride = tuple(int(s) for s in module.stride)
+                    kernels = weight_q.transpose(0, 2, 3, 1)
+                    layers.append(Conv2d(layer_name, kernels, bias_q, stride, padding, requantisation, pad))  # type: ignore[arg-type]
+                else:
+                    # PyTorch flattens CHW, the engine HWC.
+                    weight_q = weight_q.reshape(-1, *spatial).transpose(0, 2, 3, 1).reshape(len(weight_q), -1)
+                    layers.append(Dense(layer_name, weight_q, bias_q, requantisation))
+                first = False
+            elif isinstance(module, nn.MaxPool2d):
+                size, step = (v[0] if isinstance(v, tuple) else v for v in (module.kernel_size, module.stride))
+                layers.append(MaxPool2d(layer_name, int(size), int(step)))
+            elif isinstance(module, (QuantisedAvgPool2d, *AVERAGING)):
+                # The layer is the sum over the window; the division is in what follows the sum.
+                window, stride = _window(module.pool if isinstance(module, QuantisedAvgPool2d) else module, before)
+                unit = np.full(before[0], in_step / (window[0] * window[1]))
+                requantisation = None
+                if isinstance(module, QuantisedAvgPool2d):
+                    in_step = float(module.step)
+                    requantisation = Requantisation(*fixed_point(unit[:1] / in_step))  # one pair for all channels
+                else:
+                    last, out_scale = layer_name, unit
+                layers.append(AvgPool2d(layer_name, window, stride, requantisation))
+            elif not isinstance(module, (QuantisedReLU, nn.Flatten)):
+                raise NetworkError(f"{layer_name} is a {type(module).__name__}, which has no integer counterpart; fold and calibrate first")
+            if values.ndim == 4:
+                spatial = (int(values.shape[1]), int(values.shape[2]), int(values.shape[3]))
+            elif not isinstance(module, nn.Flatten):
+                spatial = (int(values.shape[1]), 1, 1)
+    with about(last):
+        output = OutputSpec(out_scale.astype(np.float32), np.zeros(len(out_scale), np.float32), kind)
     return Network(name, spec, tuple(layers), output, tuple(classes), metadata=metadata or {})

@@ -59,10 +59,9 @@ class Traced:
 
 
 def _located(error: NetworkError, places: dict[str, str]) -> NetworkError:
-    """`error` with the place of the layer that its message starts with (`name`, `name:` or `name.field`), or else names."""
-    words = re.findall(r"[A-Za-z0-9_-]+", str(error))
-    named = next((word for word in words if word in places), "")
-    return NetworkError(f"{places[named]}: {error}") if places.get(named) else error
+    """`error` with the place of the layer that it is about, where that is known."""
+    place = places.get(error.layer or "")
+    return NetworkError(f"{place}: {error}", error.layer) if place else error
 
 
 @contextmanager
@@ -297,7 +296,7 @@ class _Layers:
         if last and isinstance(self.layers[last], ENDINGS):
             kind = "sigmoid" if isinstance(self.layers[last], nn.Sigmoid) else "softmax"
             error = f"{last}: a {kind} can only be the last operation; use ReLU between layers"
-            raise _located(NetworkError(f"{error} and train it again" if kind == "sigmoid" else error), self.places)
+            raise _located(NetworkError(f"{error} and train it again" if kind == "sigmoid" else error, last), self.places)
         self._add(wanted, self._behind_reshapes(layer), place, shape)
 
     def finish(self) -> tuple[nn.Sequential, nn.Module]:
@@ -317,7 +316,8 @@ class _Layers:
         pixels = self.shapes[last][2:]
         if any(side != 1 for side in pixels):
             error = f"{last} is the last layer and gives {' x '.join(map(str, pixels))} pixels, not one number per class"
-            raise _located(NetworkError(f"{error}; put nn.AdaptiveAvgPool2d(1), or nn.Flatten and nn.Linear, behind it"), self.places)
+            remedy = "put nn.AdaptiveAvgPool2d(1), or nn.Flatten and nn.Linear, behind it"
+            raise _located(NetworkError(f"{error}; {remedy}", last), self.places)
         return nn.Sequential(self.layers).eval(), ending
 
     def _last(self) -> nn.Module:

@@ -214,7 +214,7 @@ class Network(Description):
             raise NetworkError(f"the last layer, {last.name}, must give a 1 x 1 image, not {shapes[-1]}")
         for layer, shape in zip(self.layers, shapes):
             if max(shape) > MAX_DIMENSION:
-                raise NetworkError(f"{layer.name} gives {shape}; sizes go up to {MAX_DIMENSION}")
+                raise NetworkError(f"{layer.name} gives {shape}; sizes go up to {MAX_DIMENSION}", layer.name)
 
     def __repr__(self) -> str:
         sizes = f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)} {OUTPUTS[self.output.kind]}"

@@ -1144,3 +1144,26 @@ def test_products_are_exact_for_comparing_and_as_before_afterwards():
 def test_it_is_loaded_on_first_use():
     with pytest.raises(AttributeError, match="no attribute 'to_torch'"):
         host_train.to_torch  # noqa: B018
+
+
+class CalledOutput(nn.Module):
+    """Its first layer has the name of what a network's last scales are called by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.output(x))
+        return self.fc(x.mean((2, 3)))  # here
+
+
+def test_a_layer_called_output_is_not_blamed_for_the_last_ones_scale():
+    """An error knows its layer; the words of its message may be names of others."""
+    model = CalledOutput()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 1e-36  # the logits' unit is 0 in float32
+    with pytest.raises(NetworkError, match="output.scale must be positive") as raised:
+        host_train.from_torch(model, images(), name="m", min_agreement=0)
+    assert str(raised.value).split(",")[0].endswith(line_of(model, "# here")) and raised.value.layer == "fc"
