@@ -1,0 +1,28 @@
+"""What follows an accumulator: bytes, bits, or nothing (docs/numerics.md, sections 3 and 6)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pynq_cnn.model import Requantisation, Threshold
+
+
+def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
+    """uint8 of int32 accumulators [..., out] (numerics, section 3).
+
+    Examples
+    --------
+    >>> half = Requantisation(np.array([1], np.uint16), np.array([1], np.uint8))
+    >>> requantise(np.array([[-1], [1], [2], [3], [999]], np.int32), half).ravel()
+    array([  0,   1,   1,   2, 255], dtype=uint8)
+    """
+    shift = constants.shift.astype(np.int64)
+    rounded = acc.astype(np.int64) * constants.multiplier.astype(np.int64) + (np.int64(1) << (shift - 1))
+    return np.clip(rounded >> shift, 0, 255).astype(np.uint8)
+
+
+def finish(acc: np.ndarray, requantisation: Requantisation | None, threshold: Threshold | None) -> np.ndarray:
+    """What follows an accumulator [..., out]: bytes (section 3), bits (section 6), or nothing."""
+    if threshold is not None:
+        return (acc >= threshold.value).astype(np.uint8)
+    return acc if requantisation is None else requantise(acc, requantisation)
