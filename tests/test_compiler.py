@@ -17,7 +17,7 @@ from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import Hardware, compile_network
 from pynq_cnn.compiler.instructions import CONV, encode
 from pynq_cnn.compiler.packing import pack_pad, pack_parameters, pack_weights
-from pynq_cnn.compiler.stages import Stage
+from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.errors import ArgumentError, CompileError
 from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
 

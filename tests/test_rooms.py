@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -13,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 from strategies import binary_networks, networks
 
+import pynq_cnn
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import compile_network
+from pynq_cnn.compiler.lower.rule import Lowering, add
 from pynq_cnn.errors import CompileError
 from pynq_cnn.model import (
     UINT8,
@@ -114,6 +119,8 @@ def compiler(kind: type) -> None:
     if kind in REFUSED:
         with pytest.raises(CompileError, match=REFUSED[kind]):
             compile_network(network)
+        with pytest.raises(CompileError, match="the engine has no layers of bits yet"):  # its own rule, not only that of the bits before it
+            add(network.layers[-1], Lowering("small", SPEC.shape, SPEC.shape))
     else:
         assert network.layers[-1].name in compile_network(network).instruction_names[-1]
 
@@ -188,3 +195,20 @@ def test_a_forgotten_kind_is_told_with_the_room(room, tmp_path):
         pytest.raises(pytest.fail.Exception, match=f"Negative has no place in the room '{room.__name__}'"),
     ):
         demand(room, Negative, tmp_path)
+
+
+def test_no_kind_is_asked_for_outside_its_files():
+    """`isinstance(layer, Conv2d)` and `type(layer) is Conv2d` are what the next kind is forgotten in."""
+    names, package = {kind.__name__ for kind in LAYERS}, Path(pynq_cnn.__file__).parent
+    rooms = {Path(sys.modules[kind.__module__].__file__).name for kind in LAYERS}
+    assert rooms == {"conv2d.py", "dense.py", "binary.py", "maxpool.py", "avgpool.py"}
+    asked = []
+    for path in sorted(package.rglob("*.py")):
+        if path.name in rooms:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass")
+            if call or isinstance(node, ast.Compare):
+                found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names
+                asked += [f"{path.relative_to(package)}:{node.lineno}: {', '.join(found)}"] if found else []
+    assert asked == []

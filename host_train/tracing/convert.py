@@ -30,7 +30,7 @@ from host_train.tracing.kind import check_kind, output_kind
 from host_train.tracing.trace import Traced, evaluating, trace
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import compile_network
-from pynq_cnn.compiler.stages import lower
+from pynq_cnn.compiler.lower import lower
 from pynq_cnn.errors import ArgumentError, CompileError, NetworkError
 from pynq_cnn.model import InputSpec, Network, save_package
 

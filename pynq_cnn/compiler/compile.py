@@ -14,9 +14,10 @@ from pynq_cnn.compiler.instructions import (
     MAX_PAD_VECTORS,
     encode,
 )
+from pynq_cnn.compiler.lower import lower
 from pynq_cnn.compiler.packing import ceil_div, pack_pad, pack_parameters, pack_weights
 from pynq_cnn.compiler.program import Program, Slot
-from pynq_cnn.compiler.stages import Stage, lower
+from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.compiler.tiling import tile_stage
 from pynq_cnn.errors import ArgumentError, CompileError
 from pynq_cnn.model import Network

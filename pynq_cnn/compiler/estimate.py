@@ -8,7 +8,7 @@ from __future__ import annotations
 from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS
 from pynq_cnn.compiler.packing import ceil_div
-from pynq_cnn.compiler.stages import Stage
+from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.compiler.tiling import Tiling, input_rows, row_tiles
 
 WORD_BYTES = 8

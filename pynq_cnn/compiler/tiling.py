@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.compiler.packing import ceil_div
-from pynq_cnn.compiler.stages import Stage
+from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.errors import CompileError
 
 SLACK = 32  # bytes that a tile leaves free in a buffer
