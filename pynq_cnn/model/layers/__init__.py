@@ -11,6 +11,8 @@ window        how a window slides over an image
 Shapes are of one image, height x width x channel (HWC).
 """
 
+from typing import get_args
+
 from pynq_cnn.model.layers.avgpool import AvgPool2d
 from pynq_cnn.model.layers.base import MAX_DIMENSION, Shape, check_name
 from pynq_cnn.model.layers.binary import BinaryConv2d
@@ -20,7 +22,7 @@ from pynq_cnn.model.layers.finish import Requantisation, Threshold
 from pynq_cnn.model.layers.maxpool import MaxPool2d
 
 Layer = Conv2d | Dense | BinaryConv2d | MaxPool2d | AvgPool2d
-LAYERS = (Conv2d, Dense, BinaryConv2d, MaxPool2d, AvgPool2d)
+LAYERS: tuple[type, ...] = get_args(Layer)
 
 __all__ = [
     "LAYERS",
