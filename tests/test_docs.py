@@ -25,6 +25,7 @@ import host_train.cli
 import pynq_cnn.cli
 from pynq_cnn.backends.kernel.native import load_engine
 from pynq_cnn.errors import BackendError
+from pynq_cnn.zoo import load_sample
 
 LANGUAGES = {"python", "sh", "json", "text"}
 QUICK = {"demo", "doctor", "models", "selftest", "estimate"}  # commands of pynq-cnn that a test can run
@@ -72,6 +73,12 @@ WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for bloc
 def test_python_runs(page: Path, tmp_path: Path) -> None:
     needs("".join(block.text for block in blocks(page)[0] if block.language == "python"))
     paste(page, tmp_path)
+
+
+def test_the_first_cell_on_a_board_prints_what_its_page_says() -> None:
+    images, _ = load_sample()
+    page = (ROOT / "docs" / "first-hour-on-a-board.md").read_text(encoding="utf-8")
+    assert f"`{pynq_cnn.classify(images[0]).label} by overlay`" in page
 
 
 # ----------------------------------------------------------------------------------------------------------------- shell

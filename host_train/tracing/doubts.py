@@ -14,6 +14,7 @@ NOISE, PAIRS = 0.15, 500
 # By the data sets' own mean and standard deviation, eight of their images are at most 0.5 off and have 0.7 to 1.3 of the deviation; MNIST
 # by those of ImageNet, which people do use, is 1.6 off.
 FAR, FLAT, STEEP = 2.0, 0.1, 10.0
+DARK = 0.02  # of a mean above this, images have pixels below: those in 0..1 that were not normalised have none
 LOOKED_AT = 128  # images, spread over all
 FEW = 16  # of fewer images, agreement says little, and one answer for all may be chance
 
@@ -89,6 +90,11 @@ def doubts(octets: np.ndarray, spec: InputSpec, logits: np.ndarray, kind: str) -
             found.append(
                 f"the calibration images have mean {_numbers(values.mean(0))} and standard deviation {_numbers(values.std(0))}, far from "
                 f"the normalisation that was given, mean {_numbers(spec.mean)} and std {_numbers(spec.std)}; both are of images in 0..1"
+            )
+        if min(spec.mean) > DARK and (values.min(0) > np.asarray(spec.mean) - 1 / 255).all():
+            found.append(
+                "no pixel of the calibration images is below the mean that was given, "
+                f"{_numbers(spec.mean)}, as if they were not normalised; give them as the model gets them, (image - mean) / std"
             )
     said = answers(logits, kind) if kind != "values" else np.empty(0)
     if len(said) >= FEW and (said == said[:1]).all():

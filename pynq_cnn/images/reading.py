@@ -68,11 +68,18 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
         picture = _over_background(picture, notes)
         if channels == 3 and picture.mode in ("1", "L", "LA", "La"):
             notes.warn("the picture is grey, and the network knows pictures in colour")
+        elif channels == 3 and isinstance(image, np.ndarray):
+            notes.step("its channels were taken for red, green and blue, in this order")
         mode = "L" if channels == 1 else "RGB"
         if channels == 1 and picture.mode not in ("1", "L", "LA", "La"):
             notes.step("turned from colour to grey")
         picture = picture if picture.mode == mode else picture.convert(mode)
     except (ValueError, TypeError, OverflowError, SystemError) as error:
+        if "transparency" in picture.info:
+            raise ImageError(
+                f"the image of mode {picture.mode} has info['transparency'] {picture.info['transparency']!r:.60}, "
+                f"with which it cannot be converted ({error}); correct or delete that"
+            ) from error
         raise ImageError(f"the image has mode {picture.mode}, which cannot be converted ({error}); save it as RGB or grey") from error
     return np.array(picture).reshape(picture.height, picture.width, channels)
 

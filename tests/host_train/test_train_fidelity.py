@@ -215,6 +215,13 @@ def test_a_normalisation_that_is_not_the_images_is_told(dense):
         convert(dense, 255 - IMAGES, min_agreement=0)
 
 
+@pytest.mark.parametrize(("mean", "std"), [(MEAN, STD), (0.5, 0.5)])
+def test_images_that_were_not_normalised_are_told(dense, mean, std):
+    """Agreement is high, as both get the same wrong images; on real ones activations go out of the calibrated range."""
+    with pytest.warns(UserWarning, match=rf"no pixel of the .* images is below the mean that was given, {mean}, as if"):
+        from_torch(dense, torch.from_numpy(IMAGES)[:, None] / 255, name="n", mean=mean, std=std, min_agreement=0)
+
+
 def test_few_images_are_told(dense):
     with pytest.warns(UserWarning, match="^there are only 15 calibration images, few to tell"):
         convert(dense, INPUTS[:15], min_agreement=0)
