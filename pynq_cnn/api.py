@@ -17,7 +17,8 @@ import numpy as np
 from pynq_cnn.backends.forks import give_lock
 from pynq_cnn.backends.select import check_name, make_backend
 from pynq_cnn.backends.timeout import check_timeout
-from pynq_cnn.errors import ArgumentError, BackendError, ImageError, ImageWarning
+from pynq_cnn.checks import integer
+from pynq_cnn.errors import BackendError, ImageError, ImageWarning
 from pynq_cnn.images import ImageLike, Prepared, prepare
 from pynq_cnn.model import Network
 from pynq_cnn.result import Classification
@@ -270,11 +271,10 @@ class Classifier:
         Raises
         ------
         ArgumentError
-            If `images` is not a positive integer.
+            If `images` is no integer from 1.
         """
-        if isinstance(images, bool) or not isinstance(images, (int, np.integer)) or images < 1:
-            raise ArgumentError(f"images must be a positive integer, not {images!r}")
-        batch = np.random.default_rng(NOISE_SEED).integers(0, 256, (int(images), *self.network.input_shape), dtype=np.uint8)
+        images = integer("images", images, 1)
+        batch = np.random.default_rng(NOISE_SEED).integers(0, 256, (images, *self.network.input_shape), dtype=np.uint8)
         self.backend.run(batch[: self.backend.batch])
         start = perf_counter()
         accumulators, steps = self.backend.run_timed(batch)

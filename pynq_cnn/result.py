@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.output import answers, class_logits, probabilities
 
@@ -116,8 +117,7 @@ class Classification:
         ArgumentError
             If `k` is no integer from 0, or there are no probabilities.
         """
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
-            raise ArgumentError(f"k must be an integer from 0, not {k!r}")
+        k = integer("k", k, 0)
         chances = self.probabilities
         # By logits, as two probabilities may round to the same number where these still differ.
         order = np.argsort(-class_logits(self.logits, self.kind), kind="stable")

@@ -396,5 +396,5 @@ class TestThroughput:
 
     @pytest.mark.parametrize("images", [0, -1, 1.5, "10", None, True])
     def test_unusable(self, images):
-        with Classifier() as classifier, pytest.raises(ArgumentError, match="images must be a positive integer, not"):
+        with Classifier() as classifier, pytest.raises(ArgumentError, match="images must be an integer from 1, not"):
             classifier.throughput_test(images)

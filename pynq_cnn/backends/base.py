@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from pynq_cnn.backends.forks import give_lock
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.model import Network
 
@@ -45,10 +46,8 @@ class Backend:
     def __init__(self, network: Network, batch: int = 64) -> None:
         if not isinstance(network, Network):
             raise ArgumentError(f"network must be a pynq_cnn.model.Network, not {network!r:.100}")
-        if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or not 1 <= batch <= 65535:
-            raise ArgumentError(f"batch must be an integer from 1 to 65535, not {batch!r}")
         self.network = network
-        self.batch = int(batch)
+        self.batch = integer("batch", batch, 1, 65535)
         self.last_seconds: dict[str, float] = {}
         self._closed = False
         give_lock(self, "_lock")  # one thread at a time: backends keep their buffers from run to run

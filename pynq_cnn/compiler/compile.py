@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pynq_cnn.checks import integer
 from pynq_cnn.compiler.encoding import check_limits, encode_stage, pad_vectors, place_constants
 from pynq_cnn.compiler.estimate import stage_cycles
 from pynq_cnn.compiler.hardware import Hardware
@@ -12,7 +13,7 @@ from pynq_cnn.compiler.lower import lower
 from pynq_cnn.compiler.memory import SLOTS, Constants, lay_out
 from pynq_cnn.compiler.program import Program
 from pynq_cnn.compiler.tiling import tile_stage
-from pynq_cnn.errors import ArgumentError, CompileError
+from pynq_cnn.errors import CompileError
 from pynq_cnn.model import Network
 
 MAX_WORDS = 2**32 - 1  # addresses are 32-bit fields
@@ -52,9 +53,7 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     >>> program.instruction_names, program.memory_words  # 2 * 8 instruction, 16 parameter, 32 weight words, 2 * (3 * (1 in + 8 out) + 5)
     (('fc',), 128)
     """
-    if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or not 1 <= capacity <= 65535:
-        raise ArgumentError(f"capacity must be an integer from 1 to 65535, not {capacity!r}")
-    capacity = int(capacity)
+    capacity = integer("capacity", capacity, 1, 65535)
     hardware = hardware or Hardware()
     stages = lower(network)
     for stage in stages:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pynq_cnn.checks import is_integer
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.datatype import DataType
 
@@ -125,6 +126,6 @@ class Description:
 def integers(where: str, values: Any, count: int, low: int, high: int) -> tuple[int, ...]:
     """`values` as a tuple of `count` ints from `low` to `high`; `NetworkError` naming `where` if they are not."""
     values = tuple(values) if isinstance(values, (tuple, list)) else (values,)
-    if len(values) != count or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or not low <= v <= high for v in values):
+    if len(values) != count or not all(is_integer(v, low, high) for v in values):
         raise NetworkError(f"{where} must be {count} integer(s) from {low} to {high}, not {short(values)}")
     return tuple(int(v) for v in values)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pynq_cnn.checks import is_integer
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model.datatype import INT32, UINT8, DataType
 from pynq_cnn.model.description import Description, short
@@ -80,8 +81,9 @@ class InputSpec:
     def __post_init__(self) -> None:
         for name in ("height", "width", "channels"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_DIMENSION:
+            if not is_integer(value, 1, MAX_DIMENSION):
                 raise NetworkError(f"input.{name} must be an integer from 1 to {MAX_DIMENSION}, not {short(value)}")
+            object.__setattr__(self, name, int(value))
         for name, choices in (("color", tuple(COLORS)), ("fit", FITS), ("invert", INVERTS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from pynq_cnn.backends.overlay.bitstream import overlay_folder
 from pynq_cnn.backends.overlay.library import load_pynq
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import ContiguousMemory
@@ -55,8 +56,7 @@ class VirtualBoard:
     """
 
     def __init__(self, *, hwh: str | os.PathLike[str] | None = None, contiguous_bytes: int = 128 << 20, busy_reads: int = 1) -> None:
-        if isinstance(busy_reads, bool) or not isinstance(busy_reads, int) or busy_reads < 0:
-            raise ArgumentError(f"busy_reads must be an integer from 0, not {busy_reads!r}")
+        busy_reads = integer("busy_reads", busy_reads, 0)
         source = overlay_folder() / "pynq_cnn.hwh" if hwh is None else Path(hwh)
         if not source.is_file():
             raise ArgumentError(f"{source} is no file; hwh must be a hardware hand-off such as overlays/pynq_cnn.hwh")

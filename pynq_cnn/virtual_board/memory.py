@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pynq_cnn.checks import is_integer
 from pynq_cnn.errors import ArgumentError
 
 PAGE = 4096
@@ -81,10 +82,10 @@ class ContiguousMemory:
     """
 
     def __init__(self, nbytes: int = 128 << 20) -> None:
-        if isinstance(nbytes, bool) or not isinstance(nbytes, int) or not 0 < nbytes <= DDR_END or nbytes % PAGE:
+        if not is_integer(nbytes, PAGE, DDR_END) or nbytes % PAGE:
             raise ArgumentError(f"contiguous memory must be a multiple of {PAGE} bytes up to {DDR_END}, not {nbytes!r}")
-        self.nbytes = nbytes
-        self.base = DDR_END - nbytes
+        self.nbytes = int(nbytes)
+        self.base = DDR_END - self.nbytes
         self._bytes = np.zeros(nbytes, np.uint8)
         self._pieces: list[Allocation] = []  # live
         self._lock = threading.Lock()

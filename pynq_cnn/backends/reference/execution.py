@@ -1,4 +1,4 @@
-"""What one layer does to a batch, by its kind: each registers itself in its own file."""
+"""The work of one layer on a batch, by its kind: each registers itself in its own file."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ Step = Callable[[np.ndarray], np.ndarray]
 
 @singledispatch
 def execution(layer: Layer) -> Step:
-    """What one layer does to a batch: uint8 [n, h, w, c] in, uint8 or int32 [n, h, w, c] out."""
+    """The work of one layer on a batch: uint8 [n, h, w, c] in, uint8 or int32 [n, h, w, c] out."""
     raise TypeError(f"the reference has no rule for {type(layer).__name__}")

@@ -1,4 +1,4 @@
-"""What follows an accumulator: bytes, bits, or nothing (docs/numerics.md, sections 3 and 6)."""
+"""Accumulators to bytes, to bits, or left as they are (docs/numerics.md, sections 3 and 6)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
 
 
 def finish(acc: np.ndarray, requantisation: Requantisation | None, threshold: Threshold | None) -> np.ndarray:
-    """What follows an accumulator [..., out]: bytes (section 3), bits (section 6), or nothing."""
+    """Accumulators [..., out] as bytes (section 3), as bits (section 6), or as they are."""
     if threshold is not None:
         return (acc >= threshold.value).astype(np.uint8)
     return acc if requantisation is None else requantise(acc, requantisation)

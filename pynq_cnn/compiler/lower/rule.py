@@ -1,4 +1,4 @@
-"""What a layer adds to the stages of a network, by its kind: each registers itself in its own file."""
+"""Adding a layer to the stages of a network, by its kind: each registers itself in its own file."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Layers as frozen descriptions with their integer arrays, checked when they are made.
 
 conv2d, dense, binary, maxpool, avgpool   the kinds
-base          what every kind has
-weighted      what those with weights share, and convolutions among them
-pooling       what those without weights share
-finish        what follows an accumulator: requantisation, threshold
+base          name, shapes and data types
+weighted      layers with weights, and convolutions among them
+pooling       layers without
+finish        from accumulators on: requantisation, threshold
 accumulator   the bound on it
 window        how a window slides over an image
 

@@ -1,4 +1,4 @@
-"""What every kind of layer has: a name, shapes, and a data type that it takes."""
+"""Names, shapes and data types, as every kind of layer has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows an accumulator: requantisation to bytes, a threshold to bits, or nothing."""
+"""From accumulators on: requantisation to bytes, a threshold to bits, or nothing."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def check_finish(name: str, requantisation: Any, threshold: Any, outputs: int) -
 
 
 def finished_type(requantisation: Requantisation | None, threshold: Threshold | None) -> DataType:
-    """What a layer gives: bytes, bits, or accumulators where nothing follows them."""
+    """Data type of a layer's output: bytes, bits, or int32 where nothing follows the accumulator."""
     return UINT8 if requantisation is not None else BIT if threshold is not None else INT32

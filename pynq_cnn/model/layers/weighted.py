@@ -14,7 +14,7 @@ from pynq_cnn.model.shared import SharedWeight
 
 
 class Weighted(Description):
-    """What layers with weights [out, ...] share."""
+    """A layer with weights [out, ...]."""
 
     name: str
     weight: np.ndarray
@@ -36,7 +36,7 @@ class Weighted(Description):
 
 
 class Convolution(Weighted):
-    """What layers share whose weights [out, kernel_h, kernel_w, ...] slide over an image."""
+    """A layer whose weights [out, kernel_h, kernel_w, ...] slide over an image."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
