@@ -9,7 +9,7 @@ NEEDS_TORCH = (
     "host_train/layers",
     "host_train/networks",
     "host_train/quantisation",
-    "host_train/run.py",
+    "host_train/runs",
     "host_train/settings.py",
     "host_train/spectrum",
     "host_train/tracing",

@@ -71,7 +71,7 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     from host_train.compression.prune import threshold_keep
     from host_train.compression.recipe import find_compression
     from host_train.compression.target import for_target
-    from host_train.run import Run
+    from host_train.runs.run import Run
     from pynq_cnn.errors import ArgumentError
 
     def given(name: str) -> Any:

@@ -19,7 +19,7 @@ from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network
 
 if TYPE_CHECKING:
-    from host_train.run import Run
+    from host_train.runs.run import Run
 
 DEFAULT_OUT = {"npy": "package", "mat": "network.mat", "txt": "txt", "torchscript": "model.pt"}
 TORCHSCRIPT = "torchscript"
@@ -112,10 +112,11 @@ def _quantised(run: Run, how: str, min_agreement: float) -> Network:
     """The run in integers, as does best on the validation images, with what it reaches on the test set."""
     from host_train.quantisation.choose import choose
     from host_train.quantisation.golden import with_golden
+    from host_train.runs.quantising import candidates as candidates_of
     from host_train.tracing.compare import compare
     from host_train.tracing.fidelity import partings_of
 
-    candidates = run.candidates(how)
+    candidates = candidates_of(run, how)
     chosen = choose([one for one in candidates if how in ("auto", one.label)])
     print(f"in integers on the {len(run.validation)} validation images:")
     for one in candidates:

@@ -11,14 +11,15 @@ from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.zoo import load_model, models
 
 if TYPE_CHECKING:
-    from host_train.run import Run
+    from host_train.runs.run import Run
 
 WHAT = "folder of a run or of a model package, or the name of a shipped network"
 
 
 def find_model(word: str, data_dir: Path | None) -> Run | Network:
     """The shipped network of that name, or what is in that folder; `ArgumentError` if it is none of these."""
-    from host_train.run import RUN, Run
+    from host_train.runs.record import RUN
+    from host_train.runs.run import Run
 
     folder = Path(word)
     if word not in models():  # as everywhere, a name means the shipped network; ./NAME is a folder

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from host_train.commands.options import add_data_dir, add_threads, set_threads
 
 if TYPE_CHECKING:
-    from host_train.run import Run
+    from host_train.runs.run import Run
     from host_train.spectrum.study import Point
 
 BATCH = 512
@@ -33,7 +33,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from host_train.run import Run, read_settings
+    from host_train.runs.record import read_settings
+    from host_train.runs.run import Run
     from host_train.spectrum.bits import check_rates
     from host_train.spectrum.numbers import save_points
     from host_train.spectrum.plots import plot_comparison
@@ -76,6 +77,7 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
     from host_train.quantisation.bits import is_binary
     from host_train.quantisation.calibrate import calibrate
     from host_train.quantisation.fold import fold
+    from host_train.runs.quantising import in_integers
     from host_train.spectrum.bits import bit_maps
     from host_train.spectrum.numbers import save_bits, save_spectra
     from host_train.spectrum.plots import plot_bits, plot_spectra
@@ -90,7 +92,7 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
     images = trained.calibration_batches()
 
     def integers(decoded: nn.Sequential) -> Network:
-        return trained.integers(decoded if binary else calibrate(decoded, images, trained.std, CALIBRATION))
+        return in_integers(trained, decoded if binary else calibrate(decoded, images, trained.std, CALIBRATION))
 
     title = f"{trained.recipe.name} on {trained.dataset.spec.title}, seed {trained.settings.seed}"
     batch = torch.cat(images)[:BATCH]

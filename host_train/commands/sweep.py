@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from host_train.compression.sweep import STORED, THRESHOLDS, SweepPoint, sweep
-    from host_train.run import Run
+    from host_train.runs.run import Run
 
     def report(point: SweepPoint) -> None:
         tuned = "" if point.tuned is None else f", fine-tuned {100 * point.tuned:6.2f} %"

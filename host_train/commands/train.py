@@ -35,7 +35,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.evaluation.plot import plot_confusion
-    from host_train.run import RUN, Run
+    from host_train.runs.record import RUN
+    from host_train.runs.run import Run
+    from host_train.runs.training import train
     from host_train.settings import Settings
     from host_train.training.checkpoint import write_text
 
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{recipe.schedule.epochs} epochs in floating point{quantised}")
     images = f"{len(run.train)} images to train on, {len(run.validation)} held back"
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}")
-    run.fit(resume=args.resume, device=device, progress=not args.quiet, report=None if args.quiet else print_epoch)
+    train(run, resume=args.resume, device=device, progress=not args.quiet, report=None if args.quiet else print_epoch)
     spec = run.dataset.spec
     predict = predict_torch(run.float_model(), run.mean, run.std, device, title="test set", progress=not args.quiet)
     result = evaluate(predict, run.dataset.test, spec.classes)

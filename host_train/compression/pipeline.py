@@ -27,7 +27,8 @@ from host_train.compression.share import share
 from host_train.layers.binary import BinaryLayer
 from host_train.quantisation.choose import Candidate, choose
 from host_train.quantisation.fold import fold
-from host_train.run import Run
+from host_train.runs.quantising import measured
+from host_train.runs.run import Run
 from host_train.training.checkpoint import load_weights, write_text
 from host_train.training.curves import plot_history
 from host_train.training.fit import CHECKPOINT, WEIGHTS, EpochRecord, fit
@@ -150,7 +151,7 @@ class Compression:
     def quantise(self, shared: nn.Sequential) -> Candidate:
         """The shared network in integers, calibrated as does best on the validation images, its layers encoded."""
         forms = quantised_forms(shared, self.run.calibration_batches(), self.run.std, self.progress)
-        best = choose(self.run.measured(forms, self.progress))
+        best = choose(measured(self.run, forms, self.progress))
         return replace(best, network=encode_layers(best.network))
 
     def _clustered(self) -> nn.Sequential:

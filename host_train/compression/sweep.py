@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from host_train.compression.pipeline import dense_model
 from host_train.compression.prune import kept, masked, prune_to, threshold_keep
 from host_train.progress import track
-from host_train.run import Run
+from host_train.runs.run import Run
 from host_train.training.checkpoint import write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit, measure
 from pynq_cnn.errors import ArgumentError

@@ -91,7 +91,9 @@ def test_help_data_and_sample_do_not_import_torch(digits_folder, tmp_path):
 torch = pytest.importorskip("torch")
 
 from host_train.networks import RECIPES  # noqa: E402
-from host_train.run import Run, data_digest  # noqa: E402
+from host_train.runs.quantising import in_integers  # noqa: E402
+from host_train.runs.record import data_digest  # noqa: E402
+from host_train.runs.run import Run  # noqa: E402
 from host_train.settings import Settings  # noqa: E402
 from host_train.training.fit import EpochRecord  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
@@ -167,7 +169,7 @@ def test_fake_quantisation_predicts_the_integers(trained, digits_folder):
 
     with torch.no_grad():
         fake = torch.cat([run.qat_model()(images) for images, _ in data.batches()]).numpy()
-    integers = predict_integers(run.integers(run.qat_model()))(run.dataset.test.images)
+    integers = predict_integers(in_integers(run, run.qat_model()))(run.dataset.test.images)
     assert np.abs(fake - integers).mean() < 0.02 * fake.std()
     assert (fake.argmax(1) == integers.argmax(1)).mean() > 0.97
 

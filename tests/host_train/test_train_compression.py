@@ -32,7 +32,7 @@ from host_train.networks import RECIPES  # noqa: E402
 from host_train.networks.lenet import build_lenet  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402
 from host_train.quantisation.integers import to_network  # noqa: E402
-from host_train.run import Run  # noqa: E402
+from host_train.runs.run import Run  # noqa: E402
 from host_train.training.curves import plot_history  # noqa: E402
 from host_train.training.fit import TensorData, fit  # noqa: E402
 from host_train.training.schedule import Schedule  # noqa: E402

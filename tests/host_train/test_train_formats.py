@@ -21,7 +21,8 @@ from host_train.export.containers import read_array, read_mat, read_txt, unpack,
 from host_train.export.torchscript import read_torchscript, write_torchscript  # noqa: E402
 from host_train.layers.binary import BinaryConv2d, BinaryLinear  # noqa: E402
 from host_train.networks.vgg_bnn import build_vgg_bnn  # noqa: E402
-from host_train.run import Run  # noqa: E402
+from host_train.runs import quantising  # noqa: E402
+from host_train.runs.run import Run  # noqa: E402
 from host_train.settings import Settings  # noqa: E402
 from host_train.training.checkpoint import save_state  # noqa: E402
 from host_train.training.fit import WEIGHTS  # noqa: E402
@@ -334,8 +335,8 @@ def test_export_writes_each_format_and_all_say_the_same(trained, digits_folder, 
 
 def test_several_formats_are_of_one_calibration(trained, digits_folder, tmp_path, capsys, monkeypatch):
     asked = []
-    candidates = Run.candidates
-    monkeypatch.setattr(Run, "candidates", lambda self, how="auto": asked.append(how) or candidates(self, how))
+    candidates = quantising.candidates
+    monkeypatch.setattr(quantising, "candidates", lambda run, how="auto": asked.append(how) or candidates(run, how))
     base = ["export", str(trained), "--data-dir", str(digits_folder), "--format", "txt,npy,torchscript,mat"]
     assert main(base) == 0
     text = capsys.readouterr().out
@@ -404,7 +405,7 @@ def test_a_place_that_cannot_be_taken_is_told_before_anything_is_measured(traine
     def measure(self, how="auto"):
         raise AssertionError("measured")
 
-    monkeypatch.setattr(Run, "candidates", measure)
+    monkeypatch.setattr(quantising, "candidates", measure)
     monkeypatch.setattr(Run, "float_model", measure)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "manifest.json").write_text("{}")

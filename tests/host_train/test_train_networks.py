@@ -23,7 +23,7 @@ from host_train.quantisation.calibrate import calibrate, quantisable  # noqa: E4
 from host_train.quantisation.fake import QuantisedAvgPool2d  # noqa: E402
 from host_train.quantisation.fold import fold  # noqa: E402
 from host_train.quantisation.integers import to_network  # noqa: E402
-from host_train.run import Run  # noqa: E402
+from host_train.runs.run import Run  # noqa: E402
 from host_train.settings import Settings  # noqa: E402
 from host_train.training.schedule import Schedule  # noqa: E402
 from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402

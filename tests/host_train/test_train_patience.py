@@ -82,7 +82,7 @@ def test_without_tqdm_there_are_no_bars(monkeypatch):
 
 torch = pytest.importorskip("torch")
 
-from host_train.run import Run  # noqa: E402
+from host_train.runs.run import Run  # noqa: E402
 from host_train.settings import Settings  # noqa: E402
 from host_train.training.checkpoint import save_state  # noqa: E402
 from host_train.training.fit import WEIGHTS  # noqa: E402
