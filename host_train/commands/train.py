@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from host_train.commands.options import add_beginning, add_data_dir, add_device, add_threads, find_device, say_aside, set_threads
 
 if TYPE_CHECKING:
-    from host_train.training.fit import EpochRecord
+    from host_train.training.record import EpochRecord
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -31,7 +31,8 @@ from host_train.runs.quantising import measured
 from host_train.runs.run import Run
 from host_train.training.checkpoint import load_weights, write_text
 from host_train.training.curves import plot_history
-from host_train.training.fit import CHECKPOINT, WEIGHTS, EpochRecord, fit
+from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
+from host_train.training.record import EpochRecord
 from host_train.training.schedule import Schedule
 from pynq_cnn.errors import ArgumentError
 

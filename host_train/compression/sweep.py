@@ -15,7 +15,8 @@ from host_train.compression.prune import kept, masked, prune_to, threshold_keep
 from host_train.progress import track
 from host_train.runs.run import Run
 from host_train.training.checkpoint import write_text
-from host_train.training.fit import CHECKPOINT, WEIGHTS, fit, measure
+from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
+from host_train.training.measure import measure
 from pynq_cnn.errors import ArgumentError
 
 STORED = "sweep.json"

@@ -14,7 +14,7 @@ from torch import nn
 
 from host_train.data import Split
 from host_train.progress import pieces
-from host_train.training.fit import EVALUATION_BATCH, TensorData
+from host_train.training.tensors import EVALUATION_BATCH, TensorData
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network

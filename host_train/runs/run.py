@@ -11,6 +11,7 @@ from torch import nn
 
 from host_train.data import Dataset, Split, load_dataset
 from host_train.data.dataset import COLORS
+from host_train.data.divide import hold_back
 from host_train.data.resize import resize_dataset
 from host_train.networks import Recipe
 from host_train.quantisation.calibrate import quantisable
@@ -18,7 +19,8 @@ from host_train.quantisation.fold import fold
 from host_train.runs.record import RUN, data_digest, network_digest, parse_record, read_record, write_record
 from host_train.settings import Settings
 from host_train.training.checkpoint import load_weights
-from host_train.training.fit import CHECKPOINT, WEIGHTS, TensorData, hold_back
+from host_train.training.fit import CHECKPOINT, WEIGHTS
+from host_train.training.tensors import TensorData
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
 

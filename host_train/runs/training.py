@@ -12,7 +12,8 @@ from host_train.quantisation.choose import choose
 from host_train.runs.quantising import calibrated, measured
 from host_train.runs.run import Run
 from host_train.training.curves import plot_history
-from host_train.training.fit import EpochRecord, fit, seed_everything
+from host_train.training.fit import fit, seed_everything
+from host_train.training.record import EpochRecord
 
 
 def train(

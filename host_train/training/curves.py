@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from host_train.training.fit import EpochRecord
+from host_train.training.record import EpochRecord
 
 
 class _Plain(LogFormatter):

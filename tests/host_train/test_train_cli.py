@@ -95,7 +95,7 @@ from host_train.runs.quantising import in_integers  # noqa: E402
 from host_train.runs.record import data_digest  # noqa: E402
 from host_train.runs.run import Run  # noqa: E402
 from host_train.settings import Settings  # noqa: E402
-from host_train.training.fit import EpochRecord  # noqa: E402
+from host_train.training.record import EpochRecord  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
 from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, load_package, save_package  # noqa: E402
 from pynq_cnn.zoo import load_model  # noqa: E402

@@ -34,8 +34,9 @@ from host_train.quantisation.fold import fold  # noqa: E402
 from host_train.quantisation.integers import to_network  # noqa: E402
 from host_train.runs.run import Run  # noqa: E402
 from host_train.training.curves import plot_history  # noqa: E402
-from host_train.training.fit import TensorData, fit  # noqa: E402
+from host_train.training.fit import fit  # noqa: E402
 from host_train.training.schedule import Schedule  # noqa: E402
+from host_train.training.tensors import TensorData  # noqa: E402
 from pynq_cnn.backends.kernel import KernelBackend  # noqa: E402
 from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
 from pynq_cnn.errors import ArgumentError, BackendError, NetworkError  # noqa: E402

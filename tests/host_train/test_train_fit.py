@@ -16,23 +16,17 @@ from matplotlib.figure import Figure  # noqa: E402
 from torch import nn  # noqa: E402
 
 from host_train.data import Split  # noqa: E402
+from host_train.data.divide import hold_back  # noqa: E402
 from host_train.training import checkpoint  # noqa: E402
 from host_train.training.augment import Augmentation  # noqa: E402
 from host_train.training.curves import plot_history  # noqa: E402
-from host_train.training.fit import (  # noqa: E402
-    CHECKPOINT,
-    HISTORY,
-    WEIGHTS,
-    EpochRecord,
-    TensorData,
-    _policy,
-    fit,
-    has_bfloat16,
-    hold_back,
-    measure,
-    seed_everything,
-)
+from host_train.training.fit import CHECKPOINT, HISTORY, WEIGHTS, fit, seed_everything  # noqa: E402
+from host_train.training.forward import has_bfloat16  # noqa: E402
+from host_train.training.measure import measure  # noqa: E402
+from host_train.training.optimiser import one_cycle  # noqa: E402
+from host_train.training.record import EpochRecord  # noqa: E402
 from host_train.training.schedule import Schedule  # noqa: E402
+from host_train.training.tensors import TensorData  # noqa: E402
 from pynq_cnn.errors import ArgumentError  # noqa: E402
 
 SCHEDULE = Schedule(
@@ -279,7 +273,7 @@ def test_a_training_of_ten_steps_has_a_learning_rate(tmp_path, data, epochs, bat
 
 def rates(steps: int) -> list[float]:
     optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
-    policy, seen = _policy(optimiser, 0.5, steps), []
+    policy, seen = one_cycle(optimiser, 0.5, steps), []
     for _ in range(steps):
         seen.append(policy.get_last_lr()[0])
         optimiser.step()

@@ -1,0 +1,51 @@
+"""Images and labels as tensors, in normalised batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from host_train.data import Split
+
+EVALUATION_BATCH = 100  # small enough that activations stay near the core: of wide networks four times as fast as 1,000
+
+
+@dataclass(frozen=True, eq=False)
+class TensorData:
+    """A split as tensors, with what normalises it.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        uint8 [n, channels, height, width].
+    labels : torch.Tensor
+        int64 [n].
+    mean, std : torch.Tensor
+        float32 [1, channels, 1, 1], of images in 0..1.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    @classmethod
+    def of(cls, split: Split, mean: tuple[float, ...], std: tuple[float, ...], device: str = "cpu") -> TensorData:
+        """From NumPy's images uint8 [n, height, width, channels]."""
+        images = torch.from_numpy(split.images.transpose(0, 3, 1, 2).copy()).to(device)
+        centre, spread = (torch.tensor(values, device=device).reshape(1, -1, 1, 1) for values in (mean, std))
+        return cls(images, torch.from_numpy(split.labels.copy()).to(device), centre, spread)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """(images - mean) / std of float images in 0..1."""
+        return (images - self.mean) / self.std
+
+    def batches(self, size: int = EVALUATION_BATCH) -> Any:
+        """Normalised images and labels, in order."""
+        for start in range(0, len(self), size):
+            yield self.normalise(self.images[start : start + size].float() / 255), self.labels[start : start + size]
