@@ -74,7 +74,7 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
     import torch
     from torch import nn
 
-    from host_train.quantisation.bits import is_binary
+    from host_train.layers.binary import is_binary
     from host_train.quantisation.calibrate import calibrate
     from host_train.quantisation.fold import fold
     from host_train.runs.quantising import in_integers

@@ -188,6 +188,11 @@ class BinaryLinear(BinaryLayer):
         return F.linear(self.seen(x), self.binary_weight()) * self.scale + self.bias
 
 
+def is_binary(model: nn.Module) -> bool:
+    """Whether `model` has binary layers."""
+    return any(isinstance(module, BinaryLayer) for module in model.modules())
+
+
 def clip_latent_weights(model: nn.Module) -> None:
     """Clip the latent weights of every binary layer of `model`."""
     for module in model.modules():

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from host_train.quantisation.bits import binary_to_network, is_binary
+from host_train.layers.binary import is_binary
+from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import METHODS, calibrations
 from host_train.quantisation.choose import Candidate, measure_candidate
 from host_train.quantisation.fold import fold

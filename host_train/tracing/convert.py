@@ -16,8 +16,9 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from host_train.compression.integers import encode_layers
+from host_train.layers.binary import is_binary
 from host_train.progress import pieces
-from host_train.quantisation.bits import binary_to_network, is_binary
+from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import METHODS, calibrations
 from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.quantisation.bits import is_binary
+from host_train.layers.binary import is_binary
 from host_train.quantisation.fold import WEIGHTED, fold
 from host_train.tracing.calibration import normalise
 from pynq_cnn.backends.reference import ReferenceBackend

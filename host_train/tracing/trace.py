@@ -22,7 +22,7 @@ import torch
 from torch import fx, nn
 
 from host_train.layers.binary import BinaryLayer, binarise
-from host_train.quantisation import bits, fold
+from host_train.quantisation import blocks, fold
 from host_train.reason import reason_of
 from host_train.tracing.operations import FUNCTIONS, LEAVES, METHODS, WEIGHTED, Reshape, Unchanged, advice, module_layers, unmapped_shape
 from pynq_cnn.errors import NetworkError
@@ -311,7 +311,7 @@ class _Layers:
         if self.layers and self._unchanged is not None and isinstance(self._last(), (nn.ReLU, nn.MaxPool2d)) and not self.binary:
             wanted, place, shape = self._unchanged
             self._add(wanted, nn.AvgPool2d(1), place, shape)
-        self._check((lambda layers: bits.check_end(bits.blocks(layers))) if self.binary else fold.check_end)
+        self._check((lambda layers: blocks.check_end(blocks.blocks(layers))) if self.binary else fold.check_end)
         last = next(reversed(self.layers))
         pixels = self.shapes[last][2:]
         if any(side != 1 for side in pixels):
@@ -327,7 +327,7 @@ class _Layers:
         name = _unique(wanted, self._taken)
         self.layers[name], self.places[name], self.shapes[name] = layer, place, shape
         if not isinstance(layer, ENDINGS):
-            self._check(bits.blocks if self.binary else fold.check_order)
+            self._check(blocks.blocks if self.binary else fold.check_order)
 
     def _behind_reshapes(self, layer: nn.Module) -> nn.Module:
         """`layer`, with the flattening before it that all reshapes since the last layer come to; `NetworkError` if they come to another."""

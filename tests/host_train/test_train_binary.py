@@ -16,7 +16,8 @@ from torch import nn  # noqa: E402
 from host_train.evaluation.evaluate import predict_integers, predict_torch  # noqa: E402
 from host_train.layers.binary import BinaryConv2d, BinaryLinear, Sign, binarise, clip_latent_weights  # noqa: E402
 from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
-from host_train.quantisation.bits import binary_to_network, thresholds  # noqa: E402
+from host_train.quantisation.bits import binary_to_network  # noqa: E402
+from host_train.quantisation.thresholds import thresholds  # noqa: E402
 from pynq_cnn.errors import NetworkError  # noqa: E402
 from pynq_cnn.model import InputSpec  # noqa: E402
 
