@@ -26,9 +26,10 @@ from host_train.quantisation.integers import to_network
 from host_train.reason import reason_of
 from host_train.tracing.calibration import normalise, read_calibration
 from host_train.tracing.doubts import check_images, doubts
+from host_train.tracing.evaluating import evaluating
 from host_train.tracing.fidelity import MIN_AGREEMENT, Fidelity, check_agreement, check_min_agreement, partings_of
 from host_train.tracing.kind import check_kind, output_kind
-from host_train.tracing.trace import Traced, evaluating, trace
+from host_train.tracing.trace import Traced, trace
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import compile_network
 from pynq_cnn.compiler.lower import lower
