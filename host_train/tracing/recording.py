@@ -47,7 +47,7 @@ class Tracer(fx.Tracer):
         return node
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        ours = any(isinstance(m, kind) and type(m).forward is kind.forward for kind in LEAVES)  # type: ignore[attr-defined]
+        ours = any(isinstance(m, kind) and type(m).forward is kind.forward for kind in LEAVES)
         return ours or super().is_leaf_module(m, module_qualified_name)
 
 

@@ -1,0 +1,59 @@
+"""What one kind of operation is called by in a model, and the layers that each call becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from host_train.quantisation.fold import pair
+
+Shape = tuple[int, ...]
+Handler = Callable[..., list[nn.Module]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of operation.
+
+    A handler takes the shapes of the tensor before and after, then the call's own arguments; that of a module takes the module and the
+    shapes. Each gives the layers in whose place the call is, or raises `NetworkError`.
+
+    Parameters
+    ----------
+    modules : mapping of type to callable
+        Modules that are taken whole, with derived ones that compute the same.
+    functions : mapping of callable to callable
+        Functions of torch.
+    methods : mapping of str to callable
+        Methods of tensors.
+    weighted : bool
+        Whether its modules have weights.
+    """
+
+    modules: Mapping[type[nn.Module], Handler] = field(default_factory=dict)
+    functions: Mapping[Any, Handler] = field(default_factory=dict)
+    methods: Mapping[str, Handler] = field(default_factory=dict)
+    weighted: bool = False
+
+
+def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:
+    """`made` with the weights of `layer` as they act, masks of pruning applied: tensors of its own on the CPU.
+
+    Layers are made anew and not copied: hooks stay behind, so that comparing with the model finds those that change values.
+    """
+    with torch.no_grad():
+        for name in [*dict(made.named_parameters()), *dict(made.named_buffers())]:
+            getattr(made, name).copy_(getattr(layer, name))
+    return [made.eval()]
+
+
+def plain_size(value: Any) -> Any:
+    """A size as modules keep it, an integer or two; None for none, which PyTorch also writes as an empty sequence."""
+    if value is None or isinstance(value, int):
+        return value
+    sides = tuple(int(side) for side in value)
+    return pair(sides) if sides else None
