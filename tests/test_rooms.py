@@ -127,7 +127,7 @@ def compiler(kind: type) -> None:
 
 def strategies(kind: type) -> None:
     """The random networks of the property tests have it."""
-    some = settings(max_examples=2000, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    some = settings(max_examples=500, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     found = find(networks() | binary_networks(), lambda network: kind in map(type, network.layers), settings=some)
     assert kind in map(type, found.layers)
 
