@@ -387,7 +387,9 @@ class TestBench:
     def test_text(self, run, small):
         code, out, err = run("bench", "--images", "5", "--batch", "2", "--model", small)
         assert (code, err) == (0, "")
-        head, table, *rows = out.splitlines()
+        measured, *not_run = out.split("\nnot run: ")
+        assert [why.partition(":")[0] for why in not_run] == ["overlay"] + [VIRTUAL] * (not PYNQ)
+        head, table, *rows = measured.splitlines()
         assert "in batches of 2" in head
         assert table.split() == ["backend", "images", "images/s", "to", "reference", "where", "the", "time", "goes"]
         assert (rows[0].split()[1], rows[0].split()[3]) == ("5", "1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pynq_cnn.api import Classifier, ThroughputReport
-from pynq_cnn.cli.common import add_batch, add_json, add_model, add_timeout, open_all, print_json, print_table, working
+from pynq_cnn.cli.common import add_batch, add_json, add_model, add_timeout, open_all, print_json, print_not_run, print_table, working
 from pynq_cnn.zoo import load_model
 
 SECONDS, MOST = 5.0, 1000  # how long a backend is measured, and on how many images at most, where nothing else is asked for
@@ -46,3 +46,4 @@ def run(args: argparse.Namespace) -> None:
         speed, ratio = report.images_per_second, report.images_per_second / base
         rows.append((name, f"{report.images:,}", f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}", f"{ratio:.2g}", steps))
     print_table(("backend", "images", "images/s", "to reference", "where the time goes"), rows)
+    print_not_run(candidates)

@@ -110,6 +110,13 @@ def open_all(network: Network, batch: int = 64, timeout: float | None = None) ->
         yield candidates
 
 
+def print_not_run(candidates: Sequence[Candidate]) -> None:
+    """Which backends have not run, and why: to leave them out without a word would look like a machine that is well."""
+    for one in candidates:
+        if one.classifier is None:
+            print(f"\nnot run: {one.name}: {one.why_not}")
+
+
 def print_json(value: Any) -> None:
     """One JSON document."""
     print(json.dumps(value, indent=2, allow_nan=False))

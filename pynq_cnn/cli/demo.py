@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynq_cnn.cli.common import add_json, add_model, add_timeout, open_all, print_json, print_table, working
+from pynq_cnn.cli.common import add_json, add_model, add_timeout, open_all, print_json, print_not_run, print_table, working
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.output import OUTPUTS
 from pynq_cnn.zoo import load_model, load_sample
@@ -83,6 +83,5 @@ def run(args: argparse.Namespace) -> int:
             for row in rows
         ],
     )
-    for row in skipped:
-        print(f"\nnot run: {row['backend']}: {row['why']}")
+    print_not_run(candidates)
     return int(not agree)
