@@ -158,6 +158,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "pynq": check_pynq,
     ".ci/run": check_script(".ci/run"),
     ".ci/run-32-bit": check_script(".ci/run-32-bit"),
+    ".ci/run-pythons": check_script(".ci/run-pythons"),
     "apt-get": nothing,
     "scp": nothing,
     "source": nothing,
