@@ -13,6 +13,19 @@ sys.path.insert(0, str(Path(__file__).parent))  # `digits` for the tests, under 
 
 from digits import digit_arrays, write_idx  # noqa: E402
 
+# All others in this folder need PyTorch.
+WITHOUT_TORCH = {
+    "conftest.py",
+    "digits.py",
+    "terminal.py",
+    "test_train_cli_without_torch.py",
+    "test_train_data.py",
+    "test_train_folder.py",
+    "test_train_memory.py",
+    "test_train_progress.py",
+}
+collect_ignore = [] if find_spec("torch") else [path.name for path in Path(__file__).parent.glob("*.py") if path.name not in WITHOUT_TORCH]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:

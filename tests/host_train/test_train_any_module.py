@@ -6,23 +6,21 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train import from_torch  # noqa: E402
-from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, threshold_keep, weighted_layers  # noqa: E402
-from host_train.compression.recipe import CompressionRecipe  # noqa: E402
-from host_train.compression.share import codebook, share, unshared  # noqa: E402
-from host_train.layers.binary import BinaryLinear  # noqa: E402
-from host_train.networks.profile import profile  # noqa: E402
-from host_train.quantisation.calibrate import calibrate, quantisable  # noqa: E402
-from host_train.quantisation.fold import fold  # noqa: E402
-from host_train.spectrum.study import as_planes, spectra  # noqa: E402
-from host_train.tracing.trace import trace  # noqa: E402
-from pynq_cnn.errors import ArgumentError, NetworkError  # noqa: E402
+from host_train import from_torch
+from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, threshold_keep, weighted_layers
+from host_train.compression.recipe import CompressionRecipe
+from host_train.compression.share import codebook, share, unshared
+from host_train.layers.binary import BinaryLinear
+from host_train.networks.profile import profile
+from host_train.quantisation.calibrate import calibrate, quantisable
+from host_train.quantisation.fold import fold
+from host_train.spectrum.study import as_planes, spectra
+from host_train.tracing.trace import trace
+from pynq_cnn.errors import ArgumentError, NetworkError
 
 NAMES = ["features.0", "block.conv", "block.inner.0", "classifier.1"]
 SIZES = {"features.0": 6 * 27, "block.conv": 8 * 54, "block.inner.0": 8 * 72, "classifier.1": 10 * 8 * 25}

@@ -6,20 +6,18 @@ import copy
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train.evaluation.evaluate import predict_integers, predict_torch  # noqa: E402
-from host_train.layers.binary import BinaryConv2d, BinaryLinear, Sign, binarise, clip_latent_weights  # noqa: E402
-from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
-from host_train.quantisation.bits import binary_to_network  # noqa: E402
-from host_train.quantisation.thresholds import thresholds  # noqa: E402
-from pynq_cnn.errors import NetworkError  # noqa: E402
-from pynq_cnn.model import InputSpec  # noqa: E402
+from host_train.evaluation.evaluate import predict_integers, predict_torch
+from host_train.layers.binary import BinaryConv2d, BinaryLinear, Sign, binarise, clip_latent_weights
+from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn
+from host_train.quantisation.bits import binary_to_network
+from host_train.quantisation.thresholds import thresholds
+from pynq_cnn.errors import NetworkError
+from pynq_cnn.model import InputSpec
 
 SPEC = InputSpec(32, 32, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3)
 CLASSES = tuple("0123456789")

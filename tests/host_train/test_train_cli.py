@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from digits import write_idx
 
 from host_train.cli import main, make_parser
@@ -21,85 +19,17 @@ from host_train.commands.options import find_device
 from host_train.data import DATASETS, load_dataset
 from host_train.data.dataset import digest
 from host_train.data.npz import write_npz
+from host_train.networks import RECIPES
+from host_train.runs.quantising import in_integers
+from host_train.runs.record import data_digest
+from host_train.runs.run import Run
+from host_train.settings import Settings
+from host_train.training.record import EpochRecord
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, load_package, save_package
+from pynq_cnn.zoo import load_model
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_help_names_every_command_and_option(capsys):
-    for command in make_parser()._subparsers._group_actions[0].choices:
-        with pytest.raises(SystemExit) as done:
-            make_parser().parse_args([command, "--help"])
-        assert done.value.code == 0
-        text = capsys.readouterr().out
-        assert "usage: python -m host_train" in text and (command in ("networks", "profile") or "--data-dir" in text)
-
-
-def test_sample_is_a_plain_npz(digits_folder, tmp_path, capsys):
-    out = tmp_path / "sample.npz"
-    assert main(["sample", "--data-dir", str(digits_folder), "--per-class", "4", "--out", str(out)]) == 0
-    with np.load(out, allow_pickle=False) as sample:
-        assert sample["images"].shape == (40, 28, 28) and sample["images"].dtype == np.uint8
-        assert sample["labels"].dtype == np.uint8 and np.bincount(sample["labels"]).tolist() == [4] * 10
-    before = out.read_bytes()
-    assert main(["sample", "--data-dir", str(digits_folder), "--per-class", "4", "--out", str(out)]) == 0
-    assert out.read_bytes() == before
-
-
-def test_data_tells_what_was_found(digits_folder, capsys):
-    assert main(["data", "mnist", "--data-dir", str(digits_folder)]) == 0
-    assert "MNIST: 700 + 120 images of 28 x 28 x 1, not the published data, from" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["data", "imagenet"], "no data set is called 'imagenet'; there are mnist"),
-        (["sample", "--data-dir", "nowhere"], "nowhere is no folder"),
-        (["sample", "--data-dir", "DATA", "--per-class", "99"], "fewer than the 99"),
-        (["sample", "--data-dir", "DATA", "--seed", "-1"], "--seed must not be negative, not -1"),
-        (["sample", "--data-dir", "DATA", "--per-class", "1", "--out", "DATA"], "cannot be written"),
-    ],
-)
-def test_mistakes_without_torch_are_told_in_a_line(digits_folder, capsys, arguments, message):
-    assert main([str(digits_folder) if word == "DATA" else word for word in arguments]) == 1
-    err = capsys.readouterr().err
-    assert err.startswith("host_train: ") and message in err
-
-
-def test_who_does_not_read_the_output_gets_no_traceback(digits_folder):
-    command = f"{sys.executable} -m host_train data mnist --data-dir {digits_folder} | true; test ${{PIPESTATUS[0]}} -eq 1"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and done.stderr == ""
-
-
-def test_help_data_and_sample_do_not_import_torch(digits_folder, tmp_path):
-    script = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from host_train.cli import main\n"
-        f"assert main(['sample', '--data-dir', {str(digits_folder)!r}, '--per-class', '1', '--out', {str(tmp_path / 's.npz')!r}]) == 0\n"
-        "assert main(['train', 'lenet']) == 1"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    assert done.returncode == 0, done.stderr
-    assert "torch is not installed" in done.stderr and "pynq-cnn[train]" in done.stderr
-
-
-# ------------------------------------------------------------------------------------ with PyTorch, from here
-
-torch = pytest.importorskip("torch")
-
-from host_train.networks import RECIPES  # noqa: E402
-from host_train.runs.quantising import in_integers  # noqa: E402
-from host_train.runs.record import data_digest  # noqa: E402
-from host_train.runs.run import Run  # noqa: E402
-from host_train.settings import Settings  # noqa: E402
-from host_train.training.record import EpochRecord  # noqa: E402
-from pynq_cnn.errors import ArgumentError  # noqa: E402
-from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, load_package, save_package  # noqa: E402
-from pynq_cnn.zoo import load_model  # noqa: E402
-
 QUICK = ["--epochs", "3", "--batch", "32", "--qat-epochs", "2", "--seed", "4", "--device", "cpu"]
 
 

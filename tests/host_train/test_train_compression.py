@@ -9,38 +9,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train.cli import main, make_parser  # noqa: E402
-from host_train.commands.compression import command_line  # noqa: E402
-from host_train.compression.integers import encode_layers, encoded_bytes, quantised_forms, smallest, snap  # noqa: E402
-from host_train.compression.pipeline import dense_model, layer_sizes  # noqa: E402
-from host_train.compression.prune import kept, masked, plain, prune_to, round_keep, threshold_keep, weighted_layers  # noqa: E402
-from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe, find_compression  # noqa: E402
-from host_train.compression.share import FINE, cluster, codebook, share, unshared  # noqa: E402
-from host_train.compression.sweep import sweep  # noqa: E402
-from host_train.compression.table import LayerBytes, compression_table, folder_line, layer_bytes, to_json, to_markdown, total  # noqa: E402
-from host_train.compression.target import expected_bytes, for_target, package_bytes  # noqa: E402
-from host_train.data import Split  # noqa: E402
-from host_train.networks import RECIPES  # noqa: E402
-from host_train.networks.lenet import build_lenet  # noqa: E402
-from host_train.quantisation.fold import fold  # noqa: E402
-from host_train.quantisation.integers import to_network  # noqa: E402
-from host_train.runs.run import Run  # noqa: E402
-from host_train.training.curves import plot_history  # noqa: E402
-from host_train.training.fit import fit  # noqa: E402
-from host_train.training.schedule import Schedule  # noqa: E402
-from host_train.training.tensors import TensorData  # noqa: E402
-from pynq_cnn.backends.kernel import KernelBackend  # noqa: E402
-from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
-from pynq_cnn.errors import ArgumentError, BackendError, NetworkError  # noqa: E402
-from pynq_cnn.model import (  # noqa: E402
+from host_train.cli import main, make_parser
+from host_train.commands.compression import command_line
+from host_train.compression.integers import encode_layers, encoded_bytes, quantised_forms, smallest, snap
+from host_train.compression.pipeline import dense_model, layer_sizes
+from host_train.compression.prune import kept, masked, plain, prune_to, round_keep, threshold_keep, weighted_layers
+from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe, find_compression
+from host_train.compression.share import FINE, cluster, codebook, share, unshared
+from host_train.compression.sweep import sweep
+from host_train.compression.table import LayerBytes, compression_table, folder_line, layer_bytes, to_json, to_markdown, total
+from host_train.compression.target import expected_bytes, for_target, package_bytes
+from host_train.data import Split
+from host_train.networks import RECIPES
+from host_train.networks.lenet import build_lenet
+from host_train.quantisation.fold import fold
+from host_train.quantisation.integers import to_network
+from host_train.runs.run import Run
+from host_train.training.curves import plot_history
+from host_train.training.fit import fit
+from host_train.training.schedule import Schedule
+from host_train.training.tensors import TensorData
+from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import ArgumentError, BackendError, NetworkError
+from pynq_cnn.model import (
     AvgPool2d,
     Conv2d,
     Dense,
@@ -52,8 +50,8 @@ from pynq_cnn.model import (  # noqa: E402
     save_package,
     stored_bytes,
 )
-from pynq_cnn.model.shared import SharedWeight  # noqa: E402
-from pynq_cnn.zoo import load_model  # noqa: E402
+from pynq_cnn.model.shared import SharedWeight
+from pynq_cnn.zoo import load_model
 
 COLOUR = InputSpec(9, 8, 3, "RGB", (0.5, 0.45, 0.4), (0.25, 0.2, 0.5))
 

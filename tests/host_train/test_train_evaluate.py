@@ -6,18 +6,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from sklearn import metrics
+from virtual import network_of_kind
 
-torch = pytest.importorskip("torch")
-
-from sklearn import metrics  # noqa: E402
-from virtual import network_of_kind  # noqa: E402
-
-from host_train.data import Split  # noqa: E402
-from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch  # noqa: E402
-from host_train.evaluation.plot import plot_confusion  # noqa: E402
-from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
-from pynq_cnn.errors import ArgumentError  # noqa: E402
-from pynq_cnn.zoo import load_sample  # noqa: E402
+from host_train.data import Split
+from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
+from host_train.evaluation.plot import plot_confusion
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.zoo import load_sample
 
 CLASSES = tuple("abcdefgh")
 

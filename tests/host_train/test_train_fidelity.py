@@ -7,22 +7,20 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from host_train import from_torch  # noqa: E402
-from host_train.data import Split  # noqa: E402
-from host_train.evaluation.evaluate import evaluate  # noqa: E402
-from host_train.quantisation.fold import fold  # noqa: E402
-from host_train.tracing.compare import Comparison  # noqa: E402
-from host_train.tracing.doubts import check_images, doubts  # noqa: E402
-from host_train.tracing.fidelity import Fidelity, agreement, partings  # noqa: E402
-from host_train.tracing.trace import trace  # noqa: E402
-from pynq_cnn.errors import ArgumentError, NetworkError  # noqa: E402
-from pynq_cnn.model import InputSpec  # noqa: E402
-from pynq_cnn.zoo import load_sample  # noqa: E402
+from host_train import from_torch
+from host_train.data import Split
+from host_train.evaluation.evaluate import evaluate
+from host_train.quantisation.fold import fold
+from host_train.tracing.compare import Comparison
+from host_train.tracing.doubts import check_images, doubts
+from host_train.tracing.fidelity import Fidelity, agreement, partings
+from host_train.tracing.trace import trace
+from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model import InputSpec
+from pynq_cnn.zoo import load_sample
 
 IMAGES, LABELS = load_sample()
 MEAN, STD = 0.1307, 0.3081

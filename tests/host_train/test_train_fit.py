@@ -9,25 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from matplotlib.figure import Figure  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train.data import Split  # noqa: E402
-from host_train.data.divide import hold_back  # noqa: E402
-from host_train.training import checkpoint  # noqa: E402
-from host_train.training.augment import Augmentation  # noqa: E402
-from host_train.training.curves import plot_history  # noqa: E402
-from host_train.training.fit import CHECKPOINT, HISTORY, WEIGHTS, fit, seed_everything  # noqa: E402
-from host_train.training.forward import has_bfloat16  # noqa: E402
-from host_train.training.measure import measure  # noqa: E402
-from host_train.training.optimiser import one_cycle  # noqa: E402
-from host_train.training.record import EpochRecord  # noqa: E402
-from host_train.training.schedule import Schedule  # noqa: E402
-from host_train.training.tensors import TensorData  # noqa: E402
-from pynq_cnn.errors import ArgumentError  # noqa: E402
+from host_train.data import Split
+from host_train.data.divide import hold_back
+from host_train.training import checkpoint
+from host_train.training.augment import Augmentation
+from host_train.training.curves import plot_history
+from host_train.training.fit import CHECKPOINT, HISTORY, WEIGHTS, fit, seed_everything
+from host_train.training.forward import has_bfloat16
+from host_train.training.measure import measure
+from host_train.training.optimiser import one_cycle
+from host_train.training.record import EpochRecord
+from host_train.training.schedule import Schedule
+from host_train.training.tensors import TensorData
+from pynq_cnn.errors import ArgumentError
 
 SCHEDULE = Schedule(
     epochs=4, batch=64, learning_rate=1e-2, augmentation=Augmentation(shift=1, rotation=5, scale=0.05, shear=0.05, flip=True)

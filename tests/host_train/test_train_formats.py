@@ -8,27 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.io import loadmat, savemat
+from torch import nn
+from virtual import network_of_kind
 
-torch = pytest.importorskip("torch")
-
-from scipy.io import loadmat, savemat  # noqa: E402
-from torch import nn  # noqa: E402
-from virtual import network_of_kind  # noqa: E402
-
-from host_train import from_torch  # noqa: E402
-from host_train.cli import main  # noqa: E402
-from host_train.export.containers import read_array, read_mat, read_txt, unpack, write_mat, write_txt  # noqa: E402
-from host_train.export.torchscript import read_torchscript, write_torchscript  # noqa: E402
-from host_train.layers.binary import BinaryConv2d, BinaryLinear  # noqa: E402
-from host_train.networks.vgg_bnn import build_vgg_bnn  # noqa: E402
-from host_train.runs import quantising  # noqa: E402
-from host_train.runs.run import Run  # noqa: E402
-from host_train.settings import Settings  # noqa: E402
-from host_train.training.checkpoint import save_state  # noqa: E402
-from host_train.training.fit import WEIGHTS  # noqa: E402
-from pynq_cnn.errors import ArgumentError, ModelPackageError  # noqa: E402
-from pynq_cnn.model import InputSpec, Network, load_package, save_package  # noqa: E402
-from pynq_cnn.zoo import load_model, models  # noqa: E402
+from host_train import from_torch
+from host_train.cli import main
+from host_train.export.containers import read_array, read_mat, read_txt, unpack, write_mat, write_txt
+from host_train.export.torchscript import read_torchscript, write_torchscript
+from host_train.layers.binary import BinaryConv2d, BinaryLinear
+from host_train.networks.vgg_bnn import build_vgg_bnn
+from host_train.runs import quantising
+from host_train.runs.run import Run
+from host_train.settings import Settings
+from host_train.training.checkpoint import save_state
+from host_train.training.fit import WEIGHTS
+from pynq_cnn.errors import ArgumentError, ModelPackageError
+from pynq_cnn.model import InputSpec, Network, load_package, save_package
+from pynq_cnn.zoo import load_model, models
 
 FORMATS = {"mat": (write_mat, read_mat), "txt": (write_txt, read_txt)}
 

@@ -8,15 +8,13 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from host_train.cli import main  # noqa: E402
-from host_train.tracing.files import load_model, load_weights  # noqa: E402
-from pynq_cnn.errors import ArgumentError  # noqa: E402
-from pynq_cnn.model import load_package  # noqa: E402
+from host_train.cli import main
+from host_train.tracing.files import load_model, load_weights
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import load_package
 
 SOURCE = """
 import torch

@@ -7,29 +7,27 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train.cli import main  # noqa: E402
-from host_train.data import DATASETS, load_dataset  # noqa: E402
-from host_train.data.resize import resize_dataset  # noqa: E402
-from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear  # noqa: E402
-from host_train.networks import RECIPES, Recipe  # noqa: E402
-from host_train.networks.nin import build_nin  # noqa: E402
-from host_train.quantisation.calibrate import calibrate, quantisable  # noqa: E402
-from host_train.quantisation.fake import QuantisedAvgPool2d  # noqa: E402
-from host_train.quantisation.fold import fold  # noqa: E402
-from host_train.quantisation.integers import to_network  # noqa: E402
-from host_train.runs.run import Run  # noqa: E402
-from host_train.settings import Settings  # noqa: E402
-from host_train.training.schedule import Schedule  # noqa: E402
-from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
-from pynq_cnn.errors import ArgumentError, NetworkError  # noqa: E402
-from pynq_cnn.images import to_network_input  # noqa: E402
-from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package  # noqa: E402
+from host_train.cli import main
+from host_train.data import DATASETS, load_dataset
+from host_train.data.resize import resize_dataset
+from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear
+from host_train.networks import RECIPES, Recipe
+from host_train.networks.nin import build_nin
+from host_train.quantisation.calibrate import calibrate, quantisable
+from host_train.quantisation.fake import QuantisedAvgPool2d
+from host_train.quantisation.fold import fold
+from host_train.quantisation.integers import to_network
+from host_train.runs.run import Run
+from host_train.settings import Settings
+from host_train.training.schedule import Schedule
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.images import to_network_input
+from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package
 
 INTEGER = ["lenet", "convnet", "lenet5", "deepnet", "nin", "nin_one"]
 

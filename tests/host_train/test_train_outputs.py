@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train import from_torch  # noqa: E402
-from host_train.layers.binary import BinaryConv2d, BinaryLinear  # noqa: E402
-from host_train.networks.vgg_bnn import CENTRE  # noqa: E402
-from host_train.tracing.trace import trace  # noqa: E402
-from pynq_cnn.api import Classifier  # noqa: E402
-from pynq_cnn.backends.kernel import KernelBackend  # noqa: E402
-from pynq_cnn.backends.reference import ReferenceBackend  # noqa: E402
-from pynq_cnn.errors import ArgumentError, NetworkError  # noqa: E402
-from pynq_cnn.model import AvgPool2d, Network, load_package  # noqa: E402
-from pynq_cnn.model.output import probabilities  # noqa: E402
+from host_train import from_torch
+from host_train.layers.binary import BinaryConv2d, BinaryLinear
+from host_train.networks.vgg_bnn import CENTRE
+from host_train.tracing.trace import trace
+from pynq_cnn.api import Classifier
+from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model import AvgPool2d, Network, load_package
+from pynq_cnn.model.output import probabilities
 
 SIDE = 8
 # Pictures of few pixels each, made larger: unlike noise, as photos are.

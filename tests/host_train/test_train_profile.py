@@ -6,22 +6,20 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from host_train.cli import main  # noqa: E402
-from host_train.data import DATASETS  # noqa: E402
-from host_train.networks import RECIPES  # noqa: E402
-from host_train.networks.profile import profile  # noqa: E402
-from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
-from host_train.quantisation.bits import binary_to_network  # noqa: E402
-from host_train.quantisation.calibrate import calibrate  # noqa: E402
-from host_train.quantisation.fold import fold  # noqa: E402
-from host_train.quantisation.integers import to_network  # noqa: E402
-from pynq_cnn.errors import ArgumentError  # noqa: E402
-from pynq_cnn.model import InputSpec, Network  # noqa: E402
+from host_train.cli import main
+from host_train.data import DATASETS
+from host_train.networks import RECIPES
+from host_train.networks.profile import profile
+from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn
+from host_train.quantisation.bits import binary_to_network
+from host_train.quantisation.calibrate import calibrate
+from host_train.quantisation.fold import fold
+from host_train.quantisation.integers import to_network
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import InputSpec, Network
 
 
 def check(result, network: Network) -> None:

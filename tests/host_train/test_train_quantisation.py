@@ -8,24 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train.quantisation.calibrate import METHODS, calibrate, step_max, step_mse, step_percentile  # noqa: E402
-from host_train.quantisation.choose import Candidate, choose  # noqa: E402
-from host_train.quantisation.fake import QuantisedReLU, fake_quantise_weight, weight_steps  # noqa: E402
-from host_train.quantisation.fixed_point import fixed_point  # noqa: E402
-from host_train.quantisation.fold import fold  # noqa: E402
-from host_train.quantisation.golden import with_golden  # noqa: E402
-from host_train.quantisation.integers import to_network  # noqa: E402
-from pynq_cnn.backends.reference import ExactMatrix, ReferenceBackend, convolve  # noqa: E402
-from pynq_cnn.errors import ArgumentError, NetworkError  # noqa: E402
-from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package, save_package  # noqa: E402
+from host_train.quantisation.calibrate import METHODS, calibrate, step_max, step_mse, step_percentile
+from host_train.quantisation.choose import Candidate, choose
+from host_train.quantisation.fake import QuantisedReLU, fake_quantise_weight, weight_steps
+from host_train.quantisation.fixed_point import fixed_point
+from host_train.quantisation.fold import fold
+from host_train.quantisation.golden import with_golden
+from host_train.quantisation.integers import to_network
+from pynq_cnn.backends.reference import ExactMatrix, ReferenceBackend, convolve
+from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package, save_package
 
 GREY = InputSpec(12, 12, 1, "L", (0.1307,), (0.3081,))
 COLOUR = InputSpec(12, 10, 3, "RGB", (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))

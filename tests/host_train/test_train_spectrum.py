@@ -9,35 +9,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from digits import digit_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from digits import digit_arrays  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from torch import nn  # noqa: E402
-
-from host_train.cli import main  # noqa: E402
-from host_train.data import Split  # noqa: E402
-from host_train.networks.nin import build_nin  # noqa: E402
-from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn  # noqa: E402
-from host_train.quantisation.bits import binary_to_network  # noqa: E402
-from host_train.quantisation.calibrate import calibrate  # noqa: E402
-from host_train.quantisation.fold import fold  # noqa: E402
-from host_train.quantisation.integers import to_network  # noqa: E402
-from host_train.settings import Settings  # noqa: E402
-from host_train.spectrum.allocate import reverse_water_filling, whole_bits  # noqa: E402
-from host_train.spectrum.basis import RealFourier  # noqa: E402
-from host_train.spectrum.bits import LayerBits, bit_maps  # noqa: E402
-from host_train.spectrum.codec import METHODS, EncodedWeight, Group, water_filling_rate  # noqa: E402
-from host_train.spectrum.numbers import frequencies, save_bits, save_points, save_spectra  # noqa: E402
-from host_train.spectrum.plots import decibels, plot_bits, plot_comparison, plot_spectra  # noqa: E402
-from host_train.spectrum.spread import MEASURES, best_counts, check_seeds, spread, to_markdown  # noqa: E402
-from host_train.spectrum.study import LayerSpectrum, Point, as_planes, compare, spectra, with_weights  # noqa: E402
-from host_train.spectrum.variance import activation_variance, coefficient_variance, weight_variance  # noqa: E402
-from pynq_cnn.errors import ArgumentError  # noqa: E402
-from pynq_cnn.model import InputSpec  # noqa: E402
+from host_train.cli import main
+from host_train.data import Split
+from host_train.networks.nin import build_nin
+from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn
+from host_train.quantisation.bits import binary_to_network
+from host_train.quantisation.calibrate import calibrate
+from host_train.quantisation.fold import fold
+from host_train.quantisation.integers import to_network
+from host_train.settings import Settings
+from host_train.spectrum.allocate import reverse_water_filling, whole_bits
+from host_train.spectrum.basis import RealFourier
+from host_train.spectrum.bits import LayerBits, bit_maps
+from host_train.spectrum.codec import METHODS, EncodedWeight, Group, water_filling_rate
+from host_train.spectrum.numbers import frequencies, save_bits, save_points, save_spectra
+from host_train.spectrum.plots import decibels, plot_bits, plot_comparison, plot_spectra
+from host_train.spectrum.spread import MEASURES, best_counts, check_seeds, spread, to_markdown
+from host_train.spectrum.study import LayerSpectrum, Point, as_planes, compare, spectra, with_weights
+from host_train.spectrum.variance import activation_variance, coefficient_variance, weight_variance
+from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import InputSpec
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000))

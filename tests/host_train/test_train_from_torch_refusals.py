@@ -1,0 +1,475 @@
+"""What cannot be mapped is refused, the first of it, with its line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from own_models import IGNORE_NOISE, SIDE, Base, images, line_of
+from torch import nn
+
+import host_train
+from host_train import from_torch
+from host_train.layers.binary import BinaryConv2d, BinaryLinear
+from host_train.networks.vgg_bnn import CENTRE
+from pynq_cnn.errors import NetworkError
+
+pytestmark = IGNORE_NOISE
+
+
+class Residual(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        y = F.relu(self.more(x))
+        return self.fc((x + y).flatten(1))  # here
+
+
+class InPlaceResidual(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        y = F.relu(self.more(x))
+        y += x  # here
+        return self.fc(y.flatten(1))
+
+
+class Join(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = torch.cat([x, F.relu(self.more(x))], 1)  # here
+        return self.fc(x[:, :4].flatten(1))
+
+
+class Branch(Base):
+    def forward(self, x):
+        a = F.relu(self.conv(x))
+        b = F.relu(self.more(a))
+        a = self.grouped(a)  # here
+        return self.fc((a * b).flatten(1))
+
+
+class Condition(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        if x.sum() > 0:  # here
+            x = self.more(x)
+        return self.fc(x.flatten(1))
+
+
+class Length(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(x.view(len(x), -1))  # here
+
+
+class Inline(Base):
+    def forward(self, x):
+        x = nn.ReLU()(self.conv(x))  # here
+        return self.fc(x.flatten(1))
+
+
+class Sigmoid(Base):
+    def forward(self, x):
+        x = torch.sigmoid(self.conv(x))  # here
+        return self.fc(x.flatten(1))
+
+
+class Groups(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.relu(self.grouped(x))  # here
+        return self.fc(torch.tanh(x).flatten(1))
+
+
+class Dilation(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.relu(self.dilated(x))  # here
+        return self.fc(x.flatten(1))
+
+
+class PaddedPooling(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = self.pool(x)  # here
+        return self.fc(x.flatten(1))
+
+
+class Ceiling(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.max_pool2d(x, 1, ceil_mode=True)  # here
+        return self.fc(x.flatten(1))
+
+
+class Indices(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x, where = F.max_pool2d(x, 1, return_indices=True)  # here
+        return self.fc(x.flatten(1))
+
+
+class Uneven(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.adaptive_avg_pool2d(x, 5)  # here
+        return self.fc(F.interpolate(x, SIDE).flatten(1))
+
+
+class WrongMean(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = x.mean(1, keepdim=True)  # here
+        return self.fc(x.repeat(1, 4, 1, 1).flatten(1))
+
+
+class WrongView(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = x.view(x.size(0), 2, -1)  # here
+        return self.fc(F.relu(x).flatten(1))
+
+
+class AlwaysDropout(Base):
+    def forward(self, x):
+        x = F.dropout(F.relu(self.conv(x)), 0.3)  # here
+        return self.fc(x.flatten(1))
+
+
+class NoActivation(Base):
+    def forward(self, x):
+        x = self.conv(x)  # here
+        return self.fc(x.flatten(1))
+
+
+class LateNorm(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = self.norm(x)  # here
+        return self.fc(x.flatten(1))
+
+
+class OtherNorm(Base):
+    def forward(self, x):
+        x = F.relu(self.lrn(self.conv(x)))  # here
+        return self.fc(x.flatten(1))
+
+
+class Softmax(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x)).flatten(1)
+        x = F.softmax(x, dim=1)  # here
+        return self.fc(x)
+
+
+class Functional(Base):
+    def forward(self, x):
+        x = F.relu(F.conv2d(x, self.conv.weight, padding=1))  # here
+        return self.fc(x.flatten(1))
+
+
+class Unused(Base):
+    def forward(self, x):
+        x = self.conv(x)
+        F.relu(x, inplace=True)  # here
+        return self.fc(x.flatten(1))
+
+
+class Several(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        a, b = x.chunk(2, 1)  # here
+        return self.fc(torch.cat([a, b], 1).flatten(1))
+
+
+class Misfit(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(F.max_pool2d(x, 2).flatten(1))  # here
+
+
+class MisfitLater(Base):
+    def forward(self, x):
+        x = torch.tanh(self.conv(x))  # here
+        return self.fc(F.max_pool2d(x, 2).flatten(1))
+
+
+class Tuple(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(x.flatten(1)), 1
+
+
+class NotLast(Base):
+    def forward(self, x):
+        y = F.relu(self.conv(x))
+        self.more(y)  # here
+        return self.fc(y.flatten(1))
+
+
+class Normalised(Base):
+    def forward(self, x):
+        x = (x - 0.5) / 0.5  # here
+        return self.fc(F.relu(self.conv(x)).flatten(1))
+
+
+class NormalisedByBuffers(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.5]))
+
+    def forward(self, x):
+        x = x - self.mean.view(1, -1, 1, 1)  # here
+        return self.fc(F.relu(self.conv(x)).flatten(1))
+
+
+class Temperature(Base):
+    def forward(self, x):
+        x = self.fc(F.relu(self.conv(x)).flatten(1))
+        x *= 2.0  # here
+        return x
+
+
+class Product(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x)).flatten(1)
+        return x @ self.fc.weight.t()  # here
+
+
+class PoolBeforePadding(Base):
+    def forward(self, x):
+        x = F.max_pool2d(x, 2)
+        x = F.relu(self.conv(x))  # here
+        return self.fc(F.interpolate(x, SIDE).flatten(1))
+
+
+class PaddedByMore(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1 = nn.Conv2d(4, 4, 3, padding=5)
+
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = self.c1(x)  # here
+        return self.fc(torch.tanh(x)[:, :, :SIDE, :SIDE].flatten(1))
+
+
+class LongStride(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.fc = nn.Conv2d(4, 4, 3, stride=300), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.relu(self.c1(x))  # here
+        return self.fc(x.flatten(1))
+
+
+class Pixels(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = self.more(x)  # here
+        return x.flatten(1)
+
+
+class Unflattened(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(SIDE, 2)
+
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(x)  # here
+
+
+class TwiceReLU(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = F.relu(x)  # here
+        return self.fc(torch.sigmoid(x).flatten(1))
+
+
+class NoActivationBeforeOthers(Base):
+    def forward(self, x):
+        x = F.max_pool2d(self.conv(x), 1)  # here
+        x = self.more(x)
+        return self.fc(torch.sigmoid(x).flatten(1))
+
+
+class NoActivationBeforeMisfit(Base):
+    def forward(self, x):
+        x = self.conv(x)  # here
+        x = self.more(x)
+        return self.fc(F.max_pool2d(x, 2).flatten(1))
+
+
+class SoftmaxBeforeOthers(Base):
+    def forward(self, x):
+        x = F.relu(self.conv(x)).flatten(1)
+        x = self.fc(F.softmax(x, dim=1))  # here
+        return torch.sigmoid(x)
+
+
+class BitsAndNoStatistics(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = BinaryConv2d(1, 4, 3, input_step=1 / 128), nn.BatchNorm2d(4, track_running_stats=False)
+        self.last = BinaryLinear(400, 2)
+
+    def forward(self, x):
+        x = F.hardtanh(self.norm(self.first(x)))  # here
+        return self.last(x.flatten(1))
+
+
+class BitsFullyConnected(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = BinaryLinear(SIDE * SIDE, 2)
+
+    def forward(self, x):
+        return self.last(x.flatten(1))  # here
+
+
+class BitsOpenEnd(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = BinaryConv2d(1, 4, SIDE, input_step=1 / 128)
+
+    def forward(self, x):
+        return F.hardtanh(self.first(x)).flatten(1)  # here
+
+
+class EndsWithReLU(Base):
+    def forward(self, x):
+        return F.relu(self.fc(F.relu(self.conv(x)).flatten(1)))  # here
+
+
+REFUSALS = {
+    Residual: "2 tensors go into one operation.*no branches: leave the skip connection away",
+    InPlaceResidual: "2 tensors go into one.*skip connection",
+    Join: "2 tensors go into one.*use one wider Conv2d",
+    Branch: "does not take the result of the operation before it",
+    Condition: "cannot be traced.*control flow.*leave away conditions",
+    Length: r"cannot be traced.*len.*torch.flatten\(x, 1\)",
+    Inline: "cannot be traced.*make every module in __init__",
+    Sigmoid: "sigmoid: a sigmoid can only be the last operation; use ReLU between layers and train it again",
+    Groups: "grouped has groups=2",
+    Dilation: r"dilated has dilation=\(2, 2\)",
+    PaddedPooling: "pool has padding=1",
+    Ceiling: "ceil_mode=True",
+    Indices: "several tensors.*without return_indices",
+    Uneven: r"of \(12, 12\) to \(5, 5\) has windows of different sizes",
+    WrongMean: r"a mean over dimensions 1 of \(2, 4, 12, 12\)",
+    WrongView: r"making \(2, 2, 288\) of \(2, 4, 12, 12\) cannot be mapped",
+    AlwaysDropout: "training=self.training",
+    NoActivation: "conv has no ReLU behind it",
+    LateNorm: "norm does not follow a Conv2d or Linear",
+    OtherNorm: "LocalResponseNorm cannot be mapped; use BatchNorm2d",
+    Softmax: "a softmax can only be the last",
+    Functional: "use the module nn.Conv2d",
+    Unused: "its result is not used",
+    Several: "several tensors",
+    Misfit: "fc fails on the calibration images: mat1 and mat2 shapes cannot be multiplied",
+    MisfitLater: "tanh: it cannot be mapped",
+    NotLast: "its result is not used",
+    Normalised: "sub: it cannot be mapped; leave it away here: what normalises the images goes into the mean and std",
+    NormalisedByBuffers: "sub: it cannot be mapped; leave it away here",
+    Temperature: "i?mul: it cannot be mapped; leave it away here.* a factor or shift behind a layer into that layer's weights",
+    Product: "matmul: it cannot be mapped; use the module nn.Linear",
+    PoolBeforePadding: "conv pads behind a max pooling of the image.*give it padding=0, or put the pooling behind it",
+    PaddedByMore: r"c1 has padding=\(5, 5\), which must be smaller than the kernel \(3, 3\); use less",
+    LongStride: r"c1.stride must be 2 integer\(s\) from 1 to 255, not \(300, 300\)",
+    Pixels: r"more is the last layer and gives 12 x 12 pixels.*put nn.AdaptiveAvgPool2d\(1\), or nn.Flatten and nn.Linear, behind it",
+    Unflattened: r"fc: it takes \[n, features\], not \(2, 4, 12, 12\); flatten each image",
+    TwiceReLU: "relu_1 does not follow a Conv2d or Linear; remove it",
+    NoActivationBeforeOthers: "conv has no ReLU behind it",
+    NoActivationBeforeMisfit: "conv has no ReLU behind it",
+    SoftmaxBeforeOthers: "a softmax can only be the last",
+    BitsAndNoStatistics: "norm keeps no running statistics; train it with track_running_stats=True",
+    BitsFullyConnected: "last is a BinaryLinear over bytes.*use one whose kernel is the whole image",
+    BitsOpenEnd: "first: a binary network must end with a BinaryLinear",
+    EndsWithReLU: "relu_1: the network must end with.*not with relu_1; leave it away",
+}
+
+
+@pytest.mark.filterwarnings("ignore:.* does not use")
+@pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.__name__)
+def test_the_first_operation_that_cannot_be_mapped_is_named_with_its_line(kind):
+    model = kind()
+    with pytest.raises(NetworkError, match=f"(?s){REFUSALS[kind]}") as raised:
+        from_torch(model, images(8), name="n")
+    assert line_of(model, "# here") in str(raised.value), str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert model.training
+
+
+def test_forward_must_return_the_logits_alone():
+    with pytest.raises(NetworkError, match="Tuple.forward must return one tensor, the logits, not a tuple"):
+        from_torch(Tuple(), images(8), name="n")
+
+
+def test_modules_without_source_lines_are_named_by_their_path():
+    model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU()), nn.Flatten(), nn.Linear(200, 2))
+    with pytest.raises(NetworkError, match=r"^0\.1: a GELU cannot be mapped; use ReLU"):
+        from_torch(model, images(8), name="n")
+
+
+C, R = nn.Conv2d, nn.ReLU
+SEQUENCES = {
+    "no ReLU, then no counterpart": ([C(1, 2, 3), C(2, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(128, 2)], "0 has no ReLU behind it"),
+    "no counterpart": (
+        [C(1, 2, 3), nn.Sigmoid(), C(2, 2, 3), nn.Flatten(), nn.Linear(128, 2)],
+        "1: a sigmoid can only be the last operation",
+    ),
+    "option, then no ReLU": ([C(1, 2, 3), R(), C(2, 2, 3, dilation=2), C(2, 2, 3)], "2 has dilation"),
+    "average of an image": ([nn.AvgPool2d(2), C(1, 2, 3), nn.Tanh()], "0 averages what no layer has made bytes of; put it behind a Conv2d"),
+    "batch norm first": ([nn.BatchNorm2d(1), C(1, 2, 3), nn.Tanh()], "0 does not follow a Conv2d or Linear"),
+    "wrapped": ([nn.DataParallel(C(1, 2, 12))], "give from_torch the model inside it: model.module"),
+}
+
+
+@pytest.mark.parametrize("case", SEQUENCES)
+def test_the_first_layer_that_cannot_be_mapped_is_named_in_a_sequence(case):
+    layers, message = SEQUENCES[case]
+    with pytest.raises(NetworkError, match=message) as raised:
+        from_torch(nn.Sequential(*layers), images(8), name="n")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_binary_net_with_a_real_layer_is_refused_at_its_line():
+    class Mixed(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = BinaryConv2d(1, 4, 3, input_step=1 / 128), BinaryLinear(400, 2)
+
+        def forward(self, x):
+            x = F.hardtanh(self.norm(self.first(x)))
+            x = F.relu(x)  # here
+            return self.last(x.flatten(1))
+
+    model = Mixed()
+    with pytest.raises(NetworkError, match="relu is a ReLU, which has no place") as raised:
+        from_torch(model, images(8), name="n", mean=CENTRE, std=CENTRE)
+    assert line_of(model, "# here") in str(raised.value)
+
+
+class CalledOutput(nn.Module):
+    """Its first layer has the name of what a network's last scales are called by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.output(x))
+        return self.fc(x.mean((2, 3)))  # here
+
+
+def test_a_layer_called_output_is_not_blamed_for_the_last_ones_scale():
+    """An error knows its layer; the words of its message may be names of others."""
+    model = CalledOutput()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 1e-36  # the logits' unit is 0 in float32
+    with pytest.raises(NetworkError, match="output.scale must be positive") as raised:
+        host_train.from_torch(model, images(), name="m", min_agreement=0)
+    assert str(raised.value).split(",")[0].endswith(line_of(model, "# here")) and raised.value.layer == "fc"
