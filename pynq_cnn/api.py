@@ -223,7 +223,8 @@ class Classifier:
         Parameters
         ----------
         images : numpy.ndarray
-            uint8 [n, height, width, channels] or, of one channel, [n, height, width].
+            uint8 [n, height, width, channels] or, of one channel, [n, height, width]. Taken byte for byte: nothing is
+            inverted, fitted or doubted, as `classify` and `prepare` do. MNIST's digits are light on black, for instance.
 
         Raises
         ------
