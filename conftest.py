@@ -22,6 +22,7 @@ NEEDS_PYNQ = (
     "pynq_cnn/backends/overlay/loaded.py",
     "pynq_cnn/backends/overlay/backend.py",
     "pynq_cnn/virtual_board",
+    "tests/soak.py",
 )
 
 collect_ignore = [
