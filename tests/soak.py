@@ -41,7 +41,8 @@ from pynq_cnn.virtual_board.registers import PlainRegisters
 THREADS = 4
 POOL = 64  # different images
 BATCH = 4
-ONE_IN = 50  # calls with a fault
+MEAN_CALL = (1 + 3 * BATCH) / 2  # images; see `Soak.call`
+ONE_IN = 50  # classifications with a fault
 TIMEOUT = 0.1  # seconds for a batch, so that an engine that hangs costs little
 SILENCE = 60.0  # seconds without an answer that count as a hang
 GROWTH = 5 << 20  # bytes that the process may have grown by since it was warm
@@ -155,7 +156,7 @@ class Soak:
         backend = self.reopen(board, which)
         try:
             while self.tally.images < self.wanted and not self.tally.wrong:
-                if rng.randrange(ONE_IN):
+                if rng.random() * ONE_IN > MEAN_CALL:
                     self.call(backend, which, rng)
                     continue
                 with self.faulting:  # one fault at a time; the other threads meet it as well

@@ -58,6 +58,7 @@ def test_an_interrupted_command_advises_what_it_has(command, monkeypatch, capsys
 
 
 def test_bars_go_where_a_terminal_is(monkeypatch):
+    pytest.importorskip("tqdm")
     for stream, shown, seen in ((Terminal(), True, True), (Terminal(), False, False), (io.StringIO(), True, False)):
         monkeypatch.setattr(sys, "stderr", stream)
         assert list(track([1, 2], "numbers", "number", shown)) == [1, 2]
