@@ -254,6 +254,20 @@ def test_photos(difficulty: str, digits: tuple[np.ndarray, np.ndarray], lenet: N
     assert part_right(lenet, seen, labels) >= (0.75 if difficulty == "marker" else 0.9)
 
 
+def close_photos(photos: ModuleType, difficulty: str, digits: np.ndarray) -> list[Image.Image]:
+    """Photos that are cut square around the digit, as `--sizes` of the benchmark takes them."""
+    rng = np.random.default_rng(0)
+    close = dataclasses.replace(photos.DIFFICULTIES[difficulty], size=photos.CLOSE)
+    return [Image.open(io.BytesIO(photos.photograph(digit, rng, close, photos.SQUARE))).convert("L") for digit in digits]
+
+
+@pytest.mark.parametrize("side", (40, 112, 280))
+def test_the_paper_inside_bold_strokes_is_not_the_digit(side: int, digits: tuple[np.ndarray, np.ndarray], photos: ModuleType) -> None:
+    for photo in close_photos(photos, "marker", digits[0][:40]):
+        steps = prepare(photo.resize((side, side), photos.BICUBIC), DIGIT).steps
+        assert any(step.startswith("dark strokes") for step in steps)
+
+
 def test_never_invert_keeps_the_pictures_polarity(digits: tuple[np.ndarray, np.ndarray]) -> None:
     image = enlarged(digits[0][0], 120)
     light = fit_digit(image, 28, 28, invert="auto")

@@ -26,6 +26,8 @@ COARSE = 96  # pixels along the longer side where paper and table are looked for
 SEARCH = 256  # pixels along the longer side where the digit is looked for
 FINE = 7  # pixels per pixel of the network where the digit is cut out
 LEAST_CONTRAST = 0.05  # of the full range, between a digit and what is around it; less is a blank page
+# Dark or light ink: with less than this part of the other's contrast it is no rival; with this part of its box inside it is enclosed.
+RIVAL, ENCLOSED = 0.75, 0.9
 SPECK = 0.1  # a component with less than this part of the ink of the largest is dirt
 # Width of strokes in pixels of the network; nine tenths of MNIST's are 1.7 to 4.2. Ball pens and markers are brought into this range.
 THINNEST, BOLDEST = 2.2, 4.0
@@ -71,7 +73,7 @@ def fit_digit(grey: np.ndarray, height: int, width: int, invert: str = "auto", n
     whole = _enlarged(_scaled_to(Image.fromarray(grey), LARGEST))
     picture, at = _without_table(whole)
     dark, light = _find(picture), _find(ImageOps.invert(picture))  # dark ink, or light ink
-    found = dark if dark.contrast >= light.contrast else light
+    found = _clearer(dark, light)
     if found.contrast < LEAST_CONTRAST:
         low, high = int(grey.min()), int(grey.max())
         raise _nothing_found(
@@ -215,6 +217,20 @@ def _find(picture: Image.Image) -> _Found:
         around = np.concatenate([values[[top, bottom - 1], left:right].ravel(), values[top:bottom, [left, right - 1]].ravel()])
         contrasts.append(float(np.median(around) - values[strokes].mean()) / 255)
     return _Found(min(contrasts), picture, paper, ink, strokes, parts)
+
+
+def _clearer(dark: _Found, light: _Found) -> _Found:
+    """Which of the two is the digit: the one with more contrast; but of two that differ little in it, the one that encloses the other.
+
+    Bold strokes leave paper between them that is as narrow as strokes, and stands out from them as they do from the paper.
+    """
+    more, less = (dark, light) if dark.contrast >= light.contrast else (light, dark)
+    if less.contrast < max(LEAST_CONTRAST, RIVAL * more.contrast):
+        return more
+    inner, outer = (np.array(_box(np.argwhere(found.strokes))).reshape(2, 2) for found in (more, less))  # first or last, x or y
+    shared = np.maximum(0, np.minimum(inner[1], outer[1]) - np.maximum(inner[0], outer[0])).prod()
+    area, area_around = (inner[1] - inner[0]).prod(), (outer[1] - outer[0]).prod()
+    return less if area < area_around and shared >= ENCLOSED * area else more
 
 
 def _largest(ink: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
