@@ -8,6 +8,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -428,3 +429,18 @@ def test_paper_follows_light_and_shadow_but_not_ink() -> None:
     inked[20:50, 30:40] *= 0.2
     error = np.abs(paper_under(inked.astype(np.float32)) / bare - 1)
     assert error.mean() < 0.07 and error[20:50, 30:40].max() < 0.1  # the ink itself is 0.8 darker
+
+
+def test_shapes_and_patterns_that_are_no_digit_are_in_doubt() -> None:
+    square = np.full((200, 300), 235, np.uint8)
+    square[40:162, 90:212] = 30
+    disc = np.full((240, 240), 235, np.uint8)
+    y, x = np.indices(disc.shape)
+    disc[(y - 120) ** 2 + (x - 120) ** 2 < 70**2] = 30
+    checkerboard = (np.indices((28, 28)).sum(0) % 2 * 255).astype(np.uint8)
+    noise = (np.random.default_rng(0).random((28, 28)) > 0.5).astype(np.uint8) * np.uint8(255)
+    spec = InputSpec(28, 28, 1, "L", (0.1307,), (0.3081,), fit="digit", invert="auto")
+    assert prepare(square, spec).warnings
+    for picture in (255 - square, disc, checkerboard, noise):
+        with suppress(ImageError):  # refused is as good
+            assert prepare(picture, spec).warnings

@@ -17,7 +17,7 @@ from pynq_cnn.errors import ImageError
 from pynq_cnn.images.components import components
 from pynq_cnn.images.crop import PLAIN, RESAMPLING
 from pynq_cnn.images.doubt import doubts, stroke_width
-from pynq_cnn.images.paper import otsu, paper_under
+from pynq_cnn.images.paper import WIDEST_STROKE, otsu, paper_under
 from pynq_cnn.images.prepared import Notes
 
 LARGEST = 1024  # pixels along the longer side; more show no more of a digit
@@ -118,10 +118,31 @@ def _note(notes: Notes, found: _Found, whole: Image.Image, at: tuple[int, int], 
         notes.warn(
             f"the digit has fewer than {FEW_PIXELS} pixels a side, too few to be read safely: take it closer, or do not scale it down"
         )
+    if _solid(found.picture):
+        notes.warn("a filled shape on the picture is too broad for a stroke: write with a thinner pen, or cut the picture to the digit")
     near = np.asarray(_bytes(found.strokes).filter(ImageFilter.BoxBlur(4))) > 0  # any stroke within four pixels
     depth = found.ink[found.strokes]
     if (found.ink[~near] > depth.mean() / 2).sum() > MUCH_ELSE * near.size or depth.std() > 0.6 * depth.mean():
         notes.warn("the picture shows more than a digit on plain paper, the answer is for one part of it: cut the picture to the digit")
+
+
+def _solid(picture: Image.Image) -> bool:
+    """Whether something dark is broad both ways, filled, and clear of the picture's edge: neither strokes, nor shade, nor a table.
+
+    Where that is broader than strokes can be, `paper_under` takes it for paper, and what is found is its outline.
+    """
+    small = _floats(_scaled_to(picture, COARSE)) / 255
+    threshold, low, high = otsu(small)
+    if low > 0.6 * high:
+        return False
+    last = np.array(small.shape) - 1
+    for part in components(small <= threshold):
+        left, top, right, bottom = _box(part)
+        if part.min() == 0 or (part.max(0) == last).any() or min(right - left, bottom - top) < WIDEST_STROKE * min(small.shape):
+            continue
+        if len(part) > 0.75 * (right - left) * (bottom - top):
+            return True
+    return False
 
 
 def _nothing_found(more: str = "") -> ImageError:
