@@ -26,7 +26,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as file:
         file.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-    (found,) = folder.glob("pynq_cnn-*/")
+    (found,) = (path for path in folder.glob("pynq_cnn-*") if path.is_dir())
     return found
 
 
