@@ -257,6 +257,22 @@ def test_a_backend_that_is_collected_while_another_runs_stops_nothing(board: Vir
         assert board.memory.used == board.memory._pieces[0].nbytes // 4096 * 4096 + 4096, "the other's memory has come back"
 
 
+def test_a_backend_that_is_collected_during_a_load_starts_no_other(board: VirtualBoard) -> None:
+    with open_backend(board) as backend:
+        other = [open_backend(board)]
+        download = board.device.download
+
+        def forget_and_load(*args: Any) -> None:
+            other.clear()
+            download(*args)
+
+        board.device.loaded_past_pynq([])
+        board.device.download = forget_and_load
+        with pytest.warns(BoardWarning, match="replaces"):
+            check(backend)
+        assert board.device.downloads == 2
+
+
 def test_abandoned_memory_comes_back_with_the_next_load() -> None:
     with VirtualBoard() as board:
         backend = open_backend(board, timeout=0.05)

@@ -6,8 +6,8 @@ import asyncio
 import os
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ class Accelerator:
         self._loaded = False  # the bitstream, by this object or by whoever was here before
         self._known = False  # the engine has said what it is, since it was loaded
         self._ready = False  # and it is at rest
-        self._running = False  # some method of this object is between start and end of a run
+        self._running = False  # between start and end of a run or a load
         self._until = 0.0  # when the run that is under way has to be over
         self._waiting: list[PynqBuffer] = []  # to be freed when it is
         try:
@@ -226,10 +226,10 @@ class Accelerator:
         After an error the next call waits for the engine, or loads the bitstream again.
         """
         self.refuse_forks()
-        self._recover()
-        check_hardware(self.identity.hardware, program)
-        try:
-            self._ready, self._running = False, True  # not ready after KeyboardInterrupt either
+        with self._working():
+            self._recover()
+            check_hardware(self.identity.hardware, program)
+            self._ready = False  # after KeyboardInterrupt either
             self._until = time.monotonic() + timeout
             self._driver.start(program, buffer.device_address, slot, images)
             self._until = time.monotonic() + timeout  # a virtual board does the work before it lets go
@@ -237,11 +237,18 @@ class Accelerator:
             self._driver.wait(self._until, timeout)
             self._driver.check(program)
             self._ready = True
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Have buffers that are collected meanwhile freed at the end: the garbage collector calls `free` from anywhere."""
+        try:
+            self._running = True
+            yield
         finally:
             self._running = False
             waiting, self._waiting = self._waiting, []
-            for other in waiting:
-                self.free(other)
+            for buffer in waiting:
+                self.free(buffer)
 
     def distrust(self) -> None:
         """Write all registers before the next run: somebody may have changed them."""
@@ -280,12 +287,13 @@ class Accelerator:
         if self._forked():
             return
         with self.lock:
-            if self._running:  # the garbage collector calls from anywhere
+            if self._running:
                 self._waiting.append(buffer)
                 return
             if not self._ready and not (self._loaded and self._driver.settled(self._until)):
                 try:
-                    self._download()
+                    with self._working():
+                        self._download()
                 except DeviceError as error:
                     _registry.abandoned.setdefault(self.device.tag, []).append(buffer)
                     warnings.warn(
