@@ -1,4 +1,4 @@
-"""Checks of integers that a caller gives."""
+"""Checks of numbers that a caller gives."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ def is_integer(value: Any, low: int, high: int | None = None) -> bool:
     (True, False, False, False, False)
     """
     return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) and (high is None or int(value) <= high)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it, at most 100 characters.
+
+    Examples
+    --------
+    >>> shown("a"), shown(10**5000)
+    ("'a'", 'one of thousands of digits')
+    """
+    try:
+        return f"{value!r:.100}"
+    except ValueError:  # Python does not print a number of thousands of digits
+        return "one of thousands of digits"
 
 
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
@@ -46,9 +60,5 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     pynq_cnn.errors.ArgumentError: k must be an integer from 0, not -1
     """
     if not is_integer(value, low, high):
-        try:
-            shown = f"{value!r:.100}"
-        except ValueError:  # Python does not print a number of thousands of digits
-            shown = "one of thousands of digits"
-        raise ArgumentError(f"{name} must be an integer from {low}{'' if high is None else f' to {high}'}, not {shown}")
+        raise ArgumentError(f"{name} must be an integer from {low}{'' if high is None else f' to {high}'}, not {shown(value)}")
     return int(value)

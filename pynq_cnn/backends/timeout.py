@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pynq_cnn.checks import shown
 from pynq_cnn.errors import ArgumentError
 
 
@@ -12,7 +13,11 @@ def check_timeout(timeout: Any) -> float | None:
     """`timeout` as a number of seconds or None; `ArgumentError` for anything else."""
     if timeout is None:
         return None
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not number or not math.isfinite(timeout) or timeout <= 0:
-        raise ArgumentError(f"timeout must be a positive number of seconds, or None, not {timeout!r}")
-    return float(timeout)
+    try:
+        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+        seconds = float(timeout) if number else math.nan
+    except OverflowError:  # an integer that is larger than any float
+        seconds = math.inf
+    if not 0 < seconds < math.inf:
+        raise ArgumentError(f"timeout must be a positive number of seconds, or None, not {shown(timeout)}")
+    return seconds
