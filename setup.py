@@ -1,4 +1,6 @@
-"""Builds pynq_cnn. The metadata is here, and not in pyproject.toml, because the board's setuptools (59.6) does not read it there."""
+"""Builds pynq_cnn. The metadata is here, and not in pyproject.toml, because the board's setuptools (59.6) does not read
+it there.
+"""
 
 import os
 from pathlib import Path
@@ -17,8 +19,8 @@ def build_hash() -> str:
     return f"0x{scope['build_hash']():08x}u"
 
 
-# The kernel of the FPGA design, compiled for this machine. Optional: without a compiler the package installs all the same and
-# runs on the reference.
+# The kernel of the FPGA design, compiled for this machine. Optional: without a compiler the package installs all the
+# same and runs on the reference.
 engine = Extension(
     "pynq_cnn.backends.kernel._engine",
     sources=["hls_src/engine.cpp", "hls_src/host/abi.cpp"],
@@ -31,8 +33,8 @@ engine = Extension(
 
 train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.6", "tqdm>=4.60"]
 # The pynq library for laptops: a board's image has its own, 3.0.1 or 3.1, which must stay. 4.0 dropped the PYNQ-Z2. The
-# grpcio that pynq pins has no wheel for Python 3.13. pynq wants NumPy 1, which pip finds out late if only pynq says so, and
-# imports a module that pycparser 3 does not have.
+# grpcio that pynq pins has no wheel for Python 3.13. pynq wants NumPy 1, which pip finds out late if only pynq says so,
+# and imports a module that pycparser 3 does not have.
 LAPTOP = "python_version < '3.13' and platform_machine != 'armv7l'"
 board = [f"{requirement}; {LAPTOP}" for requirement in ("pynq>=3.1.2,<4", "numpy<2", "pycparser<3")]
 vision = ["opencv-python>=4.5.4", "torchvision>=0.16"]
@@ -51,7 +53,11 @@ setup(
     **{LICENSE_FIELD: "Apache-2.0"},
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    packages=[*find_packages(include=["pynq_cnn", "pynq_cnn.*", "host_train", "host_train.*"]), "pynq_cnn.overlays", "pynq_cnn.notebooks"],
+    packages=[
+        *find_packages(include=["pynq_cnn", "pynq_cnn.*", "host_train", "host_train.*"]),
+        "pynq_cnn.overlays",
+        "pynq_cnn.notebooks",
+    ],
     package_dir={"pynq_cnn.overlays": "overlays", "pynq_cnn.notebooks": "notebooks"},
     package_data={
         "pynq_cnn": ["models/*/*", "samples/*", "py.typed"],
@@ -61,5 +67,8 @@ setup(
     install_requires=["numpy>=1.21", "Pillow>=9"],
     extras_require={"train": train, "board": board, "vision": vision, "test-light": test_light, "test": test},
     ext_modules=[] if os.environ.get("PYNQ_CNN_NO_KERNEL") else [engine],
-    entry_points={"console_scripts": ["pynq-cnn = pynq_cnn.cli:main"], "pynq.notebooks": ["pynq_cnn = pynq_cnn.notebooks"]},
+    entry_points={
+        "console_scripts": ["pynq-cnn = pynq_cnn.cli:main"],
+        "pynq.notebooks": ["pynq_cnn = pynq_cnn.notebooks"],
+    },
 )

@@ -34,7 +34,10 @@ def main() -> None:
     print("| | median | to `import numpy` |")
     print("|---|---|---|")
     for i, case in enumerate(CASES):
-        print(f"| {case} | {1000 * median(row[i] for row in rounds):.1f} ms | {median(row[i] / row[0] for row in rounds):.2f} |")
+        print(
+            f"| {case} | {1000 * median(row[i] for row in rounds):.1f} ms |"
+            f" {median(row[i] / row[0] for row in rounds):.2f} |"
+        )
 
 
 if __name__ == "__main__":

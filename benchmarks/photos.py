@@ -1,11 +1,11 @@
 """How well photos of handwritten digits are read, measured on photos made from the shipped test digits.
 
-Each digit is drawn in ink on a larger sheet, turned, moved, lit unevenly, blurred, made noisy and saved as JPEG; then it goes through
-`pynq_cnn.classify` as a user's photo does. The table says what each difficulty costs against the original 28 x 28 images.
-These are synthetic photos: nothing here was taken with a camera.
+Each digit is drawn in ink on a larger sheet, turned, moved, lit unevenly, blurred, made noisy and saved as JPEG; then
+it goes through `pynq_cnn.classify` as a user's photo does. The table says what each difficulty costs against the
+original 28 x 28 images. These are synthetic photos: nothing here was taken with a camera.
 
     python benchmarks/photos.py [--digits N] [--held-out] [--seed S] [--sheet FILE]
-    python benchmarks/photos.py --sizes     the same photos, cut square around the digit and scaled down, as people do before they ask
+    python benchmarks/photos.py --sizes     the same photos, cut square around the digit and scaled down
     python benchmarks/photos.py --doubts    how often what is not one digit is doubted, and what is
 """
 
@@ -26,7 +26,10 @@ from pynq_cnn import Classifier, ImageError, ImageWarning
 from pynq_cnn.zoo import load_sample
 
 FORMATS = ((480, 640), (640, 480), (600, 600), (360, 480), (768, 1024))  # height, width
-SQUARE, CLOSE = ((448, 448),), (0.6, 0.95)  # photos that are cut to the digit: their format, and the digit's frame against their side
+SQUARE, CLOSE = (
+    ((448, 448),),
+    (0.6, 0.95),
+)  # photos that are cut to the digit: their format, and the digit's frame against their side
 SIZES = (28, 29, 40, 64, 112, 280)
 BILINEAR, BICUBIC = (getattr(getattr(Image, "Resampling", Image), name) for name in ("BILINEAR", "BICUBIC"))
 NEAREST = getattr(Image, "Resampling", Image).NEAREST
@@ -107,7 +110,9 @@ def photograph(
         scene[rng.integers(20, 50) :: rng.integers(50, 90)] *= 0.8
     scene = _shrunk_onto_a_table(scene, rng) if difficulty.table else scene
     scene = scene * _light(height, width, rng, difficulty.shadow)
-    lens = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 2.0)))
+    lens = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(rng.uniform(0.5, 2.0))
+    )
     sensor = np.asarray(lens, np.float32) + rng.normal(0, rng.uniform(*difficulty.noise), (height, width))
     file = io.BytesIO()
     Image.fromarray(np.clip(sensor, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=int(rng.integers(60, 92)))
@@ -117,7 +122,9 @@ def photograph(
 def _written_with(pen: float, digit: np.ndarray) -> np.ndarray:
     """The same digit in strokes `pen` pixels wide, uint8 [112, 112], by its skeleton."""
     line = _skeleton(np.asarray(Image.fromarray(digit).resize((112, 112), BICUBIC)) > 127)
-    return np.asarray(Image.fromarray(line.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * round(2 * pen - 0.5) + 1)))
+    return np.asarray(
+        Image.fromarray(line.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * round(2 * pen - 0.5) + 1))
+    )
 
 
 def _skeleton(mask: np.ndarray) -> np.ndarray:
@@ -140,10 +147,16 @@ def _skeleton(mask: np.ndarray) -> np.ndarray:
 
 
 def _light(height: int, width: int, rng: np.random.Generator, shadow: bool) -> np.ndarray:
-    """What part of the light arrives: more on one side than on the other, less in the corners, and less where a hand is before the lamp."""
+    """What part of the light arrives: more on one side than on the other, less in the corners, and less where a hand is
+    before the lamp.
+    """
     y, x = np.meshgrid(np.linspace(-0.5, 0.5, height), np.linspace(-0.5, 0.5, width), indexing="ij")
     angle = rng.uniform(0, 2 * np.pi)
-    light = 1 - rng.uniform(0.1, 0.45) * (np.cos(angle) * x + np.sin(angle) * y + 0.5) - rng.uniform(0, 0.3) * (x * x + y * y)
+    light = (
+        1
+        - rng.uniform(0.1, 0.45) * (np.cos(angle) * x + np.sin(angle) * y + 0.5)
+        - rng.uniform(0, 0.3) * (x * x + y * y)
+    )
     if shadow:
         angle = rng.uniform(0, 2 * np.pi)
         light *= 1 - 0.4 / (1 + np.exp(-(np.cos(angle) * x + np.sin(angle) * y - rng.uniform(-0.25, 0.25)) / 0.02))
@@ -154,14 +167,18 @@ def _shrunk_onto_a_table(scene: np.ndarray, rng: np.random.Generator) -> np.ndar
     height, width = scene.shape
     edge = int(0.12 * min(height, width))
     table = rng.normal(60, 6, scene.shape)
-    sheet = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)).resize((width - 2 * edge, height - 2 * edge), BILINEAR)
+    sheet = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)).resize(
+        (width - 2 * edge, height - 2 * edge), BILINEAR
+    )
     table[edge : height - edge, edge : width - edge] = np.asarray(sheet)
     return table
 
 
 @dataclass(frozen=True)
 class Score:
-    """Of all photos of one difficulty: parts read right, refused and doubted, seconds a photo, what the network saw of the first ones."""
+    """Of all photos of one difficulty: parts read right, refused and doubted, seconds a photo, what the network saw of
+    the first ones.
+    """
 
     right: float
     refused: float
@@ -190,8 +207,12 @@ def measure(classifier: Classifier, images: np.ndarray, labels: np.ndarray, diff
     return Score(right / len(images), refused / len(images), doubted / len(images), seconds / len(images), seen)
 
 
-def measure_sizes(classifier: Classifier, images: np.ndarray, labels: np.ndarray, difficulty: Difficulty, seed: int) -> list[float]:
-    """Part read right of the same photos at each of `SIZES`; cut square around the digit, since of the rest too few pixels are left."""
+def measure_sizes(
+    classifier: Classifier, images: np.ndarray, labels: np.ndarray, difficulty: Difficulty, seed: int
+) -> list[float]:
+    """Part read right of the same photos at each of `SIZES`; cut square around the digit, since of the rest too few
+    pixels are left.
+    """
     rng = np.random.default_rng(seed)
     close = replace(difficulty, size=CLOSE)
     right = np.zeros(len(SIZES))
@@ -256,7 +277,9 @@ def sheet(scores: list[Score]) -> Image.Image:
             picture = Image.open(io.BytesIO(photo))
             picture.thumbnail((side - 4, side - 4))
             page.paste(picture, (column * side, 2 * row * side))
-            page.paste(Image.fromarray(seen).resize((side - 4, side - 4), BILINEAR), (column * side, (2 * row + 1) * side))
+            page.paste(
+                Image.fromarray(seen).resize((side - 4, side - 4), BILINEAR), (column * side, (2 * row + 1) * side)
+            )
     return page
 
 
@@ -273,7 +296,9 @@ def held_out() -> tuple[np.ndarray, np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--digits", type=int, default=500, metavar="N", help="how many digits (500)")
-    parser.add_argument("--held-out", action="store_true", help="digits of the MNIST test set that the pipeline was not tuned on")
+    parser.add_argument(
+        "--held-out", action="store_true", help="digits of the MNIST test set that the pipeline was not tuned on"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn at random (0)")
     parser.add_argument("--sheet", metavar="FILE", help="save some photos and what the network saw of them")
     parser.add_argument("--sizes", action="store_true", help="how the size of a photo that is cut to the digit matters")

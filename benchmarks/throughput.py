@@ -1,9 +1,11 @@
-"""Images a second of the reference, the kernel and PyTorch on this machine's CPU, one thread each, as ratios in the same run.
+"""Images a second of the reference, the kernel and PyTorch on this machine's CPU, one thread each, as ratios in the
+same run.
 
-All three start from uint8 images in NumPy and end with float32 logits in NumPy. PyTorch runs a float32 network of the same layers, as
-a user would without this package; the reference and the kernel give exact int32 results, compared before anything is timed. The three
-take turns, several rounds of them, and the table shows medians: of the speeds, and of the ratios within a round. Time is processor
-time of this process, which other work on the machine disturbs less than the clock on the wall.
+All three start from uint8 images in NumPy and end with float32 logits in NumPy. PyTorch runs a float32 network of the
+same layers, as a user would without this package; the reference and the kernel give exact int32 results, compared
+before anything is timed. The three take turns, several rounds of them, and the table shows medians: of the speeds, and
+of the ratios within a round. Time is processor time of this process, which other work on the machine disturbs less than
+the clock on the wall.
 
     python benchmarks/throughput.py [--rounds N] [--seconds S]        needs pip install 'pynq_cnn[train]'
 """
@@ -47,13 +49,17 @@ def random_network(name: str, convolutions: list[tuple[int, int, int]], hidden: 
 
     def requantisation(fan_in: int, outputs: int) -> Requantisation:
         """Spreads accumulators of this many random products over the bytes."""
-        return Requantisation(np.full(outputs, 2**24 / (73 * fan_in**0.5) / 150, np.uint16), np.full(outputs, 24, np.uint8))
+        return Requantisation(
+            np.full(outputs, 2**24 / (73 * fan_in**0.5) / 150, np.uint16), np.full(outputs, 24, np.uint8)
+        )
 
     shape = (28, 28, 1)
     for i, (channels, kernel, padding) in enumerate(convolutions, 1):
         fan_in = kernel * kernel * shape[2]
         spread = requantisation(fan_in, channels)
-        layers.append(Conv2d(f"conv{i}", *arrays(channels, kernel, kernel, shape[2]), (1, 1), (padding, padding), spread))
+        layers.append(
+            Conv2d(f"conv{i}", *arrays(channels, kernel, kernel, shape[2]), (1, 1), (padding, padding), spread)
+        )
         layers.append(MaxPool2d(f"pool{i}", 2, 2))
         shape = layers[-1].output_shape(layers[-2].output_shape(shape))
     inputs = int(np.prod(shape))
@@ -119,11 +125,16 @@ def main() -> None:
         for network in networks:
             for batch in BATCHES:
                 images = np.random.default_rng(1).integers(0, 256, (batch, *network.input_shape), np.uint8)
-                with Classifier(network, "reference", batch) as reference, Classifier(network, "kernel", batch) as kernel:
+                with (
+                    Classifier(network, "reference", batch) as reference,
+                    Classifier(network, "kernel", batch) as kernel,
+                ):
                     if not np.array_equal(reference.accumulators(images), kernel.accumulators(images)):
                         raise SystemExit(f"{network.name}: the reference and the kernel disagree")
                     executions = (reference.logits, kernel.logits, in_torch(network))
-                    rounds = [[images_per_second(run, images, args.seconds) for run in executions] for _ in range(args.rounds)]
+                    rounds = [
+                        [images_per_second(run, images, args.seconds) for run in executions] for _ in range(args.rounds)
+                    ]
                 row = [network.name, f"{sum(network.macs()) / 1e6:.2f}", f"{batch}"]
                 row += [f"{median(column):,.0f}" for column in zip(*rounds)]
                 row += [f"{median(turns[i] / turns[0] for turns in rounds):.2f}" for i in (1, 2)]

@@ -1,7 +1,7 @@
 """Host side of pynq_cnn: data sets, networks, training, evaluation, quantisation and export.
 
-`python -m host_train --help` lists the commands. `host_train.from_torch` converts a PyTorch model of your own. `host_train.data` needs
-NumPy (and Pillow for CIFAR-10) only; everything else needs PyTorch.
+`python -m host_train --help` lists the commands. `host_train.from_torch` converts a PyTorch model of your own.
+`host_train.data` needs NumPy (and Pillow for CIFAR-10) only; everything else needs PyTorch.
 """
 
 from __future__ import annotations

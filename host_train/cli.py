@@ -27,7 +27,23 @@ from host_train.commands import (
 from host_train.memory import keep_freed_memory
 from pynq_cnn.errors import PynqCnnError
 
-COMMANDS = (data, networks, profile, train, evaluate, export, convert, sweep, prune, share, huffman, compress, sample, images, spectrum)
+COMMANDS = (
+    data,
+    networks,
+    profile,
+    train,
+    evaluate,
+    export,
+    convert,
+    sweep,
+    prune,
+    share,
+    huffman,
+    compress,
+    sample,
+    images,
+    spectrum,
+)
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 
 
@@ -81,7 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name not in TRAINING_PACKAGES:
             raise
-        print(f"host_train: {error.name} is not installed; install what training needs: pip install 'pynq-cnn[train]'", file=sys.stderr)
+        print(
+            f"host_train: {error.name} is not installed; install what training needs: pip install 'pynq-cnn[train]'",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print(f"\nhost_train: interrupted{going_on(args)}", file=sys.stderr)

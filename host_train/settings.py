@@ -25,8 +25,8 @@ class Settings:
     learning_rate : float, optional
         Of the training in floating point.
     qat_epochs : int, optional
-        Of quantisation-aware training; 0 leaves it out. Not given with `epochs`, it is in proportion: half as many where those are half of
-        the recipe's, and at least one.
+        Of quantisation-aware training; 0 leaves it out. Not given with `epochs`, it is in proportion: half as many
+        where those are half of the recipe's, and at least one.
     threads : int, optional
         torch's; sums in floating point depend on it.
     stochastic : bool
@@ -61,21 +61,32 @@ class Settings:
             raise ArgumentError(f"stochastic must be True or False, not {self.stochastic!r}")
 
     def resolve(self) -> Recipe:
-        """The recipe with these changes; `ArgumentError` for `stochastic` if it is not binary, and for `qat_epochs` if it is."""
+        """The recipe with these changes; `ArgumentError` for `stochastic` if it is not binary, and for `qat_epochs` if
+        it is.
+        """
         recipe = find_recipe(self.recipe)
         if self.stochastic:
             if recipe.build_stochastic is None:
                 binary = ", ".join(one.name for one in RECIPES.values() if one.binary)
-                raise ArgumentError(f"{self.recipe} has no binary weights to draw at random, only {binary} have; leave --stochastic away")
+                raise ArgumentError(
+                    f"{self.recipe} has no binary weights to draw at random, only {binary} have; leave --stochastic"
+                    " away"
+                )
             recipe = replace(recipe, build=recipe.build_stochastic)
         if self.qat_epochs and recipe.binary:
             raise ArgumentError(
-                f"{self.recipe} has binary weights, which are in integers already; leave --qat-epochs {self.qat_epochs} away"
+                f"{self.recipe} has binary weights, which are in integers already; leave --qat-epochs {self.qat_epochs}"
+                " away"
             )
-        changes = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate") if getattr(self, name) is not None}
+        changes = {
+            name: getattr(self, name)
+            for name in ("epochs", "batch", "learning_rate")
+            if getattr(self, name) is not None
+        }
         qat = recipe.qat
         if self.qat_epochs is not None:
-            # The integers' grids have as many steps as bfloat16 has between powers of two: quantisation is learnt in float32.
+            # The integers' grids have as many steps as bfloat16 has between powers of two: quantisation is learnt in
+            # float32.
             plain = replace(recipe.schedule, bfloat16=False, compiled=False)
             qat = replace(qat or plain, epochs=self.qat_epochs) if self.qat_epochs else None
         elif qat is not None and self.epochs is not None:

@@ -1,11 +1,12 @@
 """Make `pynq_cnn.hwh`, the hardware hand-off of the PYNQ-Z2 design, without Vivado.
 
-A `.hwh` tells the pynq library what is in a bitstream: which IP answers at which address, its registers, the processor's ports and clocks.
-Vivado writes one next to each bitstream, and `make -C hls_src bitstream` puts that one here instead. Until somebody has run it, this
-generator gives what Vivado is expected to give, so that the driver, the virtual board and their tests have a design to work with.
+A `.hwh` tells the pynq library what is in a bitstream: which IP answers at which address, its registers, the
+processor's ports and clocks. Vivado writes one next to each bitstream, and `make -C hls_src bitstream` puts that one
+here instead. Until somebody has run it, this generator gives what Vivado is expected to give, so that the driver, the
+virtual board and their tests have a design to work with.
 
-The register offsets follow the rules by which Vitis HLS lays out an `s_axilite` interface. They are this file's best knowledge and no
-contract: the driver reads every offset from whichever `.hwh` lies next to the bitstream.
+The register offsets follow the rules by which Vitis HLS lays out an `s_axilite` interface. They are this file's best
+knowledge and no contract: the driver reads every offset from whichever `.hwh` lies next to the bitstream.
 
 Run `python overlays/make_hwh.py` to write the file anew.
 """
@@ -32,8 +33,9 @@ DEVICE = {
     "PACKAGE": "clg400",
     "SPEEDGRADE": "-1",
 }
-# Of the engine's registers, on M_AXI_GP0. Not where Vivado would put them by itself: the base overlay of the PYNQ-Z2 has its audio codec at
-# 0x43C00000 and other IP up to 0x46010000, and a driver that took that for the engine must not find anything to write to.
+# Of the engine's registers, on M_AXI_GP0. Not where Vivado would put them by itself: the base overlay of the PYNQ-Z2
+# has its audio codec at 0x43C00000 and other IP up to 0x46010000, and a driver that took that for the engine must not
+# find anything to write to.
 BASE, RANGE = 0x70000000, 0x10000
 DDR_BYTES = 0x20000000
 CLOCK_MHZ = 100
@@ -86,7 +88,9 @@ CONTROL = (
             Field("AUTO_RESTART", 7, access="read-write", description="Control signal Register for 'auto_restart'."),
         ),
     ),
-    Register("GIER", 0x04, "read-write", "Global Interrupt Enable Register", (Field("Enable", 0, access="read-write"),)),
+    Register(
+        "GIER", 0x04, "read-write", "Global Interrupt Enable Register", (Field("Enable", 0, access="read-write"),)
+    ),
     Register(
         "IP_IER",
         0x08,
@@ -94,19 +98,31 @@ CONTROL = (
         "IP Interrupt Enable Register",
         (Field("CHAN0_INT_EN", 0, access="read-write"), Field("CHAN1_INT_EN", 1, access="read-write")),
     ),
-    Register("IP_ISR", 0x0C, "read-write", "IP Interrupt Status Register", (Field("CHAN0_INT_ST", 0), Field("CHAN1_INT_ST", 1))),
+    Register(
+        "IP_ISR",
+        0x0C,
+        "read-write",
+        "IP Interrupt Status Register",
+        (Field("CHAN0_INT_ST", 0), Field("CHAN1_INT_ST", 1)),
+    ),
 )
 
 
 def _data(name: str, part: str, offset: int, access: str) -> Register:
-    return Register(name, offset, access, f"Data signal of {part}", (Field(part, 0, 32, access, f"Bit 31 to 0 Data signal of {part}"),))
+    return Register(
+        name,
+        offset,
+        access,
+        f"Data signal of {part}",
+        (Field(part, 0, 32, access, f"Bit 31 to 0 Data signal of {part}"),),
+    )
 
 
 def registers() -> tuple[Register, ...]:
     """The engine's register block as Vitis HLS lays it out.
 
-    Arguments start at 0x10. A 64-bit pointer takes two words and a reserved one, a 32-bit input one and a reserved one; an output takes
-    a word, a word with its `ap_vld` bit (clears on read), and two reserved ones.
+    Arguments start at 0x10. A 64-bit pointer takes two words and a reserved one, a 32-bit input one and a reserved one;
+    an output takes a word, a word with its `ap_vld` bit (clears on read), and two reserved ones.
 
     Examples
     --------
@@ -130,7 +146,11 @@ def registers() -> tuple[Register, ...]:
 
 def ps_parameters() -> dict[str, int | str]:
     """What pynq and the driver read of the processor: clocks (dividers of the board's 1000 MHz IO PLL) and ports."""
-    parameters: dict[str, int | str] = {"PCW_CRYSTAL_PERIPHERAL_FREQMHZ": 50, "PCW_USE_M_AXI_GP0": 1, "PCW_USE_M_AXI_GP1": 0}
+    parameters: dict[str, int | str] = {
+        "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": 50,
+        "PCW_USE_M_AXI_GP0": 1,
+        "PCW_USE_M_AXI_GP1": 0,
+    }
     for i in range(4):
         used = i == 0
         parameters |= {
@@ -170,7 +190,10 @@ BRIDGES = ("axi_smc_gp0", *MEMORY_BRIDGES)
 BUSES = (
     Bus((PS, "M_AXI_GP0"), ("axi_smc_gp0", "S00_AXI"), 32, "AXI3"),
     Bus(("axi_smc_gp0", "M00_AXI"), (ENGINE, "s_axi_control"), 32, "AXI4LITE"),
-    *(Bus((ENGINE, f"m_axi_gmem{i}"), (bridge, "S00_AXI"), PORT_BITS, "AXI4") for i, bridge in enumerate(MEMORY_BRIDGES)),
+    *(
+        Bus((ENGINE, f"m_axi_gmem{i}"), (bridge, "S00_AXI"), PORT_BITS, "AXI4")
+        for i, bridge in enumerate(MEMORY_BRIDGES)
+    ),
     *(Bus((bridge, "M00_AXI"), (PS, f"S_AXI_HP{i}"), PORT_BITS, "AXI3") for i, bridge in enumerate(MEMORY_BRIDGES)),
 )
 
@@ -254,7 +277,9 @@ def _ports(module: ET.Element, instance: str, interrupt: bool) -> None:
         for pin, direction, others in pins:
             if pin[0] != instance:
                 continue
-            port = ET.SubElement(ports, "PORT", DIR=direction, NAME=pin[1], SIGIS=wire.kind, SIGNAME="_".join(wire.driver))
+            port = ET.SubElement(
+                ports, "PORT", DIR=direction, NAME=pin[1], SIGIS=wire.kind, SIGNAME="_".join(wire.driver)
+            )
             if wire.kind == "clk":
                 port.set("CLKFREQUENCY", str(CLOCK_MHZ * 10**6))
             connections = ET.SubElement(port, "CONNECTIONS")
@@ -287,7 +312,9 @@ def _bus_interfaces(module: ET.Element, instance: str, interrupt: bool) -> None:
 def _memory_map(module: ET.Element, instance: str, interrupt: bool) -> None:
     ranges = {
         PS: [("Reg", BASE, RANGE, ENGINE, "M_AXI_GP0", "REGISTER", "s_axi_control")],
-        ENGINE: [(f"HP{i}_DDR_LOWOCM", 0, DDR_BYTES, PS, f"m_axi_gmem{i}", "MEMORY", f"S_AXI_HP{i}") for i in range(PORTS)],
+        ENGINE: [
+            (f"HP{i}_DDR_LOWOCM", 0, DDR_BYTES, PS, f"m_axi_gmem{i}", "MEMORY", f"S_AXI_HP{i}") for i in range(PORTS)
+        ],
     }.get(instance, [])
     if instance == PS and interrupt:
         ranges.append(("Reg", CONTROLLER_BASE, RANGE, CONTROLLER, "M_AXI_GP0", "REGISTER", "s_axi"))
@@ -314,7 +341,12 @@ def _memory_map(module: ET.Element, instance: str, interrupt: bool) -> None:
 
 
 def _module(
-    parent: ET.Element, instance: str, vlnv: str, parameters: dict[str, int | str], interrupt: bool, iptype: str = "PERIPHERAL"
+    parent: ET.Element,
+    instance: str,
+    vlnv: str,
+    parameters: dict[str, int | str],
+    interrupt: bool,
+    iptype: str = "PERIPHERAL",
 ) -> None:
     _, _, kind, version = vlnv.split(":")
     module = ET.SubElement(
@@ -341,7 +373,9 @@ def _module(
 
 
 def make(interrupt: bool = False) -> str:
-    """The text of the `.hwh`; with `interrupt`, of a design that has the engine's interrupt on an AXI interrupt controller."""
+    """The text of the `.hwh`; with `interrupt`, of a design that has the engine's interrupt on an AXI interrupt
+    controller.
+    """
     root = ET.Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION=MADE_BY)
     root.append(ET.Comment(NOTICE))
     ET.SubElement(root, "SYSTEMINFO", DEVICE)
@@ -350,7 +384,13 @@ def make(interrupt: bool = False) -> str:
     modules = ET.SubElement(root, "MODULES")
     engine = {"C_S_AXI_CONTROL_BASEADDR": f"0x{BASE:08X}", "C_S_AXI_CONTROL_HIGHADDR": f"0x{BASE + RANGE - 1:08X}"}
     _module(modules, PS, "xilinx.com:ip:processing_system7:5.5", ps_parameters(), interrupt)
-    _module(modules, ENGINE, ENGINE_VLNV, {**engine, **{f"C_M_AXI_GMEM{i}_DATA_WIDTH": PORT_BITS for i in range(PORTS)}}, interrupt)
+    _module(
+        modules,
+        ENGINE,
+        ENGINE_VLNV,
+        {**engine, **{f"C_M_AXI_GMEM{i}_DATA_WIDTH": PORT_BITS for i in range(PORTS)}},
+        interrupt,
+    )
     for bridge in BRIDGES:
         _module(
             modules,

@@ -87,9 +87,9 @@ class Classifier:
 
     Notes
     -----
-    A classifier can be copied and pickled by its description, for `copy.deepcopy`, `concurrent.futures` and `multiprocessing`: the copy
-    opens the model and the backend anew, in its process. One process at a time has the accelerator: on a board, give copies
-    `backend="reference"`, or use threads.
+    A classifier can be copied and pickled by its description, for `copy.deepcopy`, `concurrent.futures` and
+    `multiprocessing`: the copy opens the model and the backend anew, in its process. One process at a time has the
+    accelerator: on a board, give copies `backend="reference"`, or use threads.
 
     Raises
     ------
@@ -130,7 +130,8 @@ class Classifier:
         backend, bitfile, device, timeout = self._asked
         if device is not None:
             raise BackendError(
-                f"{self!r} is on a device of its own, which cannot be copied or sent to another process; make a Classifier there"
+                f"{self!r} is on a device of its own, which cannot be copied or sent to another process; make a"
+                " Classifier there"
             )
         return _make_classifier, (self.network, backend, self.backend.batch, bitfile, timeout)
 
@@ -206,7 +207,8 @@ class Classifier:
         ]
 
     def prepare(self, image: ImageLike) -> Prepared:
-        """What `classify` would give the network for this picture, and what was done to it; `classify` takes it in place of the picture.
+        """What `classify` would give the network for this picture, and what was done to it; `classify` takes it in
+        place of the picture.
 
         Examples
         --------
@@ -224,7 +226,8 @@ class Classifier:
         ----------
         images : numpy.ndarray
             uint8 [n, height, width, channels] or, of one channel, [n, height, width]. Taken byte for byte: nothing is
-            inverted, fitted or doubted, as `classify` and `prepare` do. MNIST's digits are light on black, for instance.
+            inverted, fitted or doubted, as `classify` and `prepare` do. MNIST's digits are light on black, for
+            instance.
 
         Raises
         ------
@@ -245,16 +248,16 @@ class Classifier:
         Returns
         -------
         numpy.ndarray
-            Of classes, by softmax or by one sigmoid: their indices, int64 [n]. Of independent probabilities: bool [n, classes], whether
-            each is above 0.5. Of plain values: these, float32 [n, outputs].
+            Of classes, by softmax or by one sigmoid: their indices, int64 [n]. Of independent probabilities: bool [n,
+            classes], whether each is above 0.5. Of plain values: these, float32 [n, outputs].
         """
         return self.network.answers(self.logits(images))
 
     async def predict_async(self, images: np.ndarray) -> np.ndarray:
         """`predict` for `await`, as in a notebook's cell: the event loop goes on meanwhile.
 
-        A thread waits for the engine: by its interrupt where the design has one, else by asking again and again, with pauses. A task that
-        is cancelled gets no result, but the run that is under way goes on to its end.
+        A thread waits for the engine: by its interrupt where the design has one, else by asking again and again, with
+        pauses. A task that is cancelled gets no result, but the run that is under way goes on to its end.
 
         Examples
         --------
@@ -291,7 +294,9 @@ class Classifier:
     def __enter__(self) -> Classifier:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -326,7 +331,8 @@ CLASSIFY_BATCH = 16  # on a board each holds contiguous memory: a small batch is
 
 
 def release() -> None:
-    """Give back what `classify` keeps between calls: the accelerator, its contiguous memory, the networks. The next call makes them anew.
+    """Give back what `classify` keeps between calls: the accelerator, its contiguous memory, the networks. The next
+    call makes them anew.
 
     Another process, a notebook for instance, can have the accelerator then.
 
@@ -339,7 +345,9 @@ def release() -> None:
             _kept.classifiers.popitem()[1].close()
 
 
-def _shared_classifier(model: str | os.PathLike[str] | Network, backend: str, timeout: float | None) -> tuple[Classifier, bool]:
+def _shared_classifier(
+    model: str | os.PathLike[str] | Network, backend: str, timeout: float | None
+) -> tuple[Classifier, bool]:
     """A classifier and whether it is kept. Only shipped networks are: a folder may change between calls."""
     check_name(backend)
     if not isinstance(model, str) or os.sep in model or os.path.isdir(model):
@@ -380,7 +388,8 @@ def classify(
 ) -> Classification | list[Classification]:
     """Classify a picture.
 
-    Keeps shipped networks ready for the next call, and on a board the accelerator with them: `pynq_cnn.release()` gives that back.
+    Keeps shipped networks ready for the next call, and on a board the accelerator with them: `pynq_cnn.release()` gives
+    that back.
 
     Parameters
     ----------
@@ -396,7 +405,8 @@ def classify(
     Returns
     -------
     Classification or list of Classification
-        With label, index, probabilities, logits, top(k), warnings, preparation, backend, seconds and run_seconds. A list for a list.
+        With label, index, probabilities, logits, top(k), warnings, preparation, backend, seconds and run_seconds. A
+        list for a list.
 
     Raises
     ------

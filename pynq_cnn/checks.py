@@ -16,7 +16,12 @@ def is_integer(value: Any, low: int, high: int | None = None) -> bool:
     >>> is_integer(1, 1, 8), is_integer(9, 1, 8), is_integer(True, 1), is_integer(1.0, 1), is_integer("1", 1)
     (True, False, False, False, False)
     """
-    return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) and (high is None or int(value) <= high)
+    return (
+        isinstance(value, Integral)
+        and not isinstance(value, bool)
+        and low <= int(value)
+        and (high is None or int(value) <= high)
+    )
 
 
 def shown(value: Any) -> str:
@@ -60,5 +65,7 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     pynq_cnn.errors.ArgumentError: k must be an integer from 0, not -1
     """
     if not is_integer(value, low, high):
-        raise ArgumentError(f"{name} must be an integer from {low}{'' if high is None else f' to {high}'}, not {shown(value)}")
+        raise ArgumentError(
+            f"{name} must be an integer from {low}{'' if high is None else f' to {high}'}, not {shown(value)}"
+        )
     return int(value)

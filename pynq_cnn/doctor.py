@@ -81,7 +81,9 @@ def examine() -> list[Finding]:
 def _findings() -> Iterator[Finding]:
     board = host.on_board()
     yield _package()
-    yield _version("Python", platform.python_version(), sys.version_info >= (3, 10), "take Python 3.10 or newer", _bits())
+    yield _version(
+        "Python", platform.python_version(), sys.version_info >= (3, 10), "take Python 3.10 or newer", _bits()
+    )
     yield _version("NumPy", np.__version__, _number(np.__version__) >= (1, 21), "pip install 'numpy>=1.21'")
     yield _version("Pillow", PIL.__version__, _number(PIL.__version__) >= (9,), "pip install 'Pillow>=9'")
     yield _compiled()
@@ -159,7 +161,9 @@ def _machine(board: bool) -> Finding:
         return Finding("board", MISSING, "this machine has no programmable logic: networks run on its CPU")
     model = _line(BOARD_MODEL).strip("\0") or os.environ.get("BOARD", "a machine with programmable logic")
     image = _line(REVISION)
-    return Finding("board", GOOD, f"{model}, image {image}" if image else f"{model}, image unknown ({REVISION} is not there)")
+    return Finding(
+        "board", GOOD, f"{model}, image {image}" if image else f"{model}, image unknown ({REVISION} is not there)"
+    )
 
 
 def _line(path: Path) -> str:
@@ -180,7 +184,9 @@ def _user() -> Finding:
 def _xrt() -> Finding:
     folder = os.environ.get("XILINX_XRT", "")
     if not folder:
-        return Finding("XRT", WRONG, "its environment is not sourced (XILINX_XRT is not set)", f"{SOURCE}, then start Python anew")
+        return Finding(
+            "XRT", WRONG, "its environment is not sourced (XILINX_XRT is not set)", f"{SOURCE}, then start Python anew"
+        )
     if not Path(folder).is_dir():
         return Finding("XRT", WRONG, f"XILINX_XRT names {folder}, which is not there", GET_XRT)
     return Finding("XRT", GOOD, folder)
@@ -212,7 +218,9 @@ def _hardware(board: bool) -> Iterator[Finding]:
 
 
 def _loaded(device: Any) -> Finding:
-    """What the programmable logic holds. Registers are read only where pynq's record says that they are the engine's."""
+    """What the programmable logic holds. Registers are read only where pynq's record says that they are the
+    engine's.
+    """
     from pynq_cnn.backends.overlay.loaded import loaded_on
 
     found = loaded_on(device)
@@ -226,7 +234,9 @@ def _loaded(device: Any) -> Finding:
     try:
         return Finding("loaded design", GOOD, f"{bitfile.name}: {_identity(device, bitfile)}")
     except (PynqCnnError, OSError) as error:
-        return Finding("loaded design", WRONG, f"{bitfile.name}, but its registers cannot be read: {error}", "be root: sudo -i")
+        return Finding(
+            "loaded design", WRONG, f"{bitfile.name}, but its registers cannot be read: {error}", "be root: sudo -i"
+        )
 
 
 def _identity(device: Any, bitfile: Path) -> str:
@@ -236,7 +246,9 @@ def _identity(device: Any, bitfile: Path) -> str:
 
     design = Design.read(bitfile.with_suffix(".hwh"))
     registers = pynq.MMIO(design.address, design.size, device=device)
-    magic, version, build, geometry = (registers.read(design.offsets[name]) for name in ("magic", "isa_version", "build", "geometry"))
+    magic, version, build, geometry = (
+        registers.read(design.offsets[name]) for name in ("magic", "isa_version", "build", "geometry")
+    )
     if magic != MAGIC:
         return "the engine has not been used since it was loaded"
     hardware = Hardware.from_registers(geometry, 0)
@@ -266,7 +278,10 @@ def _bitstream(board: bool) -> Finding:
             design = Design.read(path.with_suffix(".hwh"))
         except ImportError:  # without pynq nobody here reads a .hwh
             return str(path)
-        return f"{path}, {path.stat().st_size:,} bytes, made for {design.megahertz:g} MHz, registers at {design.address:#x}"
+        return (
+            f"{path}, {path.stat().st_size:,} bytes, made for {design.megahertz:g} MHz, registers at"
+            f" {design.address:#x}"
+        )
 
     return _tried("bitstream", board, describe)
 
@@ -280,7 +295,12 @@ def _contiguous_memory() -> Finding:
     except (OSError, ValueError, IndexError):
         pass
     if "CmaFree" not in sizes or "CmaTotal" not in sizes:
-        return Finding("contiguous memory", WRONG, f"{MEMORY} says nothing of it", "use a PYNQ image, whose kernel sets 128 MB aside")
+        return Finding(
+            "contiguous memory",
+            WRONG,
+            f"{MEMORY} says nothing of it",
+            "use a PYNQ image, whose kernel sets 128 MB aside",
+        )
     free, total = sizes["CmaFree"] / 2**20, sizes["CmaTotal"] / 2**20
     text = f"{free:,.0f} of {total:,.0f} MiB free"
     if sizes["CmaFree"] < LITTLE_MEMORY:

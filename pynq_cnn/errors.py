@@ -1,7 +1,8 @@
 """The exceptions and warnings of pynq_cnn.
 
-Everything the package raises on purpose derives from `PynqCnnError`; the message names the offending value and says what to do next.
-Where the package goes on, but the user should know something, it warns with a category below `PynqCnnWarning`.
+Everything the package raises on purpose derives from `PynqCnnError`; the message names the offending value and says
+what to do next. Where the package goes on, but the user should know something, it warns with a category below
+`PynqCnnWarning`.
 """
 
 from __future__ import annotations
@@ -60,8 +61,12 @@ class PynqCnnWarning(UserWarning):
 
 
 class ImageWarning(PynqCnnWarning):
-    """A picture was classified, but the answer may be wrong: it is not like what the network knows, or something was assumed of it."""
+    """A picture was classified, but the answer may be wrong: it is not like what the network knows, or something was
+    assumed of it.
+    """
 
 
 class BoardWarning(PynqCnnWarning):
-    """Something about the board that the user should know, though the answer is right: a CPU answer on a board, an overlay replaced."""
+    """Something about the board that the user should know, though the answer is right: a CPU answer on a board, an
+    overlay replaced.
+    """

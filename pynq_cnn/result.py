@@ -15,7 +15,10 @@ from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.output import answers, class_logits, probabilities
 
-_SAYS = {"independent": "independent probabilities (see labels and probabilities)", "values": "plain values (see logits)"}
+_SAYS = {
+    "independent": "independent probabilities (see labels and probabilities)",
+    "values": "plain values (see logits)",
+}
 
 
 def _duration(seconds: float) -> str:
@@ -52,8 +55,8 @@ class Classification:
     warnings : tuple of str
         Why the answer may be wrong; empty as a rule.
     kind : {"softmax", "sigmoid", "independent", "values"}
-        What the network's output says, as of `OutputSpec`. Only the first two have one class as their answer: for the others `index` and
-        `probability` raise ArgumentError, for plain values `probabilities` and `top` too.
+        What the network's output says, as of `OutputSpec`. Only the first two have one class as their answer: for the
+        others `index` and `probability` raise ArgumentError, for plain values `probabilities` and `top` too.
 
     Examples
     --------
@@ -80,14 +83,18 @@ class Classification:
 
     @property
     def index(self) -> int:
-        """The class: that of the largest logit, the first among equals; of one sigmoid 1 if its probability is above 0.5, else 0."""
+        """The class: that of the largest logit, the first among equals; of one sigmoid 1 if its probability is above
+        0.5, else 0.
+        """
         if self.kind not in ("softmax", "sigmoid"):
             raise ArgumentError(f"this network gives {_SAYS[self.kind]}, and no one class is its answer")
         return int(answers(self.logits, self.kind))
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes that the answer is: one; of independent probabilities all above 0.5, perhaps none; of plain values none."""
+        """Names of the classes that the answer is: one; of independent probabilities all above 0.5, perhaps none; of
+        plain values none.
+        """
         if self.kind == "independent":
             return tuple(name for name, is_there in zip(self.classes, answers(self.logits, self.kind)) if is_there)
         return () if self.kind == "values" else (self.classes[self.index],)
@@ -101,7 +108,9 @@ class Classification:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """float64 [classes]: the softmax of the logits; 1 - p and p of one sigmoid; the sigmoid of each of independent ones."""
+        """float64 [classes]: the softmax of the logits; 1 - p and p of one sigmoid; the sigmoid of each of independent
+        ones.
+        """
         return probabilities(self.logits, self.kind)
 
     @property
@@ -129,7 +138,8 @@ class Classification:
         return f"{self.backend}, {_duration(self.seconds)}, of which the run {_duration(self.run_seconds)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON. What this kind of output does not have is None: of independent probabilities `index` and `probability`, of plain values
+        """For JSON. What this kind of output does not have is None: of independent probabilities `index` and
+        `probability`, of plain values
         `probabilities` too; only those have `values`, by name."""
         one_class, plain = self.kind in ("softmax", "sigmoid"), self.kind == "values"
         return {
@@ -149,7 +159,9 @@ class Classification:
         }
 
     def __repr__(self) -> str:
-        answer = f"label={self.label!r}" + (f", probability={self.probability:.4f}" if self.kind in ("softmax", "sigmoid") else "")
+        answer = f"label={self.label!r}" + (
+            f", probability={self.probability:.4f}" if self.kind in ("softmax", "sigmoid") else ""
+        )
         times = f"seconds={self.seconds:.4g}, run_seconds={self.run_seconds:.4g}"
         warnings = f", warnings={self.warnings!r}" if self.warnings else ""
         return f"Classification({answer}, backend={self.backend!r}, {times}{warnings})"
@@ -158,7 +170,9 @@ class Classification:
         rows = [] if self.kind == "values" else self.top()
         width = max((len(name) for name, _ in rows), default=0)
         bars = "".join(f"\n  {name.ljust(width)}  {100 * p:6.2f} %  {'#' * round(30 * p)}".rstrip() for name, p in rows)
-        notes = "".join([f"\n  warning: {text}" for text in self.warnings] + [f"\n  prepared: {text}" for text in self.preparation])
+        notes = "".join(
+            [f"\n  warning: {text}" for text in self.warnings] + [f"\n  prepared: {text}" for text in self.preparation]
+        )
         return f"{self.label}  ({self.times}){bars}{notes}"
 
     def _repr_html_(self) -> str:
@@ -169,15 +183,16 @@ class Classification:
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
         source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
         rows = "".join(
-            f'<tr><td style="text-align:right">{html.escape(name)}</td><td style="width:160px;text-align:left">'
-            f'<div style="background:#4a90d9;height:12px;width:{160 * p:.0f}px"></div></td><td>{100 * p:.1f} %</td></tr>'
+            f'<tr><td style="text-align:right">{html.escape(name)}</td><td style="width:160px;text-align:left"><div'
+            f' style="background:#4a90d9;height:12px;width:{160 * p:.0f}px"></div></td><td>{100 * p:.1f} %</td></tr>'
             for name, p in ([] if self.kind == "values" else self.top())
         )
-        warnings = "".join(f'<div style="color:#b35900"><b>Warning:</b> {html.escape(text)}</div>' for text in self.warnings)
+        warnings = "".join(
+            f'<div style="color:#b35900"><b>Warning:</b> {html.escape(text)}</div>' for text in self.warnings
+        )
         steps = f"<div><small>{html.escape('; '.join(self.preparation))}</small></div>" if self.preparation else ""
         return (
-            '<div style="display:flex;align-items:center;gap:16px">'
-            f'<img src="{source}" alt="what the network saw" width="112" height="112" style="image-rendering:pixelated"/>'
-            f"<div><b>{html.escape(self.label)}</b> "
-            f"<small>{html.escape(self.times)}</small>{warnings}<table>{rows}</table>{steps}</div></div>"
+            f'<div style="display:flex;align-items:center;gap:16px"><img src="{source}" alt="what the network saw"'
+            f' width="112" height="112" style="image-rendering:pixelated"/><div><b>{html.escape(self.label)}</b>'
+            f" <small>{html.escape(self.times)}</small>{warnings}<table>{rows}</table>{steps}</div></div>"
         )

@@ -18,7 +18,10 @@ def text_table(rows: Rows, left: int = 1) -> str:
     bb  10
     """
     wide = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, wide))) for row in rows]
+    lines = [
+        "  ".join(cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, wide)))
+        for row in rows
+    ]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -34,4 +37,5 @@ def html_table(rows: Rows) -> str:
     def cells(row: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
 
-    return f"<table><thead>{cells(rows[0], 'th')}</thead><tbody>{''.join(cells(row, 'td') for row in rows[1:])}</tbody></table>"
+    body = "".join(cells(row, "td") for row in rows[1:])
+    return f"<table><thead>{cells(rows[0], 'th')}</thead><tbody>{body}</tbody></table>"

@@ -65,7 +65,8 @@ def percent(part: float | None) -> str:
 
 
 def stated_agreement(metadata: Mapping[str, Any]) -> float | None:
-    """The agreement, 0 to 1, that a package's metadata state: on test images, or else on those it was calibrated with; None if none.
+    """The agreement, 0 to 1, that a package's metadata state: on test images, or else on those it was calibrated with;
+    None if none.
 
     Examples
     --------
@@ -127,7 +128,9 @@ def _info(path: Path) -> ModelInfo:
         size = sum(file.stat().st_size for file in path.parent.glob("*.npy") if not file.name.startswith("golden."))
     except OSError as error:
         raise ModelPackageError(f"{path.parent} cannot be read: {error}; install pynq_cnn again") from error
-    return ModelInfo(path.parent.name, dataset, accuracy, stated_agreement(metadata), len(layers), size, recipe, path.parent)
+    return ModelInfo(
+        path.parent.name, dataset, accuracy, stated_agreement(metadata), len(layers), size, recipe, path.parent
+    )
 
 
 def models() -> Models:
@@ -177,7 +180,9 @@ def load_model(model: str | os.PathLike[str] | Network) -> Network:
     if isinstance(model, str) and model in shipped:
         return load_package(MODELS / model)
     if not os.path.isdir(text):
-        raise ArgumentError(f"{text!r:.300} is neither a shipped network ({', '.join(shipped)}) nor the folder of a model package")
+        raise ArgumentError(
+            f"{text!r:.300} is neither a shipped network ({', '.join(shipped)}) nor the folder of a model package"
+        )
     return load_package(text)
 
 

@@ -29,7 +29,9 @@ except OSError as error:
 
 
 def add_other_overlay(board: EmbeddedBoard) -> str:
-    """The `.bit` of a design with another IP where the engine is, as the base overlay has its audio codec at a usual address."""
+    """The `.bit` of a design with another IP where the engine is, as the base overlay has its audio codec at a usual
+    address.
+    """
     other = HWH.replace("pynq-cnn:hls:pynq_cnn_engine", "xilinx.com:user:audio_codec_ctrl")
     return board.add_overlay("base", other.replace("pynq_cnn_engine", "audio_codec_ctrl"))
 

@@ -29,5 +29,8 @@ def small_engine() -> Engine:
     defines = [f"-DPCNN_LOG2_{name}={value}" for name, value in sizes.items()]
     library = Path(tempfile.mkdtemp(prefix="pynq_cnn-")) / "small.so"
     sources = [str(HLS / "engine.cpp"), str(HLS / "host" / "abi.cpp")]
-    subprocess.run([compiler, "-std=c++14", "-O2", *WARNINGS, *defines, "-shared", "-fPIC", *sources, "-o", str(library)], check=True)
+    subprocess.run(
+        [compiler, "-std=c++14", "-O2", *WARNINGS, *defines, "-shared", "-fPIC", *sources, "-o", str(library)],
+        check=True,
+    )
     return Engine(library)

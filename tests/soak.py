@@ -1,9 +1,11 @@
-"""A soak: classifications on the virtual board with every fault mixed in, from several threads, while another process tries to get in.
+"""A soak: classifications on the virtual board with every fault mixed in, from several threads, while another process
+tries to get in.
 
     python tests/soak.py --images 100000
 
-Every result is compared with the reference's. A fault makes calls fail with a `DeviceError`, never with a wrong answer, and the next good
-call works. It ends with an error at the first wrong answer, when nothing has been answered for a minute, and when memory has grown.
+Every result is compared with the reference's. A fault makes calls fail with a `DeviceError`, never with a wrong answer,
+and the next good call works. It ends with an error at the first wrong answer, when nothing has been answered for a
+minute, and when memory has grown.
 """
 
 from __future__ import annotations
@@ -106,7 +108,10 @@ class Soak:
         with VirtualBoard(contiguous_bytes=16 << 20) as board, warnings.catch_warnings(), patience:
             warnings.simplefilter("ignore", BoardWarning)
             self.users = pynq.Overlay(board.bitfile, device=board.device)
-            with self.open(board, 0) as owner, self.intruder(board) as tries:  # `owner` keeps the accelerator this process's
+            with (
+                self.open(board, 0) as owner,
+                self.intruder(board) as tries,
+            ):  # `owner` keeps the accelerator this process's
                 workers = [threading.Thread(target=self.work, args=(board, i), daemon=True) for i in range(THREADS)]
                 for worker in workers:
                     worker.start()
@@ -126,7 +131,9 @@ class Soak:
 
     @contextmanager
     def intruder(self, board: VirtualBoard) -> Iterator[Callable[[], int]]:
-        """Another process that tries to get the accelerator; gives a function that says how often, and fails if it ever got in."""
+        """Another process that tries to get the accelerator; gives a function that says how often, and fails if it ever
+        got in.
+        """
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", INTRUDER, board.device.tag]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -218,7 +225,9 @@ class Soak:
             self.resident.append(resident_bytes())
         if progress:
             print(
-                f"\r{self.tally.images:,} of {self.wanted:,} images, {sum(self.tally.faults.values()):,} faults ", end="", file=sys.stderr
+                f"\r{self.tally.images:,} of {self.wanted:,} images, {sum(self.tally.faults.values()):,} faults ",
+                end="",
+                file=sys.stderr,
             )
 
     def weigh(self) -> None:
@@ -385,8 +394,13 @@ def main() -> None:
     start = time.monotonic()
     soak = Soak(args.images, args.seed)
     tally = soak.run(progress=sys.stderr.isatty())
-    print(f"{tally.images:,} images in {tally.calls:,} calls, {time.monotonic() - start:.0f} s: no wrong answer, no hang")
-    print(f"{sum(tally.faults.values()):,} faults:", ", ".join(f"{name} {count}" for name, count in sorted(tally.faults.items())))
+    print(
+        f"{tally.images:,} images in {tally.calls:,} calls, {time.monotonic() - start:.0f} s: no wrong answer, no hang"
+    )
+    print(
+        f"{sum(tally.faults.values()):,} faults:",
+        ", ".join(f"{name} {count}" for name, count in sorted(tally.faults.items())),
+    )
     print(f"{sum(tally.errors.values()):,} calls failed:")
     for text, count in tally.errors.most_common():
         print(f"  {count:>6,}  {text}")

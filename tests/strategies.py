@@ -1,11 +1,24 @@
-"""Random networks that keep the arithmetic contract, for property tests. Built from docs/numerics.md, not from the code under test."""
+"""Random networks that keep the arithmetic contract, for property tests. Built from docs/numerics.md, not from the code
+under test.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation, Threshold
+from pynq_cnn.model import (
+    AvgPool2d,
+    BinaryConv2d,
+    Conv2d,
+    Dense,
+    InputSpec,
+    MaxPool2d,
+    Network,
+    OutputSpec,
+    Requantisation,
+    Threshold,
+)
 
 
 def random_weights(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
@@ -22,7 +35,8 @@ def random_requantisation(rng: np.random.Generator, fan_in: int, outputs: int, k
         return Requantisation(np.full(outputs, 65535, np.uint16), np.full(outputs, 1, np.uint8))
     if kind == "any":
         return Requantisation(
-            rng.integers(0, 65535, outputs, dtype=np.uint16, endpoint=True), rng.integers(1, 47, outputs, dtype=np.uint8, endpoint=True)
+            rng.integers(0, 65535, outputs, dtype=np.uint16, endpoint=True),
+            rng.integers(1, 47, outputs, dtype=np.uint8, endpoint=True),
         )
     spread = 127.0 * np.sqrt(fan_in) * rng.uniform(0.3, 3.0, outputs)  # accumulators of this size become about 255
     shift = np.clip(np.floor(np.log2(65535 / (255 / (spread * 60)))), 1, 47).astype(np.uint8)
@@ -60,7 +74,9 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
             size, stride = (tuple(draw(st.integers(1, side)) for side in shape[:2]) for _ in range(2))
             area = size[0] * size[1]
             one = Requantisation(np.array([65535 // area], np.uint16), np.array([16], np.uint8))
-            layer = AvgPool2d(f"avg{i}", size, stride, draw(st.sampled_from([one, random_requantisation(rng, area, shape[2], "any")])))
+            layer = AvgPool2d(
+                f"avg{i}", size, stride, draw(st.sampled_from([one, random_requantisation(rng, area, shape[2], "any")]))
+            )
         else:
             kernel = [draw(st.integers(1, 11)) for _ in range(2)]
             padding = [draw(st.integers(0, k - 1)) for k in kernel]
@@ -76,7 +92,9 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
             requantisation = random_requantisation(rng, weight[0].size, outputs, draw(requantisations))
             pad_value = rng.integers(0, 256, shape[2], dtype=np.uint8) if i == 0 and draw(st.booleans()) else None
             stride = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-            layer = Conv2d(f"conv{i}", weight, bias(outputs), stride, (padding[0], padding[1]), requantisation, pad_value)
+            layer = Conv2d(
+                f"conv{i}", weight, bias(outputs), stride, (padding[0], padding[1]), requantisation, pad_value
+            )
         layers.append(layer)
         shape = layer.output_shape(shape)
 
@@ -85,19 +103,29 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
         if draw(st.booleans()):
             outputs = draw(st.integers(1, max_channels))
             weight = random_weights(rng, (outputs, inputs), draw(weights))
-            layers.append(Dense("hidden", weight, bias(outputs), random_requantisation(rng, inputs, outputs, draw(requantisations))))
+            layers.append(
+                Dense(
+                    "hidden", weight, bias(outputs), random_requantisation(rng, inputs, outputs, draw(requantisations))
+                )
+            )
             inputs = outputs
         classes = draw(st.integers(1, max_channels))
         layers.append(Dense("last", random_weights(rng, (classes, inputs), draw(weights)), bias(classes)))
     else:  # a convolution over all that is left, which gives 1 x 1
         if max(shape[:2]) > 11:
             layers.append(
-                MaxPool2d("shrink", max(shape[:2]) // 11 + 1 if min(shape[:2]) > max(shape[:2]) // 11 else 1, max(shape[:2]) // 11 + 1)
+                MaxPool2d(
+                    "shrink",
+                    max(shape[:2]) // 11 + 1 if min(shape[:2]) > max(shape[:2]) // 11 else 1,
+                    max(shape[:2]) // 11 + 1,
+                )
             )
             shape = layers[-1].output_shape(shape)
         classes = draw(st.integers(1, max_channels))
         if max(shape[:2]) > 11:
-            layers.append(Dense("last", random_weights(rng, (classes, int(np.prod(shape))), draw(weights)), bias(classes)))
+            layers.append(
+                Dense("last", random_weights(rng, (classes, int(np.prod(shape))), draw(weights)), bias(classes))
+            )
         else:
             layers.append(Conv2d("last", random_weights(rng, (classes, *shape), draw(weights)), bias(classes)))
     scale = rng.uniform(0.01, 1.0, classes).astype(np.float32)
@@ -106,7 +134,9 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
 
 @st.composite
 def binary_networks(draw: st.DrawFn, max_side: int = 12, max_channels: int = 70) -> Network:
-    """A small random network of bits: bytes to bits, binary layers and pools, and a last binary layer over all that is left."""
+    """A small random network of bits: bytes to bits, binary layers and pools, and a last binary layer over all that is
+    left.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = (draw(st.integers(1, max_side)), draw(st.integers(1, max_side)), 1)
     spec = InputSpec(*shape, "L", (0.5,), (0.5,))
@@ -125,7 +155,9 @@ def binary_networks(draw: st.DrawFn, max_side: int = 12, max_channels: int = 70)
             taps = kernel[0] * kernel[1] * shape[2]
             threshold = Threshold(rng.integers(-taps, taps, outputs, dtype=np.int32, endpoint=True))
             signs = rng.integers(-1, 1, (outputs, *kernel, shape[2]))
-            layers.append(BinaryConv2d.from_signs(f"binary{i}", signs, stride=stride, padding=padding, threshold=threshold))
+            layers.append(
+                BinaryConv2d.from_signs(f"binary{i}", signs, stride=stride, padding=padding, threshold=threshold)
+            )
         shape = layers[-1].output_shape(shape)
     classes = draw(st.integers(1, 10))
     layers.append(BinaryConv2d.from_signs("last", rng.integers(-1, 1, (classes, *shape))))

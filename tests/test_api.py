@@ -106,7 +106,10 @@ class TestWarnings:
 
     @pytest.mark.parametrize("through", ["classify", "Classifier.classify"])
     def test_doubts_are_raised_as_warnings_of_the_line_that_asked(self, through):
-        with Classifier() as classifier, pytest.warns(ImageWarning, match="^the picture may show more than one digit") as caught:
+        with (
+            Classifier() as classifier,
+            pytest.warns(ImageWarning, match="^the picture may show more than one digit") as caught,
+        ):
             answer = classify(self.TWO) if through == "classify" else classifier.classify(self.TWO)
         assert (caught[0].filename, len(caught)) == (__file__, 1)
         assert answer.warnings == (str(caught[0].message),) and answer.label in LENET.classes
@@ -165,7 +168,9 @@ class TestLists:
         with pytest.raises(ImageError, match=r"^'.*nothing\.png' does not exist"):
             classify(tmp_path / "nothing.png")
 
-    @pytest.mark.parametrize("image", [None, 3, {"a": 1}, b"", b"not a picture", np.zeros((4, 28, 28, 1)), np.full((28, 28), np.nan)])
+    @pytest.mark.parametrize(
+        "image", [None, 3, {"a": 1}, b"", b"not a picture", np.zeros((4, 28, 28, 1)), np.full((28, 28), np.nan)]
+    )
     def test_no_picture(self, image):
         with pytest.raises(ImageError):
             classify(image)
@@ -201,7 +206,9 @@ class TestModels:
         red = Image.new("RGB", (40, 40), (255, 0, 0))
         for color, label in (("RGB", "first"), ("BGR", "third")):
             spec = InputSpec(4, 4, 3, color, (0.5,) * 3, (0.5,) * 3)
-            network = Network("colours", spec, (Dense("fc", weight, np.zeros(3, np.int32)),), output, ("first", "second", "third"))
+            network = Network(
+                "colours", spec, (Dense("fc", weight, np.zeros(3, np.int32)),), output, ("first", "second", "third")
+            )
             answer = classify(red, model=network)
             assert (answer.label, answer.logits.max(), answer.color) == (label, 16 * 255, color)
 
@@ -258,7 +265,9 @@ class TestClassifyKeepsItsClassifiers:
     def test_one_for_all_threads(self, forgotten, monkeypatch):
         made = []
         real = api.make_backend
-        monkeypatch.setattr(api, "make_backend", lambda *args, **options: made.append(args[1]) or real(*args, **options))
+        monkeypatch.setattr(
+            api, "make_backend", lambda *args, **options: made.append(args[1]) or real(*args, **options)
+        )
         start = threading.Barrier(8)
 
         def work(i: int) -> Classification:
@@ -278,7 +287,11 @@ class TestArrays:
     def test_shapes_and_types(self, backend):
         with Classifier(backend=backend, batch=7) as classifier:
             for images in (IMAGES[:20], IMAGES[:20, :, :, None]):
-                accumulators, logits, classes = classifier.accumulators(images), classifier.logits(images), classifier.predict(images)
+                accumulators, logits, classes = (
+                    classifier.accumulators(images),
+                    classifier.logits(images),
+                    classifier.predict(images),
+                )
                 assert (accumulators.dtype, accumulators.shape) == (np.int32, (20, 10))
                 assert (logits.dtype, logits.shape) == (np.float32, (20, 10))
                 assert (classes.dtype, classes.shape) == (np.int64, (20,))
@@ -297,7 +310,9 @@ class TestArrays:
         wanted = LENET.logits(EXPECTED)[:, : network.output.outputs]
         with Classifier(network, backend) as classifier:
             predicted, answers = classifier.predict(IMAGES), classifier.classify(list(IMAGES[:3]))
-        assert all(answer.kind == kind and answer.logits.tolist() == row.tolist() for answer, row in zip(answers, wanted))
+        assert all(
+            answer.kind == kind and answer.logits.tolist() == row.tolist() for answer, row in zip(answers, wanted)
+        )
         if kind == "sigmoid":
             assert predicted.dtype == np.int64 and predicted.tolist() == (wanted[:, 0] > 0).tolist()
             assert [answer.index for answer in answers] == predicted[:3].tolist() and set(predicted.tolist()) == {0, 1}
@@ -352,7 +367,11 @@ class TestArrays:
         classifier = Classifier(backend=backend)
         classifier.close()
         classifier.close()
-        for use in (classifier.classify, lambda image: classifier.predict(image[None]), lambda _: classifier.throughput_test(1)):
+        for use in (
+            classifier.classify,
+            lambda image: classifier.predict(image[None]),
+            lambda _: classifier.throughput_test(1),
+        ):
             with pytest.raises(BackendError, match=f"this {backend} backend is closed"):
                 use(IMAGES[0])
 
@@ -377,7 +396,9 @@ def test_unusable_batch(batch):
 
 
 class TestThroughput:
-    @pytest.mark.parametrize(("backend", "steps"), [("reference", {"run", "logits"}), ("kernel", {"pack", "run", "unpack", "logits"})])
+    @pytest.mark.parametrize(
+        ("backend", "steps"), [("reference", {"run", "logits"}), ("kernel", {"pack", "run", "unpack", "logits"})]
+    )
     def test_report(self, backend, steps):
         with Classifier(backend=backend, batch=16) as classifier:
             report = classifier.throughput_test(np.int64(40))
@@ -386,7 +407,11 @@ class TestThroughput:
         assert min(report.steps.values()) >= 0
         assert sum(report.steps.values()) <= report.seconds
         assert json.loads(json.dumps(report.to_dict(), allow_nan=False)) == report.to_dict()
-        assert str(report).startswith(f"{backend}: ") and "images/s over 40 images" in str(report) and "logits" in str(report)
+        assert (
+            str(report).startswith(f"{backend}: ")
+            and "images/s over 40 images" in str(report)
+            and "logits" in str(report)
+        )
 
     def test_on_a_virtual_board(self, board):
         with Classifier(batch=16, bitfile=board.bitfile, device=board.device) as classifier:

@@ -85,7 +85,11 @@ def fails(run):
 
 def process(*arguments: str, script: str = "", unbuffered: str = "", **options) -> subprocess.CompletedProcess:
     """Run the command line in a process of its own; `script` goes before it."""
-    command = ["-c", f"{script}\nimport sys\nfrom pynq_cnn.cli import main\nsys.exit(main())"] if script else ["-m", "pynq_cnn"]
+    command = (
+        ["-c", f"{script}\nimport sys\nfrom pynq_cnn.cli import main\nsys.exit(main())"]
+        if script
+        else ["-m", "pynq_cnn"]
+    )
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
     return subprocess.run([sys.executable, *command, *arguments], text=True, env=environment, timeout=120, **options)
@@ -114,7 +118,14 @@ class TestUsage:
 
     @pytest.mark.parametrize(
         "arguments",
-        [[], ["paint"], ["classify"], ["models", "--colour"], ["classify", "x", "--backend", "gpu"], ["bench", "--images", "x"]],
+        [
+            [],
+            ["paint"],
+            ["classify"],
+            ["models", "--colour"],
+            ["classify", "x", "--backend", "gpu"],
+            ["bench", "--images", "x"],
+        ],
     )
     def test_unusable(self, arguments, capsys):
         with pytest.raises(SystemExit) as caught:
@@ -173,7 +184,9 @@ class TestClassify:
 
     def test_a_folder(self, run, digit, tmp_path):
         save_package(dataclasses.replace(LENET, classes=tuple("abcdefghij")), tmp_path / "mine")
-        assert run("classify", digit, "--model", str(tmp_path / "mine"))[1].startswith(f"{digit}: {'abcdefghij'[LABELS[7]]} ")
+        assert run("classify", digit, "--model", str(tmp_path / "mine"))[1].startswith(
+            f"{digit}: {'abcdefghij'[LABELS[7]]} "
+        )
 
     def test_failures(self, fails, digit, tmp_path):
         assert "nothing.png' does not exist" in fails(1, "classify", str(tmp_path / "nothing.png"))
@@ -188,11 +201,16 @@ class TestClassify:
         code, out, err = run("classify", digit, nothing, digit, blank)
         assert code == 1
         assert [line.split("  ")[0] for line in out.splitlines()] == [f"{digit}: {LABELS[7]}"] * 2
-        assert [line.startswith(f"pynq-cnn: {path!r}") for line, path in zip(err.splitlines(), (nothing, blank))] == [True, True]
+        assert [line.startswith(f"pynq-cnn: {path!r}") for line, path in zip(err.splitlines(), (nothing, blank))] == [
+            True,
+            True,
+        ]
         code, out, err = run("classify", digit, nothing, blank, "--json")
         rows = json.loads(out)
         assert (code, [row["image"] for row in rows], rows[0]["label"]) == (1, [digit, nothing, blank], str(LABELS[7]))
-        assert "does not exist" in rows[1]["error"] and "no digit was found" in rows[2]["error"] and "label" not in rows[1]
+        assert (
+            "does not exist" in rows[1]["error"] and "no digit was found" in rows[2]["error"] and "label" not in rows[1]
+        )
         assert err.count("\n") == 2
 
     def test_explain(self, run, digit):
@@ -300,7 +318,9 @@ class TestSelftest:
         there = ["--require", "kernel, reference"] + (["--require", "virtual"] if PYNQ else [])
         assert run_json("selftest", *there)["missing"] == []
         for word in ("board", "kernel,,overlay", ""):
-            assert "--require must be of reference, kernel, overlay, virtual, not " in fails(2, "selftest", "--require", word)
+            assert "--require must be of reference, kernel, overlay, virtual, not " in fails(
+                2, "selftest", "--require", word
+            )
 
     @pytest.mark.parametrize("kind", ["sigmoid", "independent", "values"])
     def test_every_kind_of_output_on_every_backend(self, run, tmp_path, kind):
@@ -370,7 +390,9 @@ class TestDemo:
 
     def test_another_kind_of_output(self, fails, tmp_path):
         save_package(network_of_kind("independent"), tmp_path / "tags")
-        assert "of ten digits, lenet gives 10 independent probabilities; measure it" in fails(2, "demo", "--model", str(tmp_path / "tags"))
+        assert "of ten digits, lenet gives 10 independent probabilities; measure it" in fails(
+            2, "demo", "--model", str(tmp_path / "tags")
+        )
 
 
 class TestBench:
@@ -409,7 +431,9 @@ class TestBench:
         images = {row["backend"]: row["images"] for row in run_json("bench", "--model", small)}
         assert 1 <= images["kernel"] <= 4 < images["reference"] <= 30
 
-    @pytest.mark.parametrize(("option", "value"), [("--images", "0"), ("--images", "-5"), ("--batch", "0"), ("--batch", "65536")])
+    @pytest.mark.parametrize(
+        ("option", "value"), [("--images", "0"), ("--images", "-5"), ("--batch", "0"), ("--batch", "65536")]
+    )
     def test_unusable(self, fails, option, value):
         assert value in fails(2, "bench", option, value)
 
@@ -445,7 +469,8 @@ class TestEstimate:
         assert [line.split()[0] for line in out.splitlines()[3:7]] == ["layer", "conv+pool", "fc", "all"]
 
     @pytest.mark.parametrize(
-        ("option", "value"), [("--clock-mhz", "0"), ("--clock-mhz", "-1"), ("--clock-mhz", "nan"), ("--clock-mhz", "inf"), ("--batch", "0")]
+        ("option", "value"),
+        [("--clock-mhz", "0"), ("--clock-mhz", "-1"), ("--clock-mhz", "nan"), ("--clock-mhz", "inf"), ("--batch", "0")],
     )
     def test_unusable(self, fails, option, value):
         assert value in fails(2, "estimate", option, value)
@@ -458,7 +483,9 @@ class TestWorking:
         def isatty(self):
             return True
 
-    @pytest.mark.parametrize("command", [["bench", "--images", "3"], ["selftest"], ["estimate", "--batch", "3"], ["demo"]])
+    @pytest.mark.parametrize(
+        "command", [["bench", "--images", "3"], ["selftest"], ["estimate", "--batch", "3"], ["demo"]]
+    )
     def test_on_a_terminal(self, command, monkeypatch, capsys):
         terminal = self.Terminal()
         monkeypatch.setattr("sys.stderr", terminal)
@@ -503,7 +530,11 @@ class TestProcess:
 
     @pytest.mark.parametrize(
         ("status", "arguments"),
-        [(1, ["classify", "nothing.png"]), (2, ["classify", "nothing.png", "--model", "resnet"]), (2, ["bench", "--images", "0"])],
+        [
+            (1, ["classify", "nothing.png"]),
+            (2, ["classify", "nothing.png", "--model", "resnet"]),
+            (2, ["bench", "--images", "0"]),
+        ],
     )
     def test_failures_are_one_line(self, status, arguments):
         done = process(*arguments)

@@ -59,13 +59,21 @@ def test_weight_tiles(out, kernel_h, kernel_w, channels, seed):
     for group, row, chunk, pe, lane in np.ndindex(*tiles.shape):
         o, position = group * 16 + pe, chunk * 16 + lane
         inside = o < out and position < kernel_w * channels
-        assert tiles[group, row, chunk, pe, lane] == (weight[o, row, position // channels, position % channels] if inside else 0)
+        assert tiles[group, row, chunk, pe, lane] == (
+            weight[o, row, position // channels, position % channels] if inside else 0
+        )
 
 
 def test_parameters_and_pad_vectors():
     constants = Requantisation(np.array([65535, 1], np.uint16), np.array([47, 1], np.uint8))
     conv = Conv2d(
-        "c", np.ones((2, 3, 3, 3), np.int8), np.array([-1, 5], np.int32), (1, 1), (1, 1), constants, np.array([1, 2, 3], np.uint8)
+        "c",
+        np.ones((2, 3, 3, 3), np.int8),
+        np.array([-1, 5], np.int32),
+        (1, 1),
+        (1, 1),
+        constants,
+        np.array([1, 2, 3], np.uint8),
     )
     words = pack_parameters(conv, HARDWARE)
     assert len(words) == 16
@@ -103,7 +111,9 @@ def test_the_image_is_a_whole(network, capacity):
         records = program.constants[slot.program :][: 8 * program.instructions].view(CONV)
         assert int(records["in_addr"][0]) == slot.input_address and int(records["out_addr"][-1]) == slot.output_address
         between = [int(r["out_addr"]) for r in records[:-1]]
-        assert between == [int(r["in_addr"]) for r in records[1:]] and all(address >= program.slots[1].input_address for address in between)
+        assert between == [int(r["in_addr"]) for r in records[1:]] and all(
+            address >= program.slots[1].input_address for address in between
+        )
     assert end <= program.memory_words
 
 
@@ -142,7 +152,9 @@ def test_capacity(capacity):
 def network_of(*layers, height=8, width=8):
     classes = len(layers[-1].weight)
     output = OutputSpec(np.ones(classes, np.float32), np.zeros(classes, np.float32), "values")
-    return Network("n", InputSpec(height, width, 1, "L", (0.5,), (0.5,)), layers, output, tuple(map(str, range(classes))))
+    return Network(
+        "n", InputSpec(height, width, 1, "L", (0.5,), (0.5,)), layers, output, tuple(map(str, range(classes)))
+    )
 
 
 def rq(n):
@@ -153,11 +165,15 @@ def rq(n):
     ("network", "message"),
     [
         (
-            lambda: network_of(Conv2d("big", np.ones((1, 12, 12, 1), np.int8), np.zeros(1, np.int32)), height=12, width=12),
+            lambda: network_of(
+                Conv2d("big", np.ones((1, 12, 12, 1), np.int8), np.zeros(1, np.int32)), height=12, width=12
+            ),
             "big: the kernel .* 11 x 11",
         ),
         (
-            lambda: network_of(Dense("wide", np.zeros((1, 128 * 129), np.int8), np.zeros(1, np.int32)), height=128, width=129),
+            lambda: network_of(
+                Dense("wide", np.zeros((1, 128 * 129), np.int8), np.zeros(1, np.int32)), height=128, width=129
+            ),
             "wide.* 1032 weight tiles",
         ),
         (
@@ -170,7 +186,9 @@ def rq(n):
             "rows: one output row",
         ),
         (
-            lambda: network_of(Conv2d("c", np.ones((9000, 1, 1, 1), np.int8), np.zeros(9000, np.int32)), height=1, width=1),
+            lambda: network_of(
+                Conv2d("c", np.ones((9000, 1, 1, 1), np.int8), np.zeros(9000, np.int32)), height=1, width=1
+            ),
             "c: one output row .*512 accumulator entries",
         ),
     ],
@@ -210,7 +228,9 @@ def test_pooling_without_a_convolution_is_compiled():
 def test_addresses_are_bounded():
     """A batch whose buffers pass 2^32 words is refused; the largest addresses are 32-bit fields."""
     sparse = Conv2d("sparse", np.ones((1, 1, 1, 1), np.int8), np.zeros(1, np.int32), (255, 255), (0, 0), rq(1))
-    network = network_of(sparse, Dense("fc", np.ones((1, 17 * 17), np.int8), np.zeros(1, np.int32)), height=4096, width=4096)
+    network = network_of(
+        sparse, Dense("fc", np.ones((1, 17 * 17), np.int8), np.zeros(1, np.int32)), height=4096, width=4096
+    )
     assert compile_network(network, capacity=1000).memory_words < 2**32
     with pytest.raises(CompileError, match="n with 65535 images needs .* smaller batch"):
         compile_network(network, capacity=65535)

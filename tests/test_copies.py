@@ -34,7 +34,10 @@ def test_a_copy_is_a_classifier_of_its_own(travel: Any, model: Any, backend: str
     with Classifier(model, backend, batch=7) as classifier:
         expected = classifier.logits(images)
         other = travel(classifier)
-        assert (other.backend_name, other.backend.batch) == (classifier.backend_name, 7) and other.network == classifier.network
+        assert (other.backend_name, other.backend.batch) == (
+            classifier.backend_name,
+            7,
+        ) and other.network == classifier.network
     with pytest.raises(BackendError, match="closed"):
         classifier.logits(images)
     with other:
@@ -60,7 +63,9 @@ def test_in_executors(executor: Any) -> None:
         assert isinstance(pool, Executor)
         send = predict if isinstance(pool, ProcessPoolExecutor) else Classifier.predict
         futures = [pool.submit(send, classifier, IMAGES[i : i + 4]) for i in range(0, 12, 4)]
-        np.testing.assert_array_equal(np.concatenate([future.result() for future in futures]), classifier.predict(IMAGES))
+        np.testing.assert_array_equal(
+            np.concatenate([future.result() for future in futures]), classifier.predict(IMAGES)
+        )
 
 
 def test_a_forked_process_classifies_as_its_parent_did() -> None:

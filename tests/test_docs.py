@@ -1,4 +1,6 @@
-"""Every code block of every Markdown page does what it says: Python pasted into a fresh interpreter in an empty folder."""
+"""Every code block of every Markdown page does what it says: Python pasted into a fresh interpreter in an empty
+folder.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +53,13 @@ def needs(text: str) -> None:
 
 
 def test_the_pages_are_found() -> None:
-    assert {"README.md", "docs/your-own-network.md", "benchmarks/README.md", "hls_src/build.md", "overlays/pynq_cnn.md"} <= set(
-        map(name, PAGES)
-    )
+    assert {
+        "README.md",
+        "docs/your-own-network.md",
+        "benchmarks/README.md",
+        "hls_src/build.md",
+        "overlays/pynq_cnn.md",
+    } <= set(map(name, PAGES))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -81,7 +87,8 @@ def test_the_first_cell_on_a_board_prints_what_its_page_says() -> None:
     assert f"`{pynq_cnn.classify(images[0]).label} by overlay`" in page
 
 
-# ----------------------------------------------------------------------------------------------------------------- shell
+# -----------------------------------------------------------------------------------------------------------------
+# shell
 
 
 def subcommand(parser: argparse.ArgumentParser, word: str) -> argparse.ArgumentParser:
@@ -207,7 +214,9 @@ def test_quick_commands_run(command: str, tmp_path: Path) -> None:
 INLINE = [
     (name(page), command)
     for page in PAGES
-    for command in sorted(set(re.findall(r"`((?:pynq-cnn|pynq get-notebooks|python -m host_train) ?[^`]*)`", "\n".join(blocks(page)[1]))))
+    for command in sorted(
+        set(re.findall(r"`((?:pynq-cnn|pynq get-notebooks|python -m host_train) ?[^`]*)`", "\n".join(blocks(page)[1])))
+    )
 ]
 
 
@@ -245,6 +254,8 @@ def test_json_is_json(page: Path) -> None:
 
 @pytest.mark.parametrize("path", [*PAGES, *sorted((ROOT / "pynq_cnn").rglob("*.py"))], ids=name)
 def test_examples_print_alike_on_machines_of_32_bits(path: Path) -> None:
-    """NumPy leaves out the type of an array where it is the machine's own integer: int64 on most, int32 on the board."""
+    """NumPy leaves out the type of an array where it is the machine's own integer: int64 on most, int32 on the
+    board.
+    """
     for example in doctest.DocTestParser().get_examples(path.read_text(encoding="utf-8")):
         assert not re.search(r"dtype=int(32|64)\b|array\([\[\]\d\s,-]+\)", example.want), example.want

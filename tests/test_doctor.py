@@ -38,7 +38,9 @@ def test_a_laptop_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert "MISSING board" in out and "MISSING bitstream" in out and "nothing is wrong" in out and "WRONG" not in out
-    check("Python", GOOD, f"{sys.version_info[0]}.{sys.version_info[1]}.", "64 bits" if sys.maxsize > 2**32 else "32 bits")
+    check(
+        "Python", GOOD, f"{sys.version_info[0]}.{sys.version_info[1]}.", "64 bits" if sys.maxsize > 2**32 else "32 bits"
+    )
     check("compiled parts", GOOD, "instruction set 1")
     check("models", GOOD, "lenet", "vgg_bnn_half")
     check("bitstream", MISSING, "no bitstream", "make -C hls_src bitstream")
@@ -103,7 +105,9 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_a_board_is_well(embedded_board: EmbeddedBoard, memory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_board_is_well(
+    embedded_board: EmbeddedBoard, memory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "REVISION").write_text("Release 2022_08_18 b3bbf54\nBoard 2022_08_18 b3bbf54\n")
     (tmp_path / "model").write_bytes(b"TUL PYNQ-Z2\0")
     monkeypatch.setattr(doctor, "REVISION", tmp_path / "REVISION")
@@ -147,7 +151,12 @@ def test_a_users_own_overlay(embedded_board: EmbeddedBoard, memory: Path) -> Non
     ],
 )
 def test_what_a_board_lacks(
-    options: dict[str, Any], what: str, texts: tuple[str, ...], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any],
+    what: str,
+    texts: tuple[str, ...],
+    memory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("pynq", reason=NO_PYNQ)
     monkeypatch.chdir(tmp_path)
@@ -179,6 +188,8 @@ def test_without_pynq(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.delitem(sys.modules, "pynq", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
-    check("pynq", MISSING, "No module named 'pyxrt'", "pynq_cnn[board]" if sys.version_info < (3, 13) else "3.10 to 3.12")
+    check(
+        "pynq", MISSING, "No module named 'pyxrt'", "pynq_cnn[board]" if sys.version_info < (3, 13) else "3.10 to 3.12"
+    )
     monkeypatch.setattr(host, "FPGA_MANAGER", tmp_path)
     check("pynq", WRONG, "No module named 'pyxrt'", "xrt_setup.sh")

@@ -44,7 +44,10 @@ def test_offsets_come_from_the_hand_off(tmp_path: Path, monkeypatch: pytest.Monk
     generator = script("overlays/make_hwh.py")
     plain = generator.registers()
     control, arguments = plain[:4], plain[4:]
-    moved = [generator.Register(r.name, 0x200 + 8 * i, r.access, r.description, r.fields) for i, r in enumerate(reversed(arguments))]
+    moved = [
+        generator.Register(r.name, 0x200 + 8 * i, r.access, r.description, r.fields)
+        for i, r in enumerate(reversed(arguments))
+    ]
     monkeypatch.setattr(generator, "registers", lambda: (*control, *moved))
     hwh = tmp_path / "moved.hwh"
     hwh.write_text(generator.make(), encoding="utf-8")
@@ -58,7 +61,9 @@ def test_done_that_somebody_else_took_is_no_hang(monkeypatch: pytest.MonkeyPatch
     """Showing the register map in a notebook clears "done"."""
     with VirtualBoard(busy_reads=0) as board:
         found, read = engine(board), board.device.read_registers
-        monkeypatch.setattr(board.device, "read_registers", lambda address, length: (read(address, length), read(address, length))[1])
+        monkeypatch.setattr(
+            board.device, "read_registers", lambda address, length: (read(address, length), read(address, length))[1]
+        )
         assert found.identify(0.05).hardware == Hardware()
 
 
@@ -86,7 +91,9 @@ def test_status_is_decoded_with_the_layer(board: VirtualBoard) -> None:
     words = buffer.view(np.ndarray).view(np.uint8)
     words[64 + 2] = 200  # kernel_h of the second instruction
     buffer.flush()
-    with pytest.raises(DeviceError, match=r"status 2 \(field out of range\) at instruction 1, fc \(status=0x2, failed_at=0x1"):
+    with pytest.raises(
+        DeviceError, match=r"status 2 \(field out of range\) at instruction 1, fc \(status=0x2, failed_at=0x1"
+    ):
         execute(found, program, buffer.device_address)
     buffer.freebuffer()
     with pytest.raises(DeviceError, match="bus error.*at 0x923456788 are not contiguous memory in use"):

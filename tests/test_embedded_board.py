@@ -43,7 +43,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_plain_pynq_code_runs_on_the_device_that_pynq_finds(embedded_board: EmbeddedBoard) -> None:
     device = pynq.Device.active_device
-    assert type(device) is sys.modules["pynq.pl_server.embedded_device"].EmbeddedDevice and device is embedded_board.device
+    assert (
+        type(device) is sys.modules["pynq.pl_server.embedded_device"].EmbeddedDevice and device is embedded_board.device
+    )
     assert (device.name, device.tag) == ("Pynq-Z2", "embedded_xrt0")
     state = embedded_board.folder / "sys/class/fpga_manager/fpga0/state"
     assert state.read_text() == "unknown\n"
@@ -64,7 +66,9 @@ def test_plain_pynq_code_runs_on_the_device_that_pynq_finds(embedded_board: Embe
 def test_registers_behave_as_hls_makes_them(embedded_board: EmbeddedBoard) -> None:
     overlay = pynq.Overlay(embedded_board.bitfile)
     engine = overlay.pynq_cnn_engine_0
-    offsets = {name: about["address_offset"] for name, about in overlay.ip_dict["pynq_cnn_engine_0"]["registers"].items()}
+    offsets = {
+        name: about["address_offset"] for name, about in overlay.ip_dict["pynq_cnn_engine_0"]["registers"].items()
+    }
     assert engine.read(0) == AP_IDLE
     engine.write(offsets["IP_IER"], 0xFF)
     engine.write(offsets["GIER"], 0xFF)
@@ -124,7 +128,9 @@ def test_device_sees_what_was_flushed_and_the_processor_what_was_invalidated(emb
         assert (device != buffer).all()
         buffer[2].flush()
         assert (device[2] == buffer[2]).all()
-        assert (device[1] != buffer[1]).all() == IS_3_0, "pynq 3.1 flushes the whole buffer, whichever part is asked for"
+        assert (device[1] != buffer[1]).all() == IS_3_0, (
+            "pynq 3.1 flushes the whole buffer, whichever part is asked for"
+        )
         device[1] = 99
         buffer[1].invalidate()
         assert (buffer[1] == 99).all()
@@ -163,7 +169,10 @@ def test_contiguous_memory_runs_out() -> None:
 def test_xrt_not_sourced() -> None:
     with EmbeddedBoard(xrt="not sourced") as board:
         sentence = "No devices found, is the XRT environment sourced?"
-        with pytest.warns(UserWarning, match=re.escape(sentence)), pytest.raises(RuntimeError, match="^No Devices Found$"):
+        with (
+            pytest.warns(UserWarning, match=re.escape(sentence)),
+            pytest.raises(RuntimeError, match="^No Devices Found$"),
+        ):
             board.device  # noqa: B018
         with pytest.raises(RuntimeError, match="^No Devices Found$"):
             board.device  # noqa: B018
@@ -171,7 +180,11 @@ def test_xrt_not_sourced() -> None:
 
 def test_xrt_not_loaded() -> None:
     with EmbeddedBoard(xrt="not loaded") as board:
-        kind, text = (AttributeError, "'NoneType' object has no attribute 'xclOpen'") if IS_3_0 else (NameError, "'pyxrt' is not defined")
+        kind, text = (
+            (AttributeError, "'NoneType' object has no attribute 'xclOpen'")
+            if IS_3_0
+            else (NameError, "'pyxrt' is not defined")
+        )
         with pytest.raises(kind, match=text):
             board.device  # noqa: B018
         with warnings.catch_warnings():
@@ -258,7 +271,9 @@ from pynq_cnn.backends.overlay import OverlayBackend
 with OverlayBackend(small_network()) as backend:
     print(backend.run(small_images(4)).tolist())
 """
-    assert output_of(embedded_board, "-c", code).strip() == str(ReferenceBackend(small_network()).run(small_images(4)).tolist())
+    assert output_of(embedded_board, "-c", code).strip() == str(
+        ReferenceBackend(small_network()).run(small_images(4)).tolist()
+    )
     assert embedded_board.memory.used == 0
 
 
@@ -375,7 +390,13 @@ def test_pynq_is_left_as_it_was() -> None:
     def everything() -> dict[str, Any]:
         names = ("embedded_device", "xrt_device", "global_state", "device")
         owners = [sys.modules[f"pynq.pl_server.{name}"] for name in names if f"pynq.pl_server.{name}" in sys.modules]
-        owners += [pynq.Device, pynq.Clocks, pynq.ps, pynq.pl, *owners[0].__dict__.get("EmbeddedDevice", pynq.Device).__mro__[:2]]
+        owners += [
+            pynq.Device,
+            pynq.Clocks,
+            pynq.ps,
+            pynq.pl,
+            *owners[0].__dict__.get("EmbeddedDevice", pynq.Device).__mro__[:2],
+        ]
         state = {f"{owner.__name__}.{name}": value for owner in owners for name, value in vars(owner).items()}
         return {**state, "environ": dict(os.environ), "known": dict(type(pynq.Device)._subclasses)}
 

@@ -1,4 +1,6 @@
-"""The driver on the second stage, where pynq's own device class and its records are: what it does with other processes about."""
+"""The driver on the second stage, where pynq's own device class and its records are: what it does with other processes
+about.
+"""
 
 from __future__ import annotations
 
@@ -134,4 +136,6 @@ backend.run(small_images(1))
             with OverlayBackend(NETWORK) as backend:
                 check(backend)
             assert len(board.loads) == loads
-        assert board.complaints == ["pynq_cnn.bin was loaded while the engine was working on memory"], "there was no other way"
+        assert board.complaints == ["pynq_cnn.bin was loaded while the engine was working on memory"], (
+            "there was no other way"
+        )

@@ -110,7 +110,9 @@ def test_first_use_after_asyncio_run(embedded_board: EmbeddedBoard) -> None:
         assert right(backend)
 
 
-@pytest.mark.parametrize("options", [("--xrt", "not sourced"), ("--xrt", "not loaded"), ("--xrt", "missing"), ("--no-bitstream",)])
+@pytest.mark.parametrize(
+    "options", [("--xrt", "not sourced"), ("--xrt", "not loaded"), ("--xrt", "missing"), ("--no-bitstream",)]
+)
 def test_the_cpu_answers_on_a_board_and_says_why(embedded_board: EmbeddedBoard, options: tuple[str, ...]) -> None:
     backend, *said = output_of(embedded_board, *options, "-c", CLASSIFY).splitlines()
     assert backend == "reference" and len(said) == 1, said

@@ -73,7 +73,9 @@ def test_crop_takes_the_middle() -> None:
     for wide in (pixels, pixels.transpose(1, 0, 2)):
         fitted = fit_crop(np.ascontiguousarray(wide), 20, 20)
         assert fitted.shape == (20, 20, 3)
-        assert np.all(fitted[2:-2, 2:-2] == (10, 200, 90)) and fitted[:, :, 1].min() > 150  # the filter reaches over the cut a little
+        assert (
+            np.all(fitted[2:-2, 2:-2] == (10, 200, 90)) and fitted[:, :, 1].min() > 150
+        )  # the filter reaches over the cut a little
 
 
 def test_crop_scales_with_antialiasing() -> None:
@@ -89,7 +91,14 @@ def test_crop_leaves_the_right_size_alone() -> None:
 
 
 @settings(max_examples=60)
-@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]), st.integers(0, 255))
+@given(
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from([1, 3]),
+    st.integers(0, 255),
+)
 def test_crop_of_a_plain_picture_is_plain(h: int, w: int, height: int, width: int, channels: int, value: int) -> None:
     fitted = fit_crop(np.full((h, w, channels), value, np.uint8), height, width)
     assert fitted.shape == (height, width, channels) and np.all(fitted == value)
@@ -103,7 +112,9 @@ def test_crop_inverts_a_light_border_only_if_asked(invert: str, expected: int) -
 
 
 def test_fashion_on_white_is_inverted_as_the_data_set_was(tmp_path: Path) -> None:
-    """A thing on white, as a shop shows it, is what Fashion-MNIST was made of; its own images, which the thing may fill, are left alone."""
+    """A thing on white, as a shop shows it, is what Fashion-MNIST was made of; its own images, which the thing may
+    fill, are left alone.
+    """
     spec = load_model("nin").input
     thing = np.full((112, 112), 255, np.uint8)
     thing[20:90, 30:80] = 60
@@ -115,7 +126,8 @@ def test_fashion_on_white_is_inverted_as_the_data_set_was(tmp_path: Path) -> Non
     assert np.array_equal(prepare(filled, spec).pixels[:, :, 0], filled)
 
 
-# ---------------------------------------------------------------------------------------------------- the network's own size
+# ---------------------------------------------------------------------------------------------------- the network's own
+# size
 
 
 def test_real_digits_pass_byte_for_byte(digits: tuple[np.ndarray, np.ndarray]) -> None:
@@ -145,13 +157,17 @@ def as_jpeg(image: np.ndarray) -> bytes:
     ],
     ids=["RGB", "float64", "float32", "RGBA", "uint16"],
 )
-def test_real_digits_in_any_form_are_taken_as_they_are(form: Callable[[np.ndarray], Any], digits: tuple[np.ndarray, np.ndarray]) -> None:
+def test_real_digits_in_any_form_are_taken_as_they_are(
+    form: Callable[[np.ndarray], Any], digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     for image in digits[0][:20]:
         ready = prepare(form(image), DIGIT)
         assert np.array_equal(ready.pixels[:, :, 0], image) and not ready.warnings
         inverted = prepare(form(255 - image), DIGIT)
         assert np.array_equal(inverted.pixels[:, :, 0], image) and "inverted" in inverted.steps[-1]
-        assert np.array_equal(prepare(form(255 - image), dataclasses.replace(DIGIT, invert="never")).pixels[:, :, 0], 255 - image)
+        assert np.array_equal(
+            prepare(form(255 - image), dataclasses.replace(DIGIT, invert="never")).pixels[:, :, 0], 255 - image
+        )
 
 
 def test_real_digits_as_jpeg_files_are_not_moved(digits: tuple[np.ndarray, np.ndarray]) -> None:
@@ -167,7 +183,9 @@ def test_all_of_mnist_passes_byte_for_byte() -> None:
     except DatasetError as error:
         pytest.skip(str(error))
     ready = [prepare(image, DIGIT) for image in images]
-    assert all(one.steps == ("taken as it is",) and np.array_equal(one.pixels, image) for one, image in zip(ready, images))
+    assert all(
+        one.steps == ("taken as it is",) and np.array_equal(one.pixels, image) for one, image in zip(ready, images)
+    )
     assert sum(bool(one.warnings) for one in ready) <= 30
 
 
@@ -243,7 +261,8 @@ def test_drawings_are_read_as_the_originals(
     assert part_right(lenet, seen, labels) >= 0.92
 
 
-# benchmarks/photos.py measures all 500 digits: 97 % and more, of the marker 88 %. Here a few, to see that nothing breaks.
+# benchmarks/photos.py measures all 500 digits: 97 % and more, of the marker 88 %. Here a few, to see that nothing
+# breaks.
 KINDS = ["plain", "small", "thin", "marker", "pencil", "chalk", "shadow", "noisy", "specks", "ruled", "table"]
 
 
@@ -259,11 +278,15 @@ def close_photos(photos: ModuleType, difficulty: str, digits: np.ndarray) -> lis
     """Photos that are cut square around the digit, as `--sizes` of the benchmark takes them."""
     rng = np.random.default_rng(0)
     close = dataclasses.replace(photos.DIFFICULTIES[difficulty], size=photos.CLOSE)
-    return [Image.open(io.BytesIO(photos.photograph(digit, rng, close, photos.SQUARE))).convert("L") for digit in digits]
+    return [
+        Image.open(io.BytesIO(photos.photograph(digit, rng, close, photos.SQUARE))).convert("L") for digit in digits
+    ]
 
 
 @pytest.mark.parametrize("side", (40, 112, 280))
-def test_the_paper_inside_bold_strokes_is_not_the_digit(side: int, digits: tuple[np.ndarray, np.ndarray], photos: ModuleType) -> None:
+def test_the_paper_inside_bold_strokes_is_not_the_digit(
+    side: int, digits: tuple[np.ndarray, np.ndarray], photos: ModuleType
+) -> None:
     for photo in close_photos(photos, "marker", digits[0][:40]):
         steps = prepare(photo.resize((side, side), photos.BICUBIC), DIGIT).steps
         assert any(step.startswith("dark strokes") for step in steps)
@@ -333,7 +356,9 @@ def test_any_picture_gives_the_size_or_an_image_error(data: st.DataObject) -> No
 def photo_of(*rows: list[np.ndarray]) -> np.ndarray:
     """Digits in rows, in dark ink on light paper."""
     page = np.vstack([np.hstack(row) for row in rows])
-    return 240 - (np.asarray(Image.fromarray(page).resize((page.shape[1] * 5, page.shape[0] * 5))) * 0.8).astype(np.uint8)
+    return 240 - (np.asarray(Image.fromarray(page).resize((page.shape[1] * 5, page.shape[0] * 5))) * 0.8).astype(
+        np.uint8
+    )
 
 
 def test_one_digit_is_in_no_doubt(digits: tuple[np.ndarray, np.ndarray]) -> None:

@@ -44,10 +44,13 @@ def png_header(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
 
 
-# ---------------------------------------------------------------------------------------------------- where it comes from
+# ---------------------------------------------------------------------------------------------------- where it comes
+# from
 
 
 def test_path_bytes_pillow_and_array_are_the_same_picture(tmp_path: Path) -> None:
@@ -55,7 +58,17 @@ def test_path_bytes_pillow_and_array_are_the_same_picture(tmp_path: Path) -> Non
     path = tmp_path / "ramp.png"
     picture.save(path)
     content = path.read_bytes()
-    for image in (path, str(path), content, bytearray(content), memoryview(content), picture, Image.open(path), RAMP, RAMP[:, :, None]):
+    for image in (
+        path,
+        str(path),
+        content,
+        bytearray(content),
+        memoryview(content),
+        picture,
+        Image.open(path),
+        RAMP,
+        RAMP[:, :, None],
+    ):
         seen = to_network_input(image, GREY)
         assert seen.dtype == np.uint8 and seen.flags.c_contiguous
         assert np.array_equal(seen, RAMP[:, :, None])
@@ -153,7 +166,9 @@ def test_camera_data_is_read_by_the_bits_that_it_has(bits: int, form: str) -> No
         ready = prepare(WIDE_FORMS[form](shades(highest)), GREY)
         assert np.abs(ready.pixels[:, :, 0] - shades(highest) * (255 / full)).max() <= 0.501
         assert ready.steps[0] == f"read as {bits}-bit values, 0..{full}"
-        assert len(ready.warnings) == 1 and f"array / {full}" in ready.warnings[0] and f"is {highest}" in ready.warnings[0]
+        assert (
+            len(ready.warnings) == 1 and f"array / {full}" in ready.warnings[0] and f"is {highest}" in ready.warnings[0]
+        )
     stated = prepare(shades(full) / full, GREY)  # what the warning advises
     assert np.array_equal(stated.pixels, prepare(shades(full), GREY).pixels) and not stated.warnings
 
@@ -168,7 +183,10 @@ def test_16_bits_are_in_no_doubt(form: str) -> None:
 
 def test_a_12_bit_digit_is_found_as_the_8_bit_one() -> None:
     digit = np.pad(load_sample()[0][3], 20)
-    assert np.abs(prepare(digit.astype(np.uint16) * 16, DIGIT).pixels.astype(int) - prepare(digit, DIGIT).pixels).max() < 40
+    assert (
+        np.abs(prepare(digit.astype(np.uint16) * 16, DIGIT).pixels.astype(int) - prepare(digit, DIGIT).pixels).max()
+        < 40
+    )
 
 
 def test_floats_a_little_over_1_in_a_float_image_are_rounding_too() -> None:
@@ -178,7 +196,8 @@ def test_floats_a_little_over_1_in_a_float_image_are_rounding_too() -> None:
             to_network_input(Image.fromarray(np.linspace(0, high, 24, dtype=np.float32).reshape(4, 6)), GREY)
 
 
-# ---------------------------------------------------------------------------------------------------- steps and warnings
+# ---------------------------------------------------------------------------------------------------- steps and
+# warnings
 
 
 def test_steps_of_reading() -> None:
@@ -188,8 +207,16 @@ def test_steps_of_reading() -> None:
     clear = np.dstack([COLOURS, np.full((4, 6), 9, np.uint8)])
     clear[0, 0, 3] = 255
     for image, spec, step in (
-        (encoded(Image.fromarray(RAMP.T.copy()), "PNG", exif=exif), GREY, "turned upright, as its EXIF orientation says"),
-        (encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), GREY, "the first of several frames was taken"),
+        (
+            encoded(Image.fromarray(RAMP.T.copy()), "PNG", exif=exif),
+            GREY,
+            "turned upright, as its EXIF orientation says",
+        ),
+        (
+            encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+            GREY,
+            "the first of several frames was taken",
+        ),
         (COLOURS, GREY, "turned from colour to grey"),
         (clear, RGB, "transparent pixels laid over"),
         (encoded(Image.new("L", (4400, 2300), 77), "JPEG"), GREY, "read as 2200 x 1150 pixels of 4400 x 2300"),
@@ -322,7 +349,9 @@ def test_damaged_exif_is_passed_over() -> None:
 
 def test_first_frame_of_an_animation() -> None:
     frames = [Image.fromarray(RAMP), Image.fromarray(255 - RAMP)]
-    assert np.array_equal(to_network_input(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), GREY)[:, :, 0], RAMP)
+    assert np.array_equal(
+        to_network_input(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), GREY)[:, :, 0], RAMP
+    )
 
 
 def test_a_large_jpeg_is_decoded_at_a_fraction() -> None:

@@ -41,7 +41,9 @@ def test_classifying_loads_nothing_heavy():
 def test_nothing_heavy_is_needed():
     """The same where importing any of them fails."""
     blocked = f"import sys; sys.modules.update(dict.fromkeys({sorted(HEAVY)!r}))"
-    assert "pynq_cnn" in loaded_by(f"{blocked}\nfrom pynq_cnn.cli import main\nassert main(['selftest']) == 0 and main(['demo']) == 0")
+    assert "pynq_cnn" in loaded_by(
+        f"{blocked}\nfrom pynq_cnn.cli import main\nassert main(['selftest']) == 0 and main(['demo']) == 0"
+    )
 
 
 def test_names():

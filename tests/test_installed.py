@@ -26,7 +26,15 @@ def site(tmp_path_factory) -> Path:
     """A folder for `sys.path` with the package and its metadata."""
     pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "setup.py", "-q", "build_py", f"--build-lib={folder}", "egg_info", f"--egg-base={folder}"]
+    command = [
+        sys.executable,
+        "setup.py",
+        "-q",
+        "build_py",
+        f"--build-lib={folder}",
+        "egg_info",
+        f"--egg-base={folder}",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env={**os.environ, "PYNQ_CNN_NO_KERNEL": "1"})
     return folder
 
@@ -37,7 +45,9 @@ def python(site, tmp_path):
 
     def call(*arguments: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(site)}
-        done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -60,7 +70,9 @@ def test_metadata(metadata):
 
 
 def test_extras(metadata):
-    """What needs pynq asks for it, and for the NumPy that it wants, only where pynq can be had and is not the image's own."""
+    """What needs pynq asks for it, and for the NumPy that it wants, only where pynq can be had and is not the image's
+    own.
+    """
     asked = [requirement.replace('"', "'") for requirement in metadata.requires]
     for extra in ("board", "test-light", "test"):
         names = {"numpy": "<2", "pycparser": "<3", "pynq": ">=3.1.2"}
@@ -86,12 +98,19 @@ def test_it_runs(python, site):
     """Without a compiler the reference passes and the rest says why it does not run."""
     report = json.loads(python("-m", "pynq_cnn", "selftest", "--json"))
     results = {row["backend"]: row["result"] for row in report["backends"]}
-    assert results == {"reference": "passed", "kernel": "skipped", "overlay": "skipped", "overlay (virtual board)": "skipped"}
+    assert results == {
+        "reference": "passed",
+        "kernel": "skipped",
+        "overlay": "skipped",
+        "overlay (virtual board)": "skipped",
+    }
     assert python("-c", "import pynq_cnn; print(pynq_cnn.__file__)").startswith(str(site))
 
 
 def test_pynq_delivers_the_notebooks(python, tmp_path):
-    """The board's own command, `pynq get-notebooks pynq_cnn`, but for the search for a device, which only a board has."""
+    """The board's own command, `pynq get-notebooks pynq_cnn`, but for the search for a device, which only a
+    board has.
+    """
     pytest.importorskip("pynq", reason=NO_PYNQ)
     main = "from pynq._cli.get_notebooks import main; main()"
     assert python("-c", main, "--list").splitlines()[-1] == "- pynq_cnn (source: pynq_cnn)"

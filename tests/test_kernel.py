@@ -46,7 +46,9 @@ def test_tiles_passes_and_ring_wraps(network, n, seed, batch):
 
 @st.composite
 def tall_layers(draw) -> Network:
-    """A convolution and perhaps a pooling with few output rows, over an image of any height, and a dense layer behind."""
+    """A convolution and perhaps a pooling with few output rows, over an image of any height, and a dense layer
+    behind.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     channels, height, width = draw(st.sampled_from([1, 3])), draw(st.integers(1, 200)), draw(st.integers(1, 100))
     kernel = [draw(st.integers(1, min(11, side))) for side in (height, width)]
@@ -55,19 +57,32 @@ def tall_layers(draw) -> Network:
     conv_w = draw(st.integers(1, 12))
     rows = draw(st.integers(0, 3)) * pool  # 0: so large a step that there is one
     stride = [
-        min(255, max(1, (side + 2 * p - k) // n)) if n else 255 for side, p, k, n in zip((height, width), padding, kernel, (rows, conv_w))
+        min(255, max(1, (side + 2 * p - k) // n)) if n else 255
+        for side, p, k, n in zip((height, width), padding, kernel, (rows, conv_w))
     ]
     outputs = draw(st.integers(1, 5))
     pad_value = rng.integers(0, 256, channels, dtype=np.uint8) if draw(st.booleans()) else None
     weight = rng.integers(-127, 128, (outputs, *kernel, channels)).astype(np.int8)
-    conv = Conv2d("conv", weight, np.zeros(outputs, np.int32), tuple(stride), tuple(padding), spread(outputs, weight[0].size), pad_value)
+    conv = Conv2d(
+        "conv",
+        weight,
+        np.zeros(outputs, np.int32),
+        tuple(stride),
+        tuple(padding),
+        spread(outputs, weight[0].size),
+        pad_value,
+    )
     layers, shape = [conv], conv.output_shape((height, width, channels))
     if 1 < pool <= min(shape[:2]):
         layers.append(MaxPool2d("pool", pool, draw(st.integers(1, 3))))
         shape = layers[-1].output_shape(shape)
-    layers.append(Dense("last", rng.integers(-127, 128, (3, int(np.prod(shape)))).astype(np.int8), np.zeros(3, np.int32)))
+    layers.append(
+        Dense("last", rng.integers(-127, 128, (3, int(np.prod(shape)))).astype(np.int8), np.zeros(3, np.int32))
+    )
     spec = InputSpec(height, width, channels, "L" if channels == 1 else "RGB", (0.5,) * channels, (0.5,) * channels)
-    return Network("tall", spec, tuple(layers), OutputSpec(np.ones(3, np.float32), np.zeros(3, np.float32)), ("a", "b", "c"))
+    return Network(
+        "tall", spec, tuple(layers), OutputSpec(np.ones(3, np.float32), np.zeros(3, np.float32)), ("a", "b", "c")
+    )
 
 
 def rows_of_the_hungriest(network: Network) -> int:
@@ -77,7 +92,11 @@ def rows_of_the_hungriest(network: Network) -> int:
     out_h = network.shapes()[len(others) - 1][0]
     most = 0
     for row in range(out_h):
-        taps = {(row * pool.stride + i) * conv.stride[0] + j - conv.padding[0] for i in range(pool.size) for j in range(conv.kernel[0])}
+        taps = {
+            (row * pool.stride + i) * conv.stride[0] + j - conv.padding[0]
+            for i in range(pool.size)
+            for j in range(conv.kernel[0])
+        }
         inside = [tap for tap in taps if 0 <= tap < network.input.height]
         most = max(most, max(inside) - min(inside) + 1)
     return most
@@ -86,12 +105,16 @@ def rows_of_the_hungriest(network: Network) -> int:
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(tall_layers(), st.integers(1, 5), st.integers(0, 2**16), st.integers(1, 4))
 def test_a_layer_fits_if_the_rows_of_one_output_row_do(network, n, seed, batch):
-    """The rest of the image does not have to: an image with one output row was refused for rows that nothing reads, or for padding."""
+    """The rest of the image does not have to: an image with one output row was refused for rows that nothing reads, or
+    for padding.
+    """
     shapes = network.shapes()
     row = rows_of_the_hungriest(network) * network.input.width * network.input.channels
     out = shapes[-2][1] * shapes[-2][2]
     fits = row + 32 <= 2048 and out + 32 <= 1024 and np.prod(shapes[-2]) + 32 <= 2048
-    event(f"fits: {fits}, whole image: {np.prod(network.input_shape) + 32 <= 2048}, output rows: {min(3, shapes[-2][0])}")
+    event(
+        f"fits: {fits}, whole image: {np.prod(network.input_shape) + 32 <= 2048}, output rows: {min(3, shapes[-2][0])}"
+    )
     if not fits:
         with pytest.raises(CompileError):
             KernelBackend(network, batch, engine=small_engine())
@@ -102,23 +125,46 @@ def test_a_layer_fits_if_the_rows_of_one_output_row_do(network, n, seed, batch):
 
 
 def spread(n: int, fan_in: int) -> Requantisation:
-    return Requantisation(np.full(n, max(1, int(2**24 / (127 * 40 * fan_in**0.5))), np.uint16), np.full(n, 16, np.uint8))
+    return Requantisation(
+        np.full(n, max(1, int(2**24 / (127 * 40 * fan_in**0.5))), np.uint16), np.full(n, 16, np.uint8)
+    )
 
 
 def test_row_tiles_and_weight_passes_on_the_real_sizes():
     """A layer whose input, output and weights all exceed the chip: 96 x 96 x 16 in, 88 x 88 x 160 out, 11 x 11 taps."""
     rng = np.random.default_rng(5)
-    first = Conv2d("first", rng.integers(-127, 128, (16, 3, 3, 3)).astype(np.int8), np.zeros(16, np.int32), (1, 1), (1, 1), spread(16, 27))
+    first = Conv2d(
+        "first",
+        rng.integers(-127, 128, (16, 3, 3, 3)).astype(np.int8),
+        np.zeros(16, np.int32),
+        (1, 1),
+        (1, 1),
+        spread(16, 27),
+    )
     large = Conv2d(
-        "large", rng.integers(-127, 128, (160, 11, 11, 16)).astype(np.int8), np.zeros(160, np.int32), (1, 1), (1, 1), spread(160, 1936)
+        "large",
+        rng.integers(-127, 128, (160, 11, 11, 16)).astype(np.int8),
+        np.zeros(160, np.int32),
+        (1, 1),
+        (1, 1),
+        spread(160, 1936),
     )
     reduce = Conv2d(
-        "reduce", rng.integers(-127, 128, (8, 1, 1, 160)).astype(np.int8), np.zeros(8, np.int32), (8, 8), (0, 0), spread(8, 160)
+        "reduce",
+        rng.integers(-127, 128, (8, 1, 1, 160)).astype(np.int8),
+        np.zeros(8, np.int32),
+        (8, 8),
+        (0, 0),
+        spread(8, 160),
     )
     last = Dense("last", rng.integers(-127, 128, (10, 8 * 121)).astype(np.int8), np.zeros(10, np.int32))
     output = OutputSpec(np.ones(10, np.float32), np.zeros(10, np.float32))
     network = Network(
-        "large", InputSpec(96, 96, 3, "RGB", (0.5,) * 3, (0.5,) * 3), (first, large, reduce, last), output, tuple("0123456789")
+        "large",
+        InputSpec(96, 96, 3, "RGB", (0.5,) * 3, (0.5,) * 3),
+        (first, large, reduce, last),
+        output,
+        tuple("0123456789"),
     )
     backend = KernelBackend(network, 2)
     records = backend.program.constants[:32].view(CONV)
@@ -129,7 +175,9 @@ def test_row_tiles_and_weight_passes_on_the_real_sizes():
 
 def raw(compiled, memory, **changes):
     """Run a Program on the engine with the registers as given, past the checks of the backend."""
-    arguments = dict(mem_words=compiled.memory_words, program=compiled.slots[0].program, instructions=compiled.instructions, images=1)
+    arguments = dict(
+        mem_words=compiled.memory_words, program=compiled.slots[0].program, instructions=compiled.instructions, images=1
+    )
     arguments.update(changes)
     address = memory.ctypes.data
     return load_engine().run(address, address, address, **arguments)
@@ -191,7 +239,9 @@ def test_a_memory_that_ends_early_is_status_4():
 
 
 def test_cycles_follow_from_the_loops():
-    """conv: 6 x 6 outputs pooled 2 x 2, 3 kernel rows of 1 chunk: 3*3*4*3 iterations an image; fc: 3 chunks. Plus the fills."""
+    """conv: 6 x 6 outputs pooled 2 x 2, 3 kernel rows of 1 chunk: 3*3*4*3 iterations an image; fc: 3 chunks. Plus the
+    fills.
+    """
     backend = KernelBackend(NETWORK, 4)
     backend.run(np.zeros((4, 8, 8, 1), np.uint8))
     compute = backend.last_cycles[:, PHASES.index("compute")]

@@ -66,7 +66,9 @@ def test_refuses(make, names):
 
 
 def test_accumulator_overflow_is_refused_at_the_exact_bound():
-    """255 * 127 * 66311 + bias: the first bias that could reach 2^31 is refused, the one before is not (numerics, section 2)."""
+    """255 * 127 * 66311 + bias: the first bias that could reach 2^31 is refused, the one before is not (numerics,
+    section 2).
+    """
     weight = np.full((1, 66311), 127, np.int8)
     room = 2**31 - 1 - 255 * 127 * 66311
     Dense("d", weight, np.array([room], np.int32))
@@ -119,7 +121,9 @@ def test_sign_of_zero_is_plus_one():
 @settings(max_examples=60)
 @given(st.integers(1, 5), st.integers(66_300, 66_320), st.integers(0, 2**32 - 1))
 def test_accumulator_bound_is_exact_in_any_blocks(outputs, inputs, seed):
-    """Against the sums in Python's own integers, for weights near the bound and bias on either side, added up in blocks of any size."""
+    """Against the sums in Python's own integers, for weights near the bound and bias on either side, added up in blocks
+    of any size.
+    """
     rng = np.random.default_rng(seed)
     weight = rng.choice(np.array([127, 127, 127, 126, -127], np.int8), (outputs, inputs))
     bias = rng.integers(-(2**31), 2**31, outputs).astype(np.int32)

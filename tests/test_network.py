@@ -39,7 +39,13 @@ def test_shapes_and_macs():
         ({"layers": (replace(CONV, requantisation=None), POOL, FC)}, "conv gives int32, but only the last layer"),
         ({"layers": (replace(CONV, requantisation=None),)}, "1 x 1 image"),
         (
-            {"layers": (CONV, replace(CONV, name="d", weight=np.ones((4, 3, 3, 4), np.int8), pad_value=np.zeros(4, np.uint8)), FC)},
+            {
+                "layers": (
+                    CONV,
+                    replace(CONV, name="d", weight=np.ones((4, 3, 3, 4), np.int8), pad_value=np.zeros(4, np.uint8)),
+                    FC,
+                )
+            },
             "d.pad_value",
         ),
         ({"layers": (CONV, MaxPool2d("p", 7, 1), FC)}, r"window \(7, 7\) is larger"),
@@ -88,11 +94,15 @@ def output(kind, count=1):
 
 def test_one_output_says_what_it_is():
     """As classes by softmax, one output would be class 0 at probability 1 for every image."""
-    with pytest.raises(NetworkError, match="'softmax' needs two outputs at least.*say 'sigmoid' .one logit, two classes"):
+    with pytest.raises(
+        NetworkError, match="'softmax' needs two outputs at least.*say 'sigmoid' .one logit, two classes"
+    ):
         output("softmax")
     with pytest.raises(NetworkError, match="is of one logit, not of 2; say 'independent'"):
         output("sigmoid", 2)
-    with pytest.raises(NetworkError, match="output.kind must be one of softmax, sigmoid, independent, values, not 'logits'"):
+    with pytest.raises(
+        NetworkError, match="output.kind must be one of softmax, sigmoid, independent, values, not 'logits'"
+    ):
         output("logits")
     network = replace(NETWORK, **ONE, output=output("sigmoid"), classes=("no", "yes"))
     for count in (1, 3):
@@ -125,7 +135,9 @@ def test_answers_of_several_outputs(count):
 )
 def test_it_says_what_its_outputs_are(kind, count, said):
     layers = NETWORK.layers if count == 3 else ONE["layers"]
-    network = replace(NETWORK, layers=layers, output=output(kind, count), classes=tuple("ab" if kind == "sigmoid" else "abc"[:count]))
+    network = replace(
+        NETWORK, layers=layers, output=output(kind, count), classes=tuple("ab" if kind == "sigmoid" else "abc"[:count])
+    )
     assert f"8 x 8 L to {said}" in repr(network)
 
 
@@ -173,8 +185,9 @@ def test_it_prints_short():
     wide = replace(NETWORK, layers=(CONV, POOL, FC), metadata={"recipe": "x" * 1000})
     for value in (wide, *wide.layers, wide.output, wide.input):
         assert len(repr(value)) < 250
-    assert repr(CONV) == (
-        "Conv2d(name='conv', weight=int8[4, 3, 3, 1], bias=int32[4], requantisation=Requantisation(multiplier=uint16[4], shift=uint8[4]))"
+    assert (
+        repr(CONV) == "Conv2d(name='conv', weight=int8[4, 3, 3, 1], bias=int32[4],"
+        " requantisation=Requantisation(multiplier=uint16[4], shift=uint8[4]))"
     )
 
 
@@ -198,7 +211,11 @@ def test_arguments_of_another_kind(change, message):
 
 
 def test_numbers_of_thousands_of_digits_are_refused_as_others_are():
-    for make in (lambda: MaxPool2d("p", 10**5000, 1), lambda: replace(SPEC, height=10**5000), lambda: replace(SPEC, mean=(10**5000,))):
+    for make in (
+        lambda: MaxPool2d("p", 10**5000, 1),
+        lambda: replace(SPEC, height=10**5000),
+        lambda: replace(SPEC, mean=(10**5000,)),
+    ):
         with pytest.raises(NetworkError):
             make()
 

@@ -1,4 +1,6 @@
-"""Three executions, one truth: the shipped lenet on real MNIST gives the same int32 accumulators and float32 logits on every backend."""
+"""Three executions, one truth: the shipped lenet on real MNIST gives the same int32 accumulators and float32 logits on
+every backend.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def lenet():
 
 @pytest.fixture
 def others(lenet):
-    """The backends that are compared with the reference: the kernel, and the overlay on a virtual board where pynq is installed."""
+    """The backends that are compared with the reference: the kernel, and the overlay on a virtual board where pynq is
+    installed.
+    """
     with ExitStack() as stack:
         backends: list[Backend] = [stack.enter_context(KernelBackend(lenet))]
         try:

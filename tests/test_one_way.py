@@ -1,4 +1,6 @@
-"""Imports point one way: on every floor, no circle between modules and packages, and no arrow from `pynq_cnn` up to `host_train`."""
+"""Imports point one way: on every floor, no circle between modules and packages, and no arrow from `pynq_cnn` up to
+`host_train`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def floor(package: str, arrows: dict[str, set[str]]) -> dict[str, set[str]]:
     for name, targets in arrows.items():
         here = child(name)
         if here is not None:
-            found.setdefault(here, set()).update({there for target in targets if (there := child(target)) not in (None, here)})
+            found.setdefault(here, set()).update(
+                {there for target in targets if (there := child(target)) not in (None, here)}
+            )
     return found
 
 
@@ -56,9 +60,21 @@ def test_no_circle(package):
 
 
 def test_no_arrow_up():
-    up = [f"{name} imports {target}" for name, targets in ARROWS.items() for target in targets if target.startswith("host_train")]
+    up = [
+        f"{name} imports {target}"
+        for name, targets in ARROWS.items()
+        for target in targets
+        if target.startswith("host_train")
+    ]
     assert [line for line in up if line.startswith("pynq_cnn")] == []
-    order = ("pynq_cnn.errors", "pynq_cnn.model", "pynq_cnn.compiler", "pynq_cnn.backends", "pynq_cnn.api", "pynq_cnn.cli")
+    order = (
+        "pynq_cnn.errors",
+        "pynq_cnn.model",
+        "pynq_cnn.compiler",
+        "pynq_cnn.backends",
+        "pynq_cnn.api",
+        "pynq_cnn.cli",
+    )
     for name, targets in ARROWS.items():
         mine = next((i for i, one in enumerate(order) if f"{name}.".startswith(f"{one}.")), len(order))
         higher = [target for target in targets for one in order[mine + 1 :] if f"{target}.".startswith(f"{one}.")]

@@ -1,4 +1,6 @@
-"""The overlay backend on the virtual board: the driver's code as the board runs it, and what happens when the board misbehaves."""
+"""The overlay backend on the virtual board: the driver's code as the board runs it, and what happens when the board
+misbehaves.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ pynq = pytest.importorskip("pynq", reason=NO_PYNQ)
 NETWORK = small_network()
 
 
-def open_backend(board: VirtualBoard, network: Any = NETWORK, batch: int = 4, timeout: float | None = None) -> OverlayBackend:
+def open_backend(
+    board: VirtualBoard, network: Any = NETWORK, batch: int = 4, timeout: float | None = None
+) -> OverlayBackend:
     return OverlayBackend(network, batch, bitfile=board.bitfile, device=board.device, timeout=timeout)
 
 
@@ -51,7 +55,12 @@ def shared_board() -> Iterator[VirtualBoard]:
 
 
 @settings(max_examples=25)
-@given(network=networks(max_side=10, max_channels=20), batch=st.integers(1, 3), n=st.integers(1, 5), seed=st.integers(0, 99))
+@given(
+    network=networks(max_side=10, max_channels=20),
+    batch=st.integers(1, 3),
+    n=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
 def test_equals_the_reference(shared_board: VirtualBoard, network: Any, batch: int, n: int, seed: int) -> None:
     images = random_images(network, n, seed)
     with open_backend(shared_board, network, batch) as backend:
@@ -100,7 +109,9 @@ def test_forgotten_flush_of_the_program_is_noticed(board: VirtualBoard, monkeypa
         check(backend)
 
 
-def test_forgotten_flush_of_the_images_gives_wrong_results(board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgotten_flush_of_the_images_gives_wrong_results(
+    board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_backend(board) as backend:
         check(backend)
         monkeypatch.setattr(pynq.buffer.PynqBuffer, "flush", lambda self: None)
@@ -123,7 +134,9 @@ def test_never_done_ends_with_the_deadline_and_the_next_call_works(board: Virtua
     with open_backend(board, timeout=0.05) as backend:
         check(backend)
         board.faults.never_done = True
-        with pytest.raises(DeviceError, match=r"did not finish within 0.05 s \(CTRL=0x1, status=.*magic=0x4e4e4350.*timeout=") as caught:
+        with pytest.raises(
+            DeviceError, match=r"did not finish within 0.05 s \(CTRL=0x1, status=.*magic=0x4e4e4350.*timeout="
+        ) as caught:
             backend.run(small_images(1))
         assert "geometry=" in str(caught.value)
         board.faults.never_done = False
@@ -257,7 +270,9 @@ def test_out_of_contiguous_memory_names_the_need_and_the_remedy() -> None:
     ("error", "message"),
     [(PermissionError("Root permissions required."), "be root"), (OSError("xclbinutil failed"), "check that the .bit")],
 )
-def test_failing_download_names_a_remedy(board: VirtualBoard, monkeypatch: pytest.MonkeyPatch, error: OSError, message: str) -> None:
+def test_failing_download_names_a_remedy(
+    board: VirtualBoard, monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
+) -> None:
     def fail(*_: object) -> None:
         raise error
 
@@ -277,7 +292,11 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"PCW_S_AXI_HP1_DATA_WIDTH" VALUE="64"', '"PCW_S_AXI_HP1_DATA_WIDTH" VALUE="32"', "S_AXI_HP1 of 32 bits.*64 bits"),
+        (
+            '"PCW_S_AXI_HP1_DATA_WIDTH" VALUE="64"',
+            '"PCW_S_AXI_HP1_DATA_WIDTH" VALUE="32"',
+            "S_AXI_HP1 of 32 bits.*64 bits",
+        ),
         ('"PCW_USE_S_AXI_HP', '"PCW_USE_S_AXI_XX', "no S_AXI_HP port"),
         ("pynq-cnn:hls:pynq_cnn_engine:1.0", "pynq-cnn:hls:another_engine:1.0", "0 engines of type .*another_engine"),
         ('REGISTER NAME="images"', 'REGISTER NAME="pictures"', "no register images"),
@@ -290,7 +309,10 @@ def test_unsuitable_hand_off_is_refused(tmp_path: Path, old: str, new: str, mess
 
 
 def test_a_later_version_of_the_engine_is_driven_by_its_identity(tmp_path: Path) -> None:
-    with VirtualBoard(hwh=edited(tmp_path, "pynq_cnn_engine:1.0", "pynq_cnn_engine:1.1")) as board, open_backend(board) as backend:
+    with (
+        VirtualBoard(hwh=edited(tmp_path, "pynq_cnn_engine:1.0", "pynq_cnn_engine:1.1")) as board,
+        open_backend(board) as backend,
+    ):
         check(backend)
 
 
@@ -319,7 +341,9 @@ def test_clock_is_the_designs_whatever_the_dividers(tmp_path: Path) -> None:
             assert pynq.Clocks.fclk0_mhz == 100
 
 
-def test_missing_files_and_devices_are_named(board: VirtualBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files_and_devices_are_named(
+    board: VirtualBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bitfile = tmp_path / "mine.bit"
     with pytest.raises(BackendError, match="no bitstream .*mine.bit; build it"):
         OverlayBackend(NETWORK, device=board.device, bitfile=bitfile)
@@ -333,7 +357,15 @@ def test_missing_files_and_devices_are_named(board: VirtualBoard, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"timeout": 0}, {"timeout": float("nan")}, {"timeout": "1"}, {"timeout": True}, {"device": "pynq-z2"}, {"batch": 0}]
+    "wrong",
+    [
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"timeout": "1"},
+        {"timeout": True},
+        {"device": "pynq-z2"},
+        {"batch": 0},
+    ],
 )
 def test_arguments_are_checked(board: VirtualBoard, wrong: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(wrong))):

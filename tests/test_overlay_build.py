@@ -1,4 +1,6 @@
-"""The build of the bitstream, as far as it can be followed without Vitis and Vivado: stand-ins note what they are told to do."""
+"""The build of the bitstream, as far as it can be followed without Vitis and Vivado: stand-ins note what they are told
+to do.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ source [lindex $argv end]
 """
 
 
-def build(tmp_path: Path, tools: tuple[str, ...], slack: str = "0.7") -> tuple[subprocess.CompletedProcess[str], list[str]]:
+def build(
+    tmp_path: Path, tools: tuple[str, ...], slack: str = "0.7"
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """`make bitstream` in a copy, where only `tools` are installed; what it said, and what the tools were told."""
     shutil.copytree(ROOT / "hls_src", tmp_path / "hls_src", ignore=shutil.ignore_patterns("build", "host"))
     (tmp_path / "overlays").mkdir()
@@ -55,7 +59,9 @@ def build(tmp_path: Path, tools: tuple[str, ...], slack: str = "0.7") -> tuple[s
     log = tmp_path / "log"
     log.touch()
     environment = {"PATH": str(programs), "STAND_IN_LOG": str(log), "PYTHON": sys.executable}
-    done = subprocess.run(["make", "-C", "hls_src", "bitstream"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "-C", "hls_src", "bitstream"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     return done, log.read_text().splitlines()
 
 
@@ -74,7 +80,11 @@ def test_without_vivado_it_says_so(tmp_path: Path) -> None:
 def test_writes_the_overlay_and_what_built_it(tmp_path: Path, hls: str) -> None:
     done, log = build(tmp_path, (hls, "vivado"))
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "overlays").iterdir()) == ["pynq_cnn.bit", "pynq_cnn.hwh", "pynq_cnn.md"]
+    assert sorted(path.name for path in (tmp_path / "overlays").iterdir()) == [
+        "pynq_cnn.bit",
+        "pynq_cnn.hwh",
+        "pynq_cnn.md",
+    ]
     build_hash = f"0x{script('hls_src/build_hash.py').build_hash():08x}"
     note = (tmp_path / "overlays" / "pynq_cnn.md").read_text()
     assert build_hash in note and "2099.1" in note and "0.7 ns" in note
@@ -96,7 +106,10 @@ def test_vivado_is_told_the_design_that_the_generated_hand_off_describes(tmp_pat
     calls = [line.split() for line in log]
 
     cells = {call[-1]: call[4].rpartition(":")[0] for call in calls if call[0] == "create_bd_cell"}
-    hardware = {make_hwh.PS: "xilinx.com:ip:processing_system7", make_hwh.ENGINE: make_hwh.ENGINE_VLNV.rpartition(":")[0]}
+    hardware = {
+        make_hwh.PS: "xilinx.com:ip:processing_system7",
+        make_hwh.ENGINE: make_hwh.ENGINE_VLNV.rpartition(":")[0],
+    }
     bridges = {name: "xilinx.com:ip:smartconnect" for name in make_hwh.BRIDGES}
     assert cells == {**hardware, **bridges, make_hwh.RESET: "xilinx.com:ip:proc_sys_reset"}
 

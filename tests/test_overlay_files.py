@@ -13,7 +13,9 @@ from virtual import NO_PYNQ, ROOT, script
 HWH = ROOT / "overlays" / "pynq_cnn.hwh"
 make_hwh = script("overlays/make_hwh.py")
 
-by_vivado = pytest.mark.skipif(make_hwh.MADE_BY not in HWH.read_text(encoding="utf-8"), reason="the hand-off was made by Vivado")
+by_vivado = pytest.mark.skipif(
+    make_hwh.MADE_BY not in HWH.read_text(encoding="utf-8"), reason="the hand-off was made by Vivado"
+)
 
 
 @by_vivado
@@ -38,7 +40,9 @@ def test_generator_has_the_arguments_of_the_top_function() -> None:
 
 def test_registers_are_aligned_and_apart() -> None:
     offsets = [register.offset for register in make_hwh.registers()]
-    assert offsets == sorted(set(offsets)) and all(offset % 4 == 0 for offset in offsets) and offsets[-1] < make_hwh.RANGE
+    assert (
+        offsets == sorted(set(offsets)) and all(offset % 4 == 0 for offset in offsets) and offsets[-1] < make_hwh.RANGE
+    )
 
 
 def test_pynq_reads_it() -> None:
@@ -68,5 +72,7 @@ def test_build_hash_is_that_of_the_sources() -> None:
     folder = ROOT / "hls_src"
     sources = b"".join(path.read_bytes() for path in [*sorted(folder.glob("*.hpp")), folder / "engine.cpp"])
     expected = "0x" + hashlib.sha256(sources).hexdigest()[:8]
-    printed = subprocess.run([sys.executable, str(folder / "build_hash.py")], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, str(folder / "build_hash.py")], capture_output=True, text=True, check=True
+    ).stdout
     assert printed == expected + "\n"

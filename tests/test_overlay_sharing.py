@@ -133,7 +133,9 @@ def test_a_batch_takes_four_register_accesses(board: VirtualBoard) -> None:
         used = board.device.register_accesses - before
         polls = used.pop(("read", "CTRL")) - 1
         assert polls >= 1
-        assert used == {("read", "magic"): 1, ("write", "CTRL"): 1, ("read", "status"): 1}, "and one look whether it is idle"
+        assert used == {("read", "magic"): 1, ("write", "CTRL"): 1, ("read", "status"): 1}, (
+            "and one look whether it is idle"
+        )
 
 
 def test_only_what_has_changed_is_written(board: VirtualBoard) -> None:
@@ -176,7 +178,17 @@ def test_next_batch_is_packed_and_the_last_unpacked_while_the_engine_works(board
                 object.__setattr__(owner, name, noted(order, name, getattr(owner, name)))
         check(backend, 10)
     inside = ["start", "read_accumulators", "write_images", "wait"]
-    assert order == ["write_images", "start", "write_images", "wait", *inside, "start", "read_accumulators", "wait", "read_accumulators"]
+    assert order == [
+        "write_images",
+        "start",
+        "write_images",
+        "wait",
+        *inside,
+        "start",
+        "read_accumulators",
+        "wait",
+        "read_accumulators",
+    ]
 
 
 # Deadlines.
@@ -254,7 +266,9 @@ def test_a_backend_that_is_collected_while_another_runs_stops_nothing(board: Vir
         assert board.device.downloads == 1
         del backend._accelerator._driver.start
         check(backend)
-        assert board.memory.used == board.memory._pieces[0].nbytes // 4096 * 4096 + 4096, "the other's memory has come back"
+        assert board.memory.used == board.memory._pieces[0].nbytes // 4096 * 4096 + 4096, (
+            "the other's memory has come back"
+        )
 
 
 def test_a_backend_that_is_collected_during_a_load_starts_no_other(board: VirtualBoard) -> None:
@@ -388,13 +402,17 @@ def test_locks_are_where_no_environment_moves_them(monkeypatch: pytest.MonkeyPat
     assert ProcessLock("test").path == before and str(tmp_path) not in str(before)
 
 
-def test_the_folder_of_locks_is_private_and_no_link_is_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_folder_of_locks_is_private_and_no_link_is_followed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     folder, elsewhere = tmp_path / "locks", tmp_path / "elsewhere"
     monkeypatch.setattr(process_lock, "lock_folder", lambda: folder)
     elsewhere.mkdir()
     (elsewhere / "victim").write_text("precious")
     folder.symlink_to(elsewhere)
-    with pytest.raises(DeviceError, match="locks, the folder of lock files, is not a folder that only this user can write to"):
+    with pytest.raises(
+        DeviceError, match="locks, the folder of lock files, is not a folder that only this user can write to"
+    ):
         ProcessLock("victim").acquire()
     folder.unlink()
     folder.mkdir(mode=0o777)
@@ -458,7 +476,10 @@ def test_the_event_loop_goes_on_meanwhile() -> None:
         ticking.cancel()
         return ticks, classes
 
-    with VirtualBoard(busy_reads=200) as board, Classifier(NETWORK, "overlay", bitfile=board.bitfile, device=board.device) as classifier:
+    with (
+        VirtualBoard(busy_reads=200) as board,
+        Classifier(NETWORK, "overlay", bitfile=board.bitfile, device=board.device) as classifier,
+    ):
         ticks, classes = asyncio.run(count_and_predict(classifier))
         assert ticks > 10
         np.testing.assert_array_equal(classes, classifier.predict(small_images(4)))
@@ -546,7 +567,9 @@ def test_a_board_that_answers_by_its_cpu_says_so_once(on_a_board: None, monkeypa
         RuntimeError("No Devices Found"),
     ],
 )
-def test_without_xrt_the_remedy_is_named(board: VirtualBoard, on_a_board: None, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_without_xrt_the_remedy_is_named(
+    board: VirtualBoard, on_a_board: None, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     monkeypatch.delattr(pynq.Device, "_active_device", raising=False)
     for _ in range(2):  # pynq takes a search that failed for one that found nothing
         monkeypatch.setattr(pynq.Device, "_devices", [], raising=False)
@@ -565,7 +588,9 @@ def test_without_xrt_the_remedy_is_named(board: VirtualBoard, on_a_board: None, 
             del type(pynq.Device)._subclasses[1]
 
 
-@pytest.mark.parametrize(("fault", "text"), [(ImportError, "pyxrt"), (OSError, "libxrt_core.so: cannot open shared object file")])
+@pytest.mark.parametrize(
+    ("fault", "text"), [(ImportError, "pyxrt"), (OSError, "libxrt_core.so: cannot open shared object file")]
+)
 def test_a_pynq_that_cannot_be_imported_on_a_board(
     board: VirtualBoard, on_a_board: None, monkeypatch: pytest.MonkeyPatch, fault: type[Exception], text: str
 ) -> None:

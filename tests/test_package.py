@@ -24,7 +24,11 @@ from pynq_cnn.model import Golden, Network, load_package, save_package, stored_b
 
 def with_golden(network: Network) -> Network:
     images = random_images(network, 3, 1)
-    return replace(network, golden=Golden(images, ReferenceBackend(network).run(images)), metadata={"accuracy": {"integer_top1": 0.99}})
+    return replace(
+        network,
+        golden=Golden(images, ReferenceBackend(network).run(images)),
+        metadata={"accuracy": {"integer_top1": 0.99}},
+    )
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -277,7 +281,12 @@ def replaced(folder: Path) -> None:
         (lambda folder: (folder / "notes.txt").write_text("mine"), "holds notes.txt"),
         (lambda folder: (folder / "layer.other.weight.npy").write_text("mine"), "holds layer.other.weight.npy"),
         (lambda folder: (folder / "more").mkdir(), "holds more"),
-        (lambda folder: edit(folder, lambda m: m["metadata"].update(file="notes.txt")) or (folder / "notes.txt").touch(), "notes.txt"),
+        (
+            lambda folder: (
+                edit(folder, lambda m: m["metadata"].update(file="notes.txt")) or (folder / "notes.txt").touch()
+            ),
+            "notes.txt",
+        ),
     ],
 )
 def test_saving_takes_nothing_else_away(package, change, message):

@@ -1,4 +1,6 @@
-"""Packages that were made to harm, or came to harm: one exception, which names file and field; no hang, memory only for what is stored."""
+"""Packages that were made to harm, or came to harm: one exception, which names file and field; no hang, memory only for
+what is stored.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,9 @@ def test_a_file_that_is_too_large_is_not_read(package):
 @pytest.mark.parametrize("name", ["a" * 300 + ".npy", "a\0.npy", "\ud800.npy", "\n.npy", ".npy", "..npy"])
 def test_names_that_no_file_can_have(package, name):
     edit(package, lambda m: m["output"]["arrays"]["scale"].update(file=name))
-    with pytest.raises(ModelPackageError, match=r"manifest.json: output.arrays.scale.*(plain name|cannot be read)") as caught:
+    with pytest.raises(
+        ModelPackageError, match=r"manifest.json: output.arrays.scale.*(plain name|cannot be read)"
+    ) as caught:
         load_package(package)
     assert str(caught.value).isprintable()
 
@@ -194,7 +198,13 @@ class Number(int):
 
 
 def test_metadata_is_copied_into_plain_values(tmp_path):
-    given = {"a": (1, np.float32(0.5)), "b": {"c": np.int64(3), "d": np.bool_(True)}, "e": Number(7), "f": np.str_("text"), "g": None}
+    given = {
+        "a": (1, np.float32(0.5)),
+        "b": {"c": np.int64(3), "d": np.bool_(True)},
+        "e": Number(7),
+        "f": np.str_("text"),
+        "g": None,
+    }
     network = replace(NETWORK, metadata=given)
     assert network.metadata == {"a": [1, 0.5], "b": {"c": 3, "d": True}, "e": 7, "f": "text", "g": None}
     given["b"]["c"] = "changed"
@@ -261,7 +271,10 @@ def test_names_in_any_script(tmp_path):
 def test_layers_that_a_file_system_cannot_tell_apart_are_not_lost(tmp_path, monkeypatch):
     """As on a memory card: names that differ in case alone are one file."""
     real = open
-    monkeypatch.setattr("builtins.open", lambda path, *args, **options: real(Path(path).parent / Path(path).name.lower(), *args, **options))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda path, *args, **options: real(Path(path).parent / Path(path).name.lower(), *args, **options),
+    )
     first, pool, last = NETWORK.layers
     second = replace(first, name="CONV", weight=np.ones((4, 1, 1, 4), np.int8))
     network = replace(NETWORK, layers=(first, second, pool, last))
@@ -313,7 +326,9 @@ def test_a_few_bytes_do_not_stand_for_gigabytes(tmp_path, shape):
     edit(folder, lambda m: m["layers"][2]["shared"].update(shape=shape))
 
     def load() -> None:
-        with pytest.raises(ModelPackageError, match=r"manifest.json: layers\[2\] \(fc\).shared: the entries reach to weight"):
+        with pytest.raises(
+            ModelPackageError, match=r"manifest.json: layers\[2\] \(fc\).shared: the entries reach to weight"
+        ):
             load_package(folder)
 
     assert peak_of(load) < 4 << 20
@@ -328,7 +343,9 @@ def test_long_huffman_words_are_refused_before_a_table_is_made(tmp_path, length)
     rewrite(folder, "layer.fc.code_lengths.npy", npy(lengths))
 
     def load() -> None:
-        with pytest.raises(ModelPackageError, match=rf"\(fc\).shared: a Huffman code word cannot have {length} bits; from 1 to 24"):
+        with pytest.raises(
+            ModelPackageError, match=rf"\(fc\).shared: a Huffman code word cannot have {length} bits; from 1 to 24"
+        ):
             load_package(folder)
 
     assert peak_of(load) < 4 << 20
@@ -339,7 +356,9 @@ def test_loading_takes_memory_for_what_is_stored(tmp_path):
     from pynq_cnn.model import Dense, OutputSpec
 
     rng = np.random.default_rng(0)
-    weight = rng.integers(-127, 128, (40, 70000), dtype=np.int8)  # over 66,311 inputs: the accumulator's bound has to be added up
+    weight = rng.integers(
+        -127, 128, (40, 70000), dtype=np.int8
+    )  # over 66,311 inputs: the accumulator's bound has to be added up
     weight[:, 66000:] = 0
     spec = replace(NETWORK.input, height=250, width=280)
     output = OutputSpec(np.ones(40, np.float32), np.zeros(40, np.float32))
@@ -373,7 +392,9 @@ def test_what_is_loaded_cannot_be_changed_and_is_not_copied_again(package):
 def test_copies_and_pickles_are_checked_and_frozen(package):
     network = load_package(package)
     for other in (copy.copy(network), copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
-        assert other == network and not other.layers[0].weight.flags.writeable and not other.golden.images.flags.writeable
+        assert (
+            other == network and not other.layers[0].weight.flags.writeable and not other.golden.images.flags.writeable
+        )
 
 
 def test_arrays_by_columns_and_empty_ones(tmp_path, package):
@@ -393,7 +414,10 @@ def test_arrays_by_columns_and_empty_ones(tmp_path, package):
         (lambda folder: edit(folder, lambda m: m.pop("metadata")), "manifest.json: metadata: has the wrong type: None"),
         (lambda folder: edit(folder, lambda m: m.update(layers=3)), "manifest.json: layers"),
         (lambda folder: edit(folder, lambda m: m["metadata"].update(accuracy="high")), "manifest.json: accuracy"),
-        (lambda folder: edit(folder, lambda m: m["metadata"].update(accuracy={"integer_top1": "0.9"})), "manifest.json: integer_top1"),
+        (
+            lambda folder: edit(folder, lambda m: m["metadata"].update(accuracy={"integer_top1": "0.9"})),
+            "manifest.json: integer_top1",
+        ),
         (lambda folder: edit(folder, lambda m: m["metadata"].update(dataset=[])), "manifest.json: dataset"),
         (lambda folder: (folder / "gone.npy").symlink_to("nowhere"), "cannot be read"),
     ],
@@ -414,7 +438,29 @@ def test_damaged_manifests_of_shipped_networks(tmp_path, monkeypatch, change, me
 
 def altered(rng: random.Random, value):
     """A JSON value with one of its parts replaced, removed or doubled."""
-    odd = [None, True, -1, 0, 1, 255, 2**31, 2**64, 10**30, 0.5, 1e308, "", "a", "\ud800", "../x", "\0", "x" * 70000, [], {}, [[]], [1, 2]]
+    odd = [
+        None,
+        True,
+        -1,
+        0,
+        1,
+        255,
+        2**31,
+        2**64,
+        10**30,
+        0.5,
+        1e308,
+        "",
+        "a",
+        "\ud800",
+        "../x",
+        "\0",
+        "x" * 70000,
+        [],
+        {},
+        [[]],
+        [1, 2],
+    ]
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key, changed = rng.choice(list(value)), dict(value)
         action = rng.randrange(6)
@@ -441,7 +487,9 @@ def altered(rng: random.Random, value):
 
 
 def alter_package(rng: random.Random, folder: Path) -> None:
-    """One fault: in the manifest's values, in its text, in an array's bytes, or in an array's values with the checksum put right."""
+    """One fault: in the manifest's values, in its text, in an array's bytes, or in an array's values with the checksum
+    put right.
+    """
     manifest = folder / MANIFEST
     arrays = sorted(folder.glob("*.npy"))
     kind = rng.randrange(4)
@@ -467,7 +515,9 @@ def alter_package(rng: random.Random, folder: Path) -> None:
 
 
 def check_altered(source: Path, folder: Path, seed: int) -> bool:
-    """Whether a package is still loaded after a fault, and can be shown and saved; nothing but `ModelPackageError` may come of it."""
+    """Whether a package is still loaded after a fault, and can be shown and saved; nothing but `ModelPackageError` may
+    come of it.
+    """
     shutil.copytree(source, folder)
     alter_package(random.Random(seed), folder)
     try:

@@ -37,7 +37,10 @@ def naive_binary(layer: BinaryConv2d, values: list) -> list:
                 n = differing = 0
                 for i in range(layer.kernel[0]):
                     for j in range(layer.kernel[1]):
-                        row, column = y * layer.stride[0] - layer.padding[0] + i, x * layer.stride[1] - layer.padding[1] + j
+                        row, column = (
+                            y * layer.stride[0] - layer.padding[0] + i,
+                            x * layer.stride[1] - layer.padding[1] + j,
+                        )
                         if 0 <= row < height and 0 <= column < width:
                             n += layer.channels
                             w = sum(word << (64 * k) for k, word in enumerate(words[o][i][j]))
@@ -58,7 +61,11 @@ def naive(network: Network, image: np.ndarray) -> list[int]:
             values = [
                 [
                     [
-                        max(values[y * layer.stride + i][x * layer.stride + j][c] for i in range(layer.size) for j in range(layer.size))
+                        max(
+                            values[y * layer.stride + i][x * layer.stride + j][c]
+                            for i in range(layer.size)
+                            for j in range(layer.size)
+                        )
                         for c in range(len(values[0][0]))
                     ]
                     for x in range(columns)
@@ -77,10 +84,15 @@ def naive(network: Network, image: np.ndarray) -> list[int]:
                     for c in range(len(values[0][0])):
                         acc = 0
                         for i in range(layer.size[0]):
-                            acc += sum(values[y * layer.stride[0] + i][x * layer.stride[1] + j][c] for j in range(layer.size[1]))
+                            acc += sum(
+                                values[y * layer.stride[0] + i][x * layer.stride[1] + j][c]
+                                for j in range(layer.size[1])
+                            )
                         if layer.requantisation is not None:
                             k = c % len(layer.requantisation.shift)
-                            acc = naive_requantise(acc, int(layer.requantisation.multiplier[k]), int(layer.requantisation.shift[k]))
+                            acc = naive_requantise(
+                                acc, int(layer.requantisation.multiplier[k]), int(layer.requantisation.shift[k])
+                            )
                         pixel.append(acc)
                     result[-1].append(pixel)
             values = result
@@ -111,7 +123,9 @@ def naive(network: Network, image: np.ndarray) -> list[int]:
                             source = values[row][column] if 0 <= row < height and 0 <= column < width else outside
                             acc += sum(a * b for a, b in zip(source, taps[o][i][j]))
                     if layer.requantisation is not None:
-                        acc = naive_requantise(acc, int(layer.requantisation.multiplier[o]), int(layer.requantisation.shift[o]))
+                        acc = naive_requantise(
+                            acc, int(layer.requantisation.multiplier[o]), int(layer.requantisation.shift[o])
+                        )
                     elif layer.threshold is not None:
                         acc = int(acc >= int(layer.threshold.value[o]))
                     pixel.append(acc)
@@ -154,7 +168,9 @@ def test_products_are_exact(inputs, largest, seed):
     x, w = rng.integers(0, 256, (2, inputs), np.uint8), rng.integers(-largest, largest + 1, (3, inputs), np.int8)
     matrix = ExactMatrix.of(w)
     assert np.array_equal(matrix.product(x), x.astype(np.int64) @ w.T.astype(np.int64))
-    assert all(255 * np.abs(part).sum(0).max() < (2**24 if part.dtype == np.float32 else 2**53) for part in matrix.parts)
+    assert all(
+        255 * np.abs(part).sum(0).max() < (2**24 if part.dtype == np.float32 else 2**53) for part in matrix.parts
+    )
 
 
 @settings(max_examples=20)

@@ -18,9 +18,13 @@ from pynq_cnn.result import Classification
 NASTY = ("<script>alert('x')</script>", 'a"b&amp;c', "Ä 猫 \u202e", "", "plain")
 
 
-def answer(logits=(1.0, 3.0, -2.0, 3.0, 0.5), classes=NASTY, seen=None, color="RGB", preparation=(), warnings=()) -> Classification:
+def answer(
+    logits=(1.0, 3.0, -2.0, 3.0, 0.5), classes=NASTY, seen=None, color="RGB", preparation=(), warnings=()
+) -> Classification:
     seen = np.arange(12, dtype=np.uint8).reshape(4, 3, 1) if seen is None else seen
-    return Classification(np.array(logits, np.float32), tuple(classes), "kernel", 0.0125, 0.0007, seen, color, preparation, warnings)
+    return Classification(
+        np.array(logits, np.float32), tuple(classes), "kernel", 0.0125, 0.0007, seen, color, preparation, warnings
+    )
 
 
 class Page(HTMLParser):
@@ -103,7 +107,11 @@ def test_what_was_done_and_what_is_in_doubt_is_shown_everywhere():
     result = answer(preparation=("turned", "cut < 3"), warnings=("it may be <b>two</b> digits",))
     data = json.loads(json.dumps(result.to_dict()))
     assert (data["preparation"], data["warnings"]) == (["turned", "cut < 3"], ["it may be <b>two</b> digits"])
-    assert str(result).splitlines()[-3:] == ["  warning: it may be <b>two</b> digits", "  prepared: turned", "  prepared: cut < 3"]
+    assert str(result).splitlines()[-3:] == [
+        "  warning: it may be <b>two</b> digits",
+        "  prepared: turned",
+        "  prepared: cut < 3",
+    ]
     page = Page(result._repr_html_())
     assert "turned; cut < 3" in page.texts and " it may be <b>two</b> digits" in page.texts
     assert "it may be <b>two</b> digits" in repr(result)
@@ -111,7 +119,10 @@ def test_what_was_done_and_what_is_in_doubt_is_shown_everywhere():
 
 def test_text():
     result = answer((0, 2, 1), ("cat", "dog", "elephant"))
-    assert repr(result) == "Classification(label='dog', probability=0.6652, backend='kernel', seconds=0.0125, run_seconds=0.0007)"
+    assert (
+        repr(result)
+        == "Classification(label='dog', probability=0.6652, backend='kernel', seconds=0.0125, run_seconds=0.0007)"
+    )
     assert str(result).splitlines() == [
         "dog  (kernel, 12.5 ms, of which the run 700.0 us)",
         "  dog        66.52 %  ####################",
@@ -125,7 +136,9 @@ def test_text_of_one_class():
 
 
 def of_kind(kind, logits, classes) -> Classification:
-    return Classification(np.array(logits, np.float32), classes, "kernel", 0.0125, 0.0007, np.zeros((4, 3, 1), np.uint8), kind=kind)
+    return Classification(
+        np.array(logits, np.float32), classes, "kernel", 0.0125, 0.0007, np.zeros((4, 3, 1), np.uint8), kind=kind
+    )
 
 
 @pytest.mark.parametrize(("logit", "index"), [(-3.0, 0), (0.0, 0), (1e-30, 1), (3.0, 1)])
@@ -134,7 +147,10 @@ def test_one_probability(logit, index):
     result = of_kind("sigmoid", [logit], ("bad", "good"))
     chance = 1 / (1 + np.exp(-logit))
     assert (result.index, result.label, result.labels) == (index, ("bad", "good")[index], (("bad", "good")[index],))
-    assert result.probabilities.tolist() == pytest.approx([1 - chance, chance]) and result.probabilities.dtype == np.float64
+    assert (
+        result.probabilities.tolist() == pytest.approx([1 - chance, chance])
+        and result.probabilities.dtype == np.float64
+    )
     assert result.probability == pytest.approx((1 - chance, chance)[index])
     assert [name for name, _ in result.top(1)] == [result.label] and len(result.top()) == 2
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
@@ -150,7 +166,12 @@ def test_independent_probabilities():
     assert result.probabilities.tolist() == pytest.approx([0.952574, 0.119203, 0.5, 0.622459], abs=1e-6)
     assert [name for name, _ in result.top(2)] == ["sea", "sun"]
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert (data["kind"], data["labels"], data["index"], data["probability"]) == ("independent", ["sea", "sun"], None, None)
+    assert (data["kind"], data["labels"], data["index"], data["probability"]) == (
+        "independent",
+        ["sea", "sun"],
+        None,
+        None,
+    )
     assert str(result).splitlines()[:2] == [
         "sea, sun  (kernel, 12.5 ms, of which the run 700.0 us)",
         "  sea    95.26 %  #############################",
@@ -160,7 +181,10 @@ def test_independent_probabilities():
     for name in ("index", "probability"):
         with pytest.raises(ArgumentError, match="gives independent probabilities .see labels and probabilities"):
             getattr(result, name)
-    assert (of_kind("independent", [-1, -2], ("a", "b")).labels, of_kind("independent", [-1], ("a",)).label) == ((), "none")
+    assert (of_kind("independent", [-1, -2], ("a", "b")).labels, of_kind("independent", [-1], ("a",)).label) == (
+        (),
+        "none",
+    )
 
 
 def test_plain_values():
@@ -168,7 +192,9 @@ def test_plain_values():
     assert (result.label, result.labels, result.logits.tolist()) == ("angle 0.25, <speed> -1234.5", (), [0.25, -1234.5])
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert (data["values"], data["index"], data["probabilities"]) == ({"angle": 0.25, "<speed>": -1234.5}, None, None)
-    assert str(result) == "angle 0.25, <speed> -1234.5  (kernel, 12.5 ms, of which the run 700.0 us)" and "%" not in repr(result)
+    assert str(
+        result
+    ) == "angle 0.25, <speed> -1234.5  (kernel, 12.5 ms, of which the run 700.0 us)" and "%" not in repr(result)
     page = Page(result._repr_html_())
     assert "angle 0.25, <speed> -1234.5" in page.texts and "tr" not in page.tags
     for ask in (lambda: result.index, lambda: result.probability, lambda: result.probabilities, lambda: result.top(1)):

@@ -43,7 +43,9 @@ from pynq_cnn.model.package.sizes import stored_bytes
 
 SIDE = 4
 SPEC = InputSpec(SIDE, SIDE, 1, "L", (128 / 255,), (128 / 255,))
-BITS = Conv2d("bits", np.ones((2, 1, 1, 1), np.int8), np.zeros(2, np.int32), threshold=Threshold(np.full(2, 99, np.int32)))
+BITS = Conv2d(
+    "bits", np.ones((2, 1, 1, 1), np.int8), np.zeros(2, np.int32), threshold=Threshold(np.full(2, 99, np.int32))
+)
 DENSE = Dense("dense", np.ones((2, 4), np.int8), np.zeros(2, np.int32))
 
 # The smallest networks that have them.
@@ -54,7 +56,9 @@ LAYERS_WITH: dict[type, tuple[Any, ...]] = {
     MaxPool2d: (MaxPool2d("pool", 2, 2), DENSE),
     AvgPool2d: (AvgPool2d("average", (SIDE, SIDE), (1, 1)),),
 }
-REFUSED = {BinaryConv2d: "bits: the engine has no layers of bits yet"}  # by the compiler, which instruction set 1 leaves no choice
+REFUSED = {
+    BinaryConv2d: "bits: the engine has no layers of bits yet"
+}  # by the compiler, which instruction set 1 leaves no choice
 
 
 def network_with(kind: type) -> Network:
@@ -119,7 +123,9 @@ def compiler(kind: type) -> None:
     if kind in REFUSED:
         with pytest.raises(CompileError, match=REFUSED[kind]):
             compile_network(network)
-        with pytest.raises(CompileError, match="the engine has no layers of bits yet"):  # its own rule, not only that of the bits before it
+        with pytest.raises(
+            CompileError, match="the engine has no layers of bits yet"
+        ):  # its own rule, not only that of the bits before it
             add(network.layers[-1], Lowering("small", SPEC.shape, SPEC.shape))
     else:
         assert network.layers[-1].name in compile_network(network).instruction_names[-1]
@@ -138,7 +144,10 @@ def tracing(kind: type) -> None:
 
     module = module_with(kind)
     found = trace(module, torch.zeros(2, 1, SIDE, SIDE)).layers
-    assert {*map(type, found), torch.nn.Flatten} == {*map(type, module), torch.nn.Flatten}  # one at the end adds nothing
+    assert {*map(type, found), torch.nn.Flatten} == {
+        *map(type, module),
+        torch.nn.Flatten,
+    }  # one at the end adds nothing
 
 
 def quantisation(kind: type) -> None:
@@ -149,10 +158,21 @@ def profile(kind: type) -> None:
     module, network = converted(kind)
     from host_train.networks.profile import profile
 
-    assert [layer.name for layer in profile(module, "small", (1, SIDE, SIDE)).layers] == [layer.name for layer in network.layers]
+    assert [layer.name for layer in profile(module, "small", (1, SIDE, SIDE)).layers] == [
+        layer.name for layer in network.layers
+    ]
 
 
-ROOMS: tuple[Callable[..., None], ...] = (model, package, reference, compiler, strategies, tracing, quantisation, profile)
+ROOMS: tuple[Callable[..., None], ...] = (
+    model,
+    package,
+    reference,
+    compiler,
+    strategies,
+    tracing,
+    quantisation,
+    profile,
+)
 
 
 def demand(room: Callable[..., None], kind: type, tmp_path: Any) -> None:
@@ -207,7 +227,11 @@ def test_no_kind_is_asked_for_outside_its_files():
         if path.name in rooms:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass")
+            call = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("isinstance", "issubclass")
+            )
             if call or isinstance(node, ast.Compare):
                 found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names
                 asked += [f"{path.relative_to(package)}:{node.lineno}: {', '.join(found)}"] if found else []

@@ -41,7 +41,9 @@ def call(unpacked: Path, *arguments: str) -> str:
 def test_it_holds_every_file_of_the_project(unpacked: Path) -> None:
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("only git knows which files there are")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split("\0")
     tracked = {name for name in listed if name and (ROOT / name).is_file()} - NOT_SHIPPED
     missing = sorted(name for name in tracked if not (unpacked / name).is_file())
     assert len(tracked) > 200 and not missing

@@ -71,7 +71,11 @@ def test_lengths_that_are_no_code():
 
 @settings(max_examples=150)
 @given(
-    arrays(np.int8, st.tuples(st.integers(1, 6), st.integers(1, 300)), elements=st.sampled_from([0, 0, 0, 0, 0, -127, 5, 127])),
+    arrays(
+        np.int8,
+        st.tuples(st.integers(1, 6), st.integers(1, 300)),
+        elements=st.sampled_from([0, 0, 0, 0, 0, -127, 5, 127]),
+    ),
     st.integers(1, 8),
 )
 def test_weights_round_trip(weight, index_bits):
@@ -83,11 +87,20 @@ def test_weights_round_trip(weight, index_bits):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SharedWeight(np.array([1], np.int8), np.zeros(0, np.uint8), np.zeros(0, np.uint8), (2,)), "starts with 0"),
+        (
+            lambda: SharedWeight(np.array([1], np.int8), np.zeros(0, np.uint8), np.zeros(0, np.uint8), (2,)),
+            "starts with 0",
+        ),
         (lambda: SharedWeight(np.array([0], np.int8), np.zeros(1, np.uint8), np.ones(1, np.uint8), (2,)), "code 1"),
-        (lambda: SharedWeight(np.array([0, 3], np.int8), np.array([2], np.uint8), np.ones(1, np.uint8), (2,)), "reach to weight 3"),
+        (
+            lambda: SharedWeight(np.array([0, 3], np.int8), np.array([2], np.uint8), np.ones(1, np.uint8), (2,)),
+            "reach to weight 3",
+        ),
         (lambda: SharedWeight(np.array([0, 3], np.int8), np.zeros(2, np.uint8), np.ones(1, np.uint8), (9,)), "codes"),
-        (lambda: SharedWeight(np.array([0, -128], np.int8), np.zeros(1, np.uint8), np.ones(1, np.uint8), (9,)), "codebook"),
+        (
+            lambda: SharedWeight(np.array([0, -128], np.int8), np.zeros(1, np.uint8), np.ones(1, np.uint8), (9,)),
+            "codebook",
+        ),
         (lambda: SharedWeight.of(np.zeros((2, 2), np.int8), 9), "index_bits"),
         (lambda: SharedWeight.of(np.zeros((2, 2), np.int8), "4"), "index_bits"),
         (lambda: SharedWeight.of(np.full((2, 2), 0.5), 4), r"must be an int8 array, not float64\[2, 2\]"),
@@ -162,11 +175,17 @@ def test_alphabets_larger_than_a_byte_are_refused(tmp_path):
 
 def naive_decode(data: np.ndarray, lengths: list[np.ndarray], count: int) -> tuple[list[list[int]], int] | None:
     """Bit by bit, out of a dictionary of words; symbols and the bits they take, or None if there is no such stream."""
-    books = [{f"{word:0{n}b}": s for s, (word, n) in enumerate(zip(code_words(part).tolist(), part.tolist())) if n} for part in lengths]
+    books = [
+        {f"{word:0{n}b}": s for s, (word, n) in enumerate(zip(code_words(part).tolist(), part.tolist())) if n}
+        for part in lengths
+    ]
     text, out, position = "".join(f"{byte:08b}" for byte in data), [[] for _ in lengths], 0
     for _ in range(count):
         for stream, book in zip(out, books):
-            end = next((end for end in range(position + 1, min(position + 24, len(text)) + 1) if text[position:end] in book), None)
+            end = next(
+                (end for end in range(position + 1, min(position + 24, len(text)) + 1) if text[position:end] in book),
+                None,
+            )
             if end is None:
                 return None
             stream.append(book[text[position:end]])
@@ -177,7 +196,9 @@ def naive_decode(data: np.ndarray, lengths: list[np.ndarray], count: int) -> tup
 @settings(max_examples=150)
 @given(st.lists(st.integers(1, 24), min_size=1, max_size=30), st.integers(1, 3), st.binary(max_size=120), st.data())
 def test_any_bytes_are_read_as_one_bit_after_the_other_would_be(sizes, streams, data, draw):
-    """Codes with and without unused words, of words longer than the decoder's table too, and streams that fit or do not."""
+    """Codes with and without unused words, of words longer than the decoder's table too, and streams that fit or do
+    not.
+    """
     kept, room = [], 1.0
     for size in sizes:
         if 2.0**-size <= room:
@@ -198,7 +219,10 @@ def test_streams_of_many_blocks(extra):
     """Words of 1 to 24 bits, so that ends of blocks fall anywhere in them."""
     rng = np.random.default_rng(extra)
     lengths = [np.array([1, 2, 3, *range(4, 24), 24, 24], np.uint8), np.full(256, 8, np.uint8)]
-    streams = [np.minimum(rng.geometric(0.3, 60_000 + extra) - 1, 24).astype(np.uint8), rng.integers(0, 256, 60_000 + extra, np.uint8)]
+    streams = [
+        np.minimum(rng.geometric(0.3, 60_000 + extra) - 1, 24).astype(np.uint8),
+        rng.integers(0, 256, 60_000 + extra, np.uint8),
+    ]
     streams[0][rng.integers(0, 60_000, 3000)] = rng.integers(15, 25, 3000)
     data = encode(streams, lengths)
     assert len(data) > 8 * 8192
@@ -206,7 +230,14 @@ def test_streams_of_many_blocks(extra):
 
 
 @pytest.mark.parametrize(
-    "lengths", [np.full(257, 9, np.uint8), np.array([255], np.uint8), np.array([-1], np.int8), np.array([1.0]), np.ones((2, 2), np.uint8)]
+    "lengths",
+    [
+        np.full(257, 9, np.uint8),
+        np.array([255], np.uint8),
+        np.array([-1], np.int8),
+        np.array([1.0]),
+        np.ones((2, 2), np.uint8),
+    ],
 )
 def test_lengths_are_checked_by_the_decoder_itself(lengths):
     with pytest.raises(NetworkError, match="Huffman code"):
@@ -223,7 +254,9 @@ def test_long_tails_of_zeros_are_bridged(index_bits):
         assert np.array_equal(shared.dense(), weight)
         span = 1 << index_bits
         assert len(shared.codes) <= len(places) + 2 + (max(places, default=0) + (2 << 20)) // span
-    with pytest.raises(NetworkError, match="reach to weight 1 of .3, 1048576., which has 3145728; at most 1048576 zeros may follow"):
+    with pytest.raises(
+        NetworkError, match="reach to weight 1 of .3, 1048576., which has 3145728; at most 1048576 zeros may follow"
+    ):
         SharedWeight(np.array([0, 7], np.int8), np.zeros(1, np.uint8), np.ones(1, np.uint8), weight.shape)
 
 

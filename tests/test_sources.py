@@ -17,7 +17,8 @@ LEFT_OUT = shutil.ignore_patterns("*.so", "models", "samples", "__pycache__")
 START = """
 import os, sys
 own = [os.getcwd(), *os.environ["PYTHONPATH"].split(os.pathsep)]
-sys.path = own + [path for path in sys.path if path not in ("", *own) and not os.path.exists(os.path.join(path, "pynq_cnn"))]
+others = [path for path in sys.path if path not in ("", *own)]
+sys.path = own + [path for path in others if not os.path.exists(os.path.join(path, "pynq_cnn"))]
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 from pynq_cnn.errors import BackendError
 try:
@@ -32,7 +33,9 @@ BITSTREAM = "from pynq_cnn.backends.overlay.bitstream import find_bitfile; find_
 def error(start: Path, installed: Path, statement: str) -> str:
     """What `statement` says in a Python started in `start`, where `installed` is in `sys.path` too."""
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    done = subprocess.run([sys.executable, "-c", START.format(statement)], cwd=start, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", START.format(statement)], cwd=start, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0 and done.stdout, done.stderr
     return done.stdout
 
@@ -59,7 +62,11 @@ def installed(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("statement", [KERNEL, BITSTREAM])
 def test_the_source_folder_hides_the_installation(sources: Path, installed: Path, statement: str) -> None:
     message = error(sources, installed, statement)
-    assert f"installed pynq_cnn in {installed}" in message and "start Python in another folder" in message and str(sources) in message
+    assert (
+        f"installed pynq_cnn in {installed}" in message
+        and "start Python in another folder" in message
+        and str(sources) in message
+    )
     assert "when pynq_cnn was installed" not in message and "build it" not in message
 
 

@@ -153,7 +153,9 @@ def test_partial_and_broken_bitstreams_are_refused() -> None:
             pynq.Overlay(board.bitfile, device=board.device)
 
 
-@pytest.mark.parametrize("wrong", [{"busy_reads": -1}, {"busy_reads": 1.5}, {"contiguous_bytes": 1000}, {"hwh": "nowhere.hwh"}])
+@pytest.mark.parametrize(
+    "wrong", [{"busy_reads": -1}, {"busy_reads": 1.5}, {"contiguous_bytes": 1000}, {"hwh": "nowhere.hwh"}]
+)
 def test_arguments_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(ArgumentError):
         VirtualBoard(**wrong)  # type: ignore[arg-type]

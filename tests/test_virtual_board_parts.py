@@ -31,7 +31,9 @@ def test_allocations_never_overlap_and_fail_only_without_a_gap(steps: list[tuple
     live: list[Allocation] = []
     for free, number in steps:
         live.sort(key=lambda piece: piece.address)
-        gaps = np.array([*(p.address for p in live), memory.base + memory.nbytes]) - np.array([memory.base, *map(end, live)])
+        gaps = np.array([*(p.address for p in live), memory.base + memory.nbytes]) - np.array(
+            [memory.base, *map(end, live)]
+        )
         assert gaps.min() >= 0 and memory.used == memory.nbytes - gaps.sum()
         if free and live:
             memory.free(live.pop(number % len(live)))
@@ -76,7 +78,12 @@ def test_device_memory_ends_with_its_allocation() -> None:
     memory = ContiguousMemory(4 * PAGE)
     piece = memory.allocate(PAGE)
     assert len(memory.device(piece.address + 8, PAGE - 8)) == PAGE - 8
-    for address, nbytes in ((piece.address - 8, 16), (piece.address + 8, PAGE), (0, 8), (memory.base + memory.nbytes, 8)):
+    for address, nbytes in (
+        (piece.address - 8, 16),
+        (piece.address + 8, PAGE),
+        (0, 8),
+        (memory.base + memory.nbytes, 8),
+    ):
         with pytest.raises(OSError, match=f"{address:#x}"):
             memory.device(address, nbytes)
 
@@ -90,7 +97,9 @@ def test_memory_size_is_checked(nbytes: object) -> None:
 # Registers.
 
 
-def kernel_registers(results: dict[str, int] | None, busy_reads: int = 0) -> tuple[KernelRegisters, dict[str, int], list[dict[str, int]]]:
+def kernel_registers(
+    results: dict[str, int] | None, busy_reads: int = 0
+) -> tuple[KernelRegisters, dict[str, int], list[dict[str, int]]]:
     names = ("CTRL", "GIER", "IP_IER", "IP_ISR", "a", "b", "b_ctrl")
     offsets = {name: 4 * i for i, name in enumerate(names)}
     seen: list[dict[str, int]] = []
@@ -99,7 +108,11 @@ def kernel_registers(results: dict[str, int] | None, busy_reads: int = 0) -> tup
         seen.append(inputs)
         return results
 
-    return KernelRegisters({name: {"address_offset": at} for name, at in offsets.items()}, execute, busy_reads), offsets, seen
+    return (
+        KernelRegisters({name: {"address_offset": at} for name, at in offsets.items()}, execute, busy_reads),
+        offsets,
+        seen,
+    )
 
 
 def test_kernel_is_idle_then_busy_then_done_once() -> None:
@@ -163,7 +176,8 @@ assert not [name for name in sys.modules if name.partition(".")[0] in ("pynq", "
 sys.modules["pynq"] = None  # as if it were not installed
 from pynq_cnn.errors import BackendError
 from virtual import small_network
-for make in (pynq_cnn.virtual_board.VirtualBoard, lambda: pynq_cnn.backends.overlay.OverlayBackend(small_network(), bitfile=sys.argv[1])):
+overlay = pynq_cnn.backends.overlay.OverlayBackend
+for make in (pynq_cnn.virtual_board.VirtualBoard, lambda: overlay(small_network(), bitfile=sys.argv[1])):
     try:
         make()
     except BackendError as error:
@@ -172,7 +186,9 @@ for make in (pynq_cnn.virtual_board.VirtualBoard, lambda: pynq_cnn.backends.over
     for name in ("any.bit", "any.hwh"):
         (tmp_path / name).touch()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "any.bit")], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "any.bit")], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("pip install 'pynq_cnn[board]'") == 2
 
@@ -186,7 +202,9 @@ def test_a_flush_of_all_writes_back_the_lines_that_the_processor_has_changed_and
     piece.host[40] = 7
     device[:] = 2  # by the engine, meanwhile
     memory.flush_changed(piece)
-    assert device.tolist() == [2] * 32 + [1] * 8 + [7] + [1] * 23 + [2] * 36, "the changed line whole: what the engine wrote there is lost"
+    assert device.tolist() == [2] * 32 + [1] * 8 + [7] + [1] * 23 + [2] * 36, (
+        "the changed line whole: what the engine wrote there is lost"
+    )
     device[:] = 3
     memory.flush_changed(piece)
     assert (device == 3).all(), "what has been written back is clean"

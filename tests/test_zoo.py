@@ -65,8 +65,8 @@ def test_the_table_as_html_escapes():
     info = ModelInfo("<b>", "a & b", None, None, 1, 2, '"<script>"', Path("."))
     text = Models({"<b>": info})._repr_html_()
     assert (
-        "<td>&lt;b&gt;</td><td>a &amp; b</td><td>unknown</td><td>unknown</td><td>1</td><td>2</td><td>&quot;&lt;script&gt;&quot;</td>"
-        in text
+        "<td>&lt;b&gt;</td><td>a &amp;"
+        " b</td><td>unknown</td><td>unknown</td><td>1</td><td>2</td><td>&quot;&lt;script&gt;&quot;</td>" in text
     )
     assert "<b>" not in text and "<script>" not in text
 
@@ -90,7 +90,9 @@ def test_a_folder_does_not_hide_a_shipped_network(tmp_path, monkeypatch):
 @pytest.mark.parametrize("model", ["Lenet", "", "nowhere/at/all", "../models/lenet", "\0", Path("nowhere")])
 def test_unknown_model(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ArgumentError, match=r"is neither a shipped network \(.*lenet.*\) nor the folder of a model package") as caught:
+    with pytest.raises(
+        ArgumentError, match=r"is neither a shipped network \(.*lenet.*\) nor the folder of a model package"
+    ) as caught:
         load_model(model)
     assert repr(os.fspath(model)) in str(caught.value)
 

@@ -15,9 +15,12 @@ from pynq_cnn.model import Conv2d, Dense, Golden, InputSpec, MaxPool2d, Network,
 from pynq_cnn.zoo import load_model
 
 ROOT = Path(__file__).parent.parent
-# pynq reads the headers of an .xclbin as this machine lays out a structure; all of pynq's machines, ARM's 32 bits too, align 64-bit
-# numbers to 8 bytes, and only i386 to 4: pynq's own device class cannot run there.
-ALIGNED = ctypes.sizeof(type("Pair", (ctypes.Structure,), {"_fields_": [("a", ctypes.c_uint8), ("b", ctypes.c_uint64)]})) == 16
+# pynq reads the headers of an .xclbin as this machine lays out a structure; all of pynq's machines, ARM's 32 bits too,
+# align 64-bit numbers to 8 bytes, and only i386 to 4: pynq's own device class cannot run there.
+ALIGNED = (
+    ctypes.sizeof(type("Pair", (ctypes.Structure,), {"_fields_": [("a", ctypes.c_uint8), ("b", ctypes.c_uint64)]}))
+    == 16
+)
 NOT_ALIGNED = "pynq's own device class cannot read an .xclbin on i386, which aligns 64-bit numbers to 4 bytes"
 NO_PYNQ = "pynq is not for Python 3.13 and newer" if sys.version_info >= (3, 13) else "pynq is not installed"
 
@@ -27,7 +30,14 @@ def small_network(seed: int = 0, classes: int = 5) -> Network:
     rng = np.random.default_rng(seed)
     requantisation = Requantisation(np.full(6, 40000, np.uint16), np.full(6, 21, np.uint8))
     layers = (
-        Conv2d("conv", rng.integers(-127, 128, (6, 3, 3, 1), np.int8), np.zeros(6, np.int32), (1, 1), (1, 1), requantisation),
+        Conv2d(
+            "conv",
+            rng.integers(-127, 128, (6, 3, 3, 1), np.int8),
+            np.zeros(6, np.int32),
+            (1, 1),
+            (1, 1),
+            requantisation,
+        ),
         MaxPool2d("pool", 2, 2),
         Dense("fc", rng.integers(-127, 128, (classes, 96), np.int8), rng.integers(-999, 999, classes, np.int32)),
     )

@@ -1,4 +1,5 @@
-"""`compress`: Deep Compression of a trained run: prune, fine-tune, share weights, fine-tune them, quantise, Huffman-code into a package.
+"""`compress`: Deep Compression of a trained run: prune, fine-tune, share weights, fine-tune them, quantise,
+Huffman-code into a package.
 
 It is `prune`, `share` and `huffman`, one after the other. Prints and writes the table of what each step saves.
 """
@@ -13,10 +14,15 @@ from host_train.commands.options import add_min_agreement
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("compress", help="prune, share and code the weights of a run, and write its package", description=__doc__)
+    parser = commands.add_parser(
+        "compress", help="prune, share and code the weights of a run, and write its package", description=__doc__
+    )
     add_places(parser)
     add_pruning(parser)
-    target = "scale what the recipe keeps, so that the package's files are RATIO times smaller than float32 weights and biases"
+    target = (
+        "scale what the recipe keeps, so that the package's files are RATIO times smaller than float32 weights and"
+        " biases"
+    )
     parser.add_argument("--target", type=float, metavar="RATIO", help=target)
     add_sharing(parser)
     add_min_agreement(parser)

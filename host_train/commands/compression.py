@@ -1,4 +1,6 @@
-"""What `prune`, `share`, `huffman` and `compress` have in common: their options, and what these make of the recipe of a run's network."""
+"""What `prune`, `share`, `huffman` and `compress` have in common: their options, and what these make of the recipe of a
+run's network.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from host_train.commands.options import add_beginning, add_data_dir, add_device, add_threads, find_device, say_aside, set_threads
+from host_train.commands.options import (
+    add_beginning,
+    add_data_dir,
+    add_device,
+    add_threads,
+    find_device,
+    say_aside,
+    set_threads,
+)
 from host_train.commands.train import print_epoch
 
 if TYPE_CHECKING:
@@ -24,26 +34,40 @@ NUMBERS = ("threshold", "target", *OF_RECIPE, "threads")
 def add_places(parser: argparse.ArgumentParser) -> None:
     """The run, and the folder of its compression."""
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of the run, such as runs/lenet")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the compression (default: RUN/compressed)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder of the compression (default: RUN/compressed)"
+    )
 
 
 def add_pruning(parser: argparse.ArgumentParser) -> None:
     """How is pruned."""
-    keep = "part of a layer's weights to keep, or of all layers not named, such as fc1=0.01 0.3; instead of the recipe's"
+    keep = (
+        "part of a layer's weights to keep, or of all layers not named, such as fc1=0.01 0.3; instead of the recipe's"
+    )
     parser.add_argument("--keep", nargs="+", metavar="[LAYER=]PART", help=keep)
     threshold = "keep the weights of at least X standard deviations of their layer, instead of --keep"
     parser.add_argument("--threshold", type=float, metavar="X", help=threshold)
     parser.add_argument("--rounds", type=int, metavar="N", help="of pruning and fine-tuning, instead of the recipe's")
-    parser.add_argument("--round-epochs", type=int, metavar="N", help="of fine-tuning in each round, instead of the recipe's")
-    parser.add_argument("--tune-epochs", type=int, metavar="N", help="of fine-tuning after the last round, instead of the recipe's")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="highest of fine-tuning, instead of the recipe's")
+    parser.add_argument(
+        "--round-epochs", type=int, metavar="N", help="of fine-tuning in each round, instead of the recipe's"
+    )
+    parser.add_argument(
+        "--tune-epochs", type=int, metavar="N", help="of fine-tuning after the last round, instead of the recipe's"
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="RATE", help="highest of fine-tuning, instead of the recipe's"
+    )
 
 
 def add_sharing(parser: argparse.ArgumentParser) -> None:
     """How weights are shared."""
-    bits = "width of a layer's codebook index, or that of all layers not named, such as fc1=3 4; instead of the recipe's"
+    bits = (
+        "width of a layer's codebook index, or that of all layers not named, such as fc1=3 4; instead of the recipe's"
+    )
     parser.add_argument("--bits", nargs="+", metavar="[LAYER=]N", help=bits)
-    parser.add_argument("--share-epochs", type=int, metavar="N", help="of fine-tuning shared weights, instead of the recipe's")
+    parser.add_argument(
+        "--share-epochs", type=int, metavar="N", help="of fine-tuning shared weights, instead of the recipe's"
+    )
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +87,8 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     args : argparse.Namespace
         Parsed options of one of the commands; those that it does not have change nothing.
     after : {"prune", "share"}, optional
-        The stage in the compression's folder that the command goes on from; what was asked of it and of those before it is as it was.
+        The stage in the compression's folder that the command goes on from; what was asked of it and of those before it
+        is as it was.
     """
     from dataclasses import replace
 
@@ -81,9 +106,13 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     device, quiet = find_device(given("device") or "cpu"), bool(given("quiet"))
     trained, out = Run.open(args.folder, args.data_dir), args.out or args.folder / "compressed"
     model = dense_model(trained)
-    recipe = replace(find_compression(trained.recipe.name), **{name: given(name) for name in OF_RECIPE if given(name) is not None})
+    recipe = replace(
+        find_compression(trained.recipe.name), **{name: given(name) for name in OF_RECIPE if given(name) is not None}
+    )
     if given("keep") and given("threshold") is not None:
-        raise ArgumentError(f"--keep {' '.join(args.keep)} and --threshold {args.threshold:g} both say what is kept; give one of them")
+        raise ArgumentError(
+            f"--keep {' '.join(args.keep)} and --threshold {args.threshold:g} both say what is kept; give one of them"
+        )
     if given("threshold") is not None:
         recipe = replace(recipe, keep=threshold_keep(model, args.threshold))
     elif given("keep"):
@@ -141,5 +170,7 @@ def by_layer(option: str, words: list[str], kind: Callable[[str], Number]) -> di
         try:
             values[name or "*"] = kind(value)
         except ValueError:
-            raise ArgumentError(f"{option} {word}: {value!r} is not a number; write LAYER=NUMBER, or a number for all others") from None
+            raise ArgumentError(
+                f"{option} {word}: {value!r} is not a number; write LAYER=NUMBER, or a number for all others"
+            ) from None
     return values

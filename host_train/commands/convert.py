@@ -19,19 +19,43 @@ KINDS = "softmax, sigmoid (one logit, two classes), independent (probabilities) 
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("convert", help="write the model package of a PyTorch model of your own", description=__doc__)
-    parser.add_argument("model", metavar="FILE:NAME", help="a Python file and the function or class in it that makes the model")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="its weights, from torch.save(model.state_dict(), FILE)")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="what it was trained on: mnist, fashion_mnist, cifar10")
-    parser.add_argument("--mean", type=float, nargs="+", metavar="M", help="of the normalisation, per channel (default: the data set's)")
-    parser.add_argument("--std", type=float, nargs="+", metavar="S", help="of the normalisation, per channel (default: the data set's)")
-    output = f"what the outputs say: {KINDS}; default: by a softmax or sigmoid at the end, else softmax of two or more outputs"
+    parser = commands.add_parser(
+        "convert", help="write the model package of a PyTorch model of your own", description=__doc__
+    )
+    parser.add_argument(
+        "model", metavar="FILE:NAME", help="a Python file and the function or class in it that makes the model"
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="its weights, from torch.save(model.state_dict(), FILE)"
+    )
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="what it was trained on: mnist, fashion_mnist, cifar10"
+    )
+    parser.add_argument(
+        "--mean", type=float, nargs="+", metavar="M", help="of the normalisation, per channel (default: the data set's)"
+    )
+    parser.add_argument(
+        "--std", type=float, nargs="+", metavar="S", help="of the normalisation, per channel (default: the data set's)"
+    )
+    output = (
+        f"what the outputs say: {KINDS}; default: by a softmax or sigmoid at the end, else softmax of two or more"
+        " outputs"
+    )
     parser.add_argument("--output", metavar="KIND", help=output)
-    classes = "names of the outputs, of sigmoid two, first for a probability near 0 (default: the data set's, where it has as many)"
+    classes = (
+        "names of the outputs, of sigmoid two, first for a probability near 0 (default: the data set's, where it has as"
+        " many)"
+    )
     parser.add_argument("--classes", nargs="+", metavar="NAME", help=classes)
-    parser.add_argument("--method", default="auto", help="how activations are scaled: auto (default), max, percentile or mse")
-    parser.add_argument("--shared", action="store_true", help="for pruned and weight-shared models: one scale a layer, encoded weights")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the package; its name is the network's")
+    parser.add_argument(
+        "--method", default="auto", help="how activations are scaled: auto (default), max, percentile or mse"
+    )
+    parser.add_argument(
+        "--shared", action="store_true", help="for pruned and weight-shared models: one scale a layer, encoded weights"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder of the package; its name is the network's"
+    )
     add_min_agreement(parser)
     add_threads(parser)
     add_data_dir(parser)
@@ -61,10 +85,18 @@ def run(args: argparse.Namespace) -> None:
     invert = "auto" if about.shape[2] == 1 else "never"  # MNIST and Fashion-MNIST are negatives of what was on white
     spec = InputSpec(*about.shape, COLORS[about.shape[2]], mean, std, fit, invert)
     metadata = {"dataset": about.title, "dataset_original": dataset.original}
-    options = {"spec": spec, "method": args.method, "shared": args.shared, "min_agreement": args.min_agreement, "output": args.output}
+    options = {
+        "spec": spec,
+        "method": args.method,
+        "shared": args.shared,
+        "min_agreement": args.min_agreement,
+        "output": args.output,
+    }
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        network = from_torch(model, dataset.train.images, name=args.out.name, metadata=metadata, classes=args.classes, **options)
+        network = from_torch(
+            model, dataset.train.images, name=args.out.name, metadata=metadata, classes=args.classes, **options
+        )
     for warning in told:
         print(f"host_train: {warning.message}", file=sys.stderr)
     if args.classes is None and network.output.kind in ("softmax", "independent"):
@@ -72,22 +104,26 @@ def run(args: argparse.Namespace) -> None:
             network = replace(network, classes=about.classes)
         elif network.output.kind == "softmax":
             raise ArgumentError(
-                f"{args.model} has {network.output.outputs} outputs, but {about.title} has {len(about.classes)} classes; name its own by "
-                "--classes, or say by --output what else they are"
+                f"{args.model} has {network.output.outputs} outputs, but {about.title} has {len(about.classes)}"
+                " classes; name its own by --classes, or say by --output what else they are"
             )
     conversion = network.metadata["conversion"]
     print(
-        f"on {conversion['images']} training images: {network.output.kind}, agreement of the integers with the model "
-        f"{100 * conversion['agreement']:.2f} %, mean error of the logits {100 * conversion['mean_error']:.2f} % of their deviation "
-        f"({conversion['method']})"
+        f"on {conversion['images']} training images: {network.output.kind}, agreement of the integers with the model"
+        f" {100 * conversion['agreement']:.2f} %, mean error of the logits {100 * conversion['mean_error']:.2f} % of"
+        f" their deviation ({conversion['method']})"
     )
     accuracy, line = _measure(network, model, dataset, args.min_agreement)
     save_package(replace(network, metadata={**network.metadata, "accuracy": accuracy}), args.out)
     print(f"on the {len(dataset.test)} test images of {about.title}: {line}\nwritten: {args.out}")
 
 
-def _measure(network: Network, model: nn.Module, dataset: Dataset, min_agreement: float) -> tuple[dict[str, float], str]:
-    """What the package states of the test images, and a line that says it: accuracy where they have the network's classes."""
+def _measure(
+    network: Network, model: nn.Module, dataset: Dataset, min_agreement: float
+) -> tuple[dict[str, float], str]:
+    """What the package states of the test images, and a line that says it: accuracy where they have the network's
+    classes.
+    """
     import torch
 
     from host_train.evaluation.evaluate import predict_torch
@@ -106,5 +142,7 @@ def _measure(network: Network, model: nn.Module, dataset: Dataset, min_agreement
         return {**measured.accuracy, **images}, str(measured)
     real = predict_torch(layers, spec.mean, spec.std)(test.images)
     reached = Fidelity.of(network.logits(ReferenceBackend(network).run(test.images)), real, kind).agreement
-    check_agreement(reached, min_agreement, f"the {len(test)} test images", kind, lambda: partings_of(layers, network, test.images))
+    check_agreement(
+        reached, min_agreement, f"the {len(test)} test images", kind, lambda: partings_of(layers, network, test.images)
+    )
     return {"agreement": reached, **images}, f"agreement of the integers with the model {100 * reached:.2f} %"

@@ -16,13 +16,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("model", help=WHAT)
     parser.add_argument("--split", choices=("test", "train"), help="part of the data set (default: test)")
     parser.add_argument("--dataset", metavar="NAME", help="the data set, where the package does not say it")
-    images = "instead of a data set: image files named like 00042_7.png or 7_00042.png, or in folders named by their class"
+    images = (
+        "instead of a data set: image files named like 00042_7.png or 7_00042.png, or in folders named by their class"
+    )
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=images)
-    naming = "where the labels of --images are: folders, index_label or label_index (default: auto, which the names decide)"
+    naming = (
+        "where the labels of --images are: folders, index_label or label_index (default: auto, which the names decide)"
+    )
     parser.add_argument("--naming", metavar="HOW", help=naming)
-    parser.add_argument("--wrong", type=Path, metavar="FILE", help="write a list of the images that were mistaken, such as wrong.csv")
+    parser.add_argument(
+        "--wrong", type=Path, metavar="FILE", help="write a list of the images that were mistaken, such as wrong.csv"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture of the confusion matrix, such as confusion.png")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="write a picture of the confusion matrix, such as confusion.png"
+    )
     add_device(parser)
     add_threads(parser)
     add_data_dir(parser)
@@ -62,26 +70,41 @@ def run(args: argparse.Namespace) -> None:
             title = model.metadata.get("dataset")
             name = args.dataset or next((name for name, entry in DATASETS.items() if entry.spec.title == title), None)
             if name is None:
-                raise ArgumentError(f"{args.model} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset")
+                raise ArgumentError(
+                    f"{args.model} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset"
+                )
             dataset = load_dataset(name, args.data_dir)
             if title and title != dataset.spec.title:
                 notes.append(f"the package says that its data set is {title!r}, not {dataset.spec.title!r}")
     else:
         if args.dataset:
-            raise ArgumentError(f"{args.model} is a run, which is evaluated on its own data set; leave --dataset {args.dataset} away")
-        dataset, spec, classes, what = model.dataset, model.input, model.dataset.spec.classes, f"{model.recipe.name}, float32"
+            raise ArgumentError(
+                f"{args.model} is a run, which is evaluated on its own data set; leave --dataset {args.dataset} away"
+            )
+        dataset, spec, classes, what = (
+            model.dataset,
+            model.input,
+            model.dataset.spec.classes,
+            f"{model.recipe.name}, float32",
+        )
         predict = predict_torch(model.float_model(), model.mean, model.std, device, title=what)
     about: dict[str, str | bool] = {"model": what}
     if args.images:
         files = read_folder(args.images, spec, classes, args.naming or "auto")
         split, names = files.split, [str(path) for path in files.files]
-        where = f"images in {args.images}, whose {NAMINGS[files.naming]} ({files.naming}): {files.files[0].relative_to(args.images)} is "
+        where = (
+            f"images in {args.images}, whose {NAMINGS[files.naming]} ({files.naming}):"
+            f" {files.files[0].relative_to(args.images)} is "
+        )
         where += classes[split.labels[0]]
         notes += files.notes
         about |= {"folder": str(args.images), "naming": files.naming}
     else:
         assert dataset is not None
-        split, where = resize_split(getattr(dataset, part), spec.height, spec.width), f"{part} set of {dataset.spec.title}"
+        split, where = (
+            resize_split(getattr(dataset, part), spec.height, spec.width),
+            f"{part} set of {dataset.spec.title}",
+        )
         split, classes, named = match_classes(match_colours(split, spec), dataset.spec.classes, classes)
         names = [str(number) for number in range(len(split))]
         notes += named

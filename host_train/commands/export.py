@@ -1,8 +1,10 @@
-"""`export`: put a trained run in integers and write its model package, or the same as .mat or text; or the float model as TorchScript.
+"""`export`: put a trained run in integers and write its model package, or the same as .mat or text; or the float model
+as TorchScript.
 
-The ways to quantise to int8 (calibration without further training, by three methods, and quantisation-aware training) are compared on the
-validation images; the best is exported, and only then measured on the test set. A binary network has one way, which is exact. Of several
-formats, all hold the same integers. What is in integers already, a shipped network or a model package, is written as it is.
+The ways to quantise to int8 (calibration without further training, by three methods, and quantisation-aware training)
+are compared on the validation images; the best is exported, and only then measured on the test set. A binary network
+has one way, which is exact. Of several formats, all hold the same integers. What is in integers already, a shipped
+network or a model package, is written as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     form = f"{', '.join(DEFAULT_OUT)}; or several, separated by commas (default: npy, a model package)"
     parser.add_argument("--format", default="npy", metavar="FORMAT", help=form)
     places = ", ".join(DEFAULT_OUT.values())
-    out = f"what to write, or of several formats the folder for them (default, by format: {places}; in RUN, or in exports/NETWORK)"
+    out = (
+        f"what to write, or of several formats the folder for them (default, by format: {places}; in RUN, or in"
+        " exports/NETWORK)"
+    )
     parser.add_argument("--out", type=Path, metavar="PATH", help=out)
     how = "of a run: max, percentile, mse or qat (default: auto, the best of them on the validation images)"
     parser.add_argument("--quantise", metavar="HOW", help=how)
@@ -53,8 +58,8 @@ def run(args: argparse.Namespace) -> None:
     if isinstance(model, Network):
         if TORCHSCRIPT in formats:
             raise ArgumentError(
-                f"{args.model} is in integers, and TorchScript is of the model in floating point, which cannot be had from them; give the "
-                "folder of the run that it was made of"
+                f"{args.model} is in integers, and TorchScript is of the model in floating point, which cannot be had"
+                " from them; give the folder of the run that it was made of"
             )
         if args.quantise is not None:
             raise ArgumentError(f"{args.model} is in integers already; leave --quantise {args.quantise} away")
@@ -120,7 +125,9 @@ def _quantised(run: Run, how: str, min_agreement: float) -> Network:
     chosen = choose([one for one in candidates if how in ("auto", one.label)])
     print(f"in integers on the {len(run.validation)} validation images:")
     for one in candidates:
-        print(f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}")
+        print(
+            f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}"
+        )
     model, test = run.float_model(), run.dataset.test
     measured = compare(chosen.network, model, test)
     measured.check(min_agreement, lambda: partings_of(model, chosen.network, test.images))

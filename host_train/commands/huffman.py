@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("huffman", help="code the shared weights of a run, and write its package", description=__doc__)
+    parser = commands.add_parser(
+        "huffman", help="code the shared weights of a run, and write its package", description=__doc__
+    )
     add_places(parser)
     add_min_agreement(parser)
     add_threads(parser)
@@ -65,7 +67,9 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     chosen = compression.quantise(shared)
     spec, test = trained.dataset.spec, trained.dataset.test
     progress = compression.progress
-    dense = evaluate(predict_torch(trained.float_model(), trained.mean, trained.std, progress=progress), test, spec.classes)
+    dense = evaluate(
+        predict_torch(trained.float_model(), trained.mean, trained.std, progress=progress), test, spec.classes
+    )
     plain = unshared(shared)
     measured = compare(chosen.network, plain, test, progress)
     measured.check(min_agreement, lambda: partings_of(plain, chosen.network, test.images))
@@ -84,9 +88,14 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     table = to_markdown(rows)
     last = rows[-1]
     lines = [
-        f"On the {len(test)} test images of {spec.title}: float32 {100 * accuracy['float32_top1']:.2f} %, pruned and shared "
-        f"{100 * accuracy['shared_top1']:.2f} %, in integers {100 * accuracy['integer_top1']:.2f} %.",
-        f"{last.dense:,} bytes of float32 weights and biases in a package of {last.stored:,}: {last.dense / last.stored:.1f}x.",
+        (
+            f"On the {len(test)} test images of {spec.title}: float32 {100 * accuracy['float32_top1']:.2f} %, pruned"
+            f" and shared {100 * accuracy['shared_top1']:.2f} %, in integers {100 * accuracy['integer_top1']:.2f} %."
+        ),
+        (
+            f"{last.dense:,} bytes of float32 weights and biases in a package of {last.stored:,}:"
+            f" {last.dense / last.stored:.1f}x."
+        ),
         folder_line(last, out),
     ]
     stored = {"command": command, "accuracy": metadata["accuracy"], "layers": to_json(rows)}

@@ -1,4 +1,6 @@
-"""`images`: write a data set out as PNG files whose names carry the label, such as 00042_7.png; `evaluate --images` reads them."""
+"""`images`: write a data set out as PNG files whose names carry the label, such as 00042_7.png; `evaluate --images`
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("images", help="write a data set out as image files", description=__doc__)
     parser.add_argument("dataset", metavar="NAME", help="mnist, fashion_mnist, cifar10")
     parser.add_argument("out", type=Path, metavar="FOLDER", help="where to; made if it is not there, and must be empty")
-    parser.add_argument("--split", choices=("test", "train"), default="test", help="part of the data set (default: test)")
+    parser.add_argument(
+        "--split", choices=("test", "train"), default="test", help="part of the data set (default: test)"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="only the first N images (default: all)")
     add_data_dir(parser)
     parser.set_defaults(run=run)

@@ -28,7 +28,7 @@ def find_model(word: str, data_dir: Path | None) -> Run | Network:
         if not (folder / MANIFEST).is_file():
             missing = f"{RUN} or {MANIFEST} is not there" if folder.is_dir() else "there is no such folder"
             raise ArgumentError(
-                f"{word} is no run, no model package and no shipped network ({', '.join(models())}): {missing}; train first "
-                f"(python -m host_train train NAME --out {word}), or give another"
+                f"{word} is no run, no model package and no shipped network ({', '.join(models())}): {missing}; train"
+                f" first (python -m host_train train NAME --out {word}), or give another"
             )
     return load_model(word)

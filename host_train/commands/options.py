@@ -18,7 +18,10 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=Path,
         metavar="FOLDER",
-        help="folder with the data set's files; without it: the cache, then the packages that carry the data, then torchvision's download",
+        help=(
+            "folder with the data set's files; without it: the cache, then the packages that carry the data, then"
+            " torchvision's download"
+        ),
     )
 
 
@@ -29,7 +32,10 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 def add_min_agreement(parser: argparse.ArgumentParser) -> None:
     """`--min-agreement`."""
-    least = "least part of the images on which integers and PyTorch must answer alike for a package to be written; 0 writes any"
+    least = (
+        "least part of the images on which integers and PyTorch must answer alike for a package to be written; 0"
+        " writes any"
+    )
     parser.add_argument("--min-agreement", type=float, default=0.95, metavar="PART", help=f"{least} (default: 0.95)")
 
 
@@ -42,7 +48,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def add_beginning(parser: argparse.ArgumentParser, what: str) -> None:
     """`--resume` and `--force`: what becomes of what is there from an earlier command."""
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}; it ends as it would have without")
+    either.add_argument(
+        "--resume", action="store_true", help=f"go on with an interrupted {what}; it ends as it would have without"
+    )
     add_force(either)
 
 

@@ -1,4 +1,6 @@
-"""`profile`: parameters, multiply-accumulates and memory of the activations, layer by layer; several networks are compared."""
+"""`profile`: parameters, multiply-accumulates and memory of the activations, layer by layer; several networks are
+compared.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ import json
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("profile", help="what networks cost, layer by layer", description=__doc__)
-    parser.add_argument("networks", nargs="+", metavar="NETWORK", help="its name; 'networks' lists them. For example: profile nin_one nin")
+    parser.add_argument(
+        "networks",
+        nargs="+",
+        metavar="NETWORK",
+        help="its name; 'networks' lists them. For example: profile nin_one nin",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON: a list, one object a network")
     parser.set_defaults(run=run)
 

@@ -9,11 +9,18 @@ from host_train.commands.options import add_data_dir
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("sample", help="write the sample of test images that pynq_cnn ships", description=__doc__)
+    parser = commands.add_parser(
+        "sample", help="write the sample of test images that pynq_cnn ships", description=__doc__
+    )
     parser.add_argument("--dataset", default="mnist", metavar="NAME", help="which data set (default: mnist)")
     parser.add_argument("--per-class", type=int, default=50, metavar="N", help="images of each class (default: 50)")
     parser.add_argument("--seed", type=int, default=0, help="chooses them (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="NPZ", help="the file (default: pynq_cnn/samples/NAME.npz beside the package's code)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="NPZ",
+        help="the file (default: pynq_cnn/samples/NAME.npz beside the package's code)",
+    )
     add_data_dir(parser)
     parser.set_defaults(run=run)
 

@@ -1,4 +1,6 @@
-"""`share`: share the weights of a pruned run and fine-tune the shared values; `huffman` or `compress --resume` goes on from there."""
+"""`share`: share the weights of a pruned run and fine-tune the shared values; `huffman` or `compress --resume` goes on
+from there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from host_train.commands.compression import add_places, add_sharing, add_trainin
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("share", help="share the weights of a pruned run and fine-tune them", description=__doc__)
+    parser = commands.add_parser(
+        "share", help="share the weights of a pruned run and fine-tune them", description=__doc__
+    )
     add_places(parser)
     add_sharing(parser)
     add_training(parser)

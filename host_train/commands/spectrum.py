@@ -20,11 +20,19 @@ CALIBRATION = "mse"  # of the activations, the same for every point of the compa
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("spectrum", help="frequency-domain study of a run, or of several seeds", description=__doc__)
-    runs = "folder of a run, such as runs/lenet; several of one network, of different seeds, give means with their spread"
+    parser = commands.add_parser(
+        "spectrum", help="frequency-domain study of a run, or of several seeds", description=__doc__
+    )
+    runs = (
+        "folder of a run, such as runs/lenet; several of one network, of different seeds, give means with their spread"
+    )
     parser.add_argument("folders", type=Path, metavar="RUN", nargs="+", help=runs)
-    parser.add_argument("--rates", default="1,2,3,4,6,8", metavar="BITS", help="bits per weight, separated by commas (1,2,3,4,6,8)")
-    parser.add_argument("--corners", action="store_true", help="draw frequency 0 in the corners, as the FFT gives it, not in the middle")
+    parser.add_argument(
+        "--rates", default="1,2,3,4,6,8", metavar="BITS", help="bits per weight, separated by commas (1,2,3,4,6,8)"
+    )
+    parser.add_argument(
+        "--corners", action="store_true", help="draw frequency 0 in the corners, as the FFT gives it, not in the middle"
+    )
     where = "where plots and numbers go (default: RUN/spectrum; of several runs, NETWORK-spectrum beside the first)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=where)
     add_threads(parser)
@@ -97,7 +105,9 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
     title = f"{trained.recipe.name} on {trained.dataset.spec.title}, seed {trained.settings.seed}"
     batch = torch.cat(images)[:BATCH]
     found = spectra(model, batch)
-    plot_spectra(found, out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})", corners)
+    plot_spectra(
+        found, out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})", corners
+    )
     save_spectra(found, out)
     shape = (trained.input.channels, trained.input.height, trained.input.width)
     bits = bit_maps(as_planes(model, shape), rates)

@@ -1,11 +1,21 @@
-"""`sweep`: prune a trained run by many thresholds and plot threshold, sparsity and accuracy on the validation images."""
+"""`sweep`: prune a trained run by many thresholds and plot threshold, sparsity and accuracy on the validation
+images.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from host_train.commands.options import add_data_dir, add_device, add_force, add_threads, find_device, say_aside, set_threads
+from host_train.commands.options import (
+    add_data_dir,
+    add_device,
+    add_force,
+    add_threads,
+    find_device,
+    say_aside,
+    set_threads,
+)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -14,8 +24,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where JSON and plots go (default: RUN/sweep)")
     thresholds = "in standard deviations of each layer's weights (default: twelve from 0 to 3.5)"
     parser.add_argument("--thresholds", type=float, nargs="+", metavar="X", help=thresholds)
-    parser.add_argument("--epochs", type=int, default=0, metavar="N", help="of fine-tuning at each threshold (default: 0, none)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="RATE", help="highest of fine-tuning (default: 0.001)")
+    parser.add_argument(
+        "--epochs", type=int, default=0, metavar="N", help="of fine-tuning at each threshold (default: 0, none)"
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, default=1e-3, metavar="RATE", help="highest of fine-tuning (default: 0.001)"
+    )
     add_force(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_device(parser)

@@ -7,7 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from host_train.commands.options import add_beginning, add_data_dir, add_device, add_threads, find_device, say_aside, set_threads
+from host_train.commands.options import (
+    add_beginning,
+    add_data_dir,
+    add_device,
+    add_threads,
+    find_device,
+    say_aside,
+    set_threads,
+)
 
 if TYPE_CHECKING:
     from host_train.training.record import EpochRecord
@@ -22,9 +30,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument("--batch", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="instead of the recipe's")
-    qat = "of quantisation-aware training; 0 for none (default: the recipe's, in proportion where --epochs says another number)"
+    qat = (
+        "of quantisation-aware training; 0 for none (default: the recipe's, in proportion where --epochs says another"
+        " number)"
+    )
     parser.add_argument("--qat-epochs", type=int, metavar="N", help=qat)
-    parser.add_argument("--stochastic", action="store_true", help="of a binary network: draw the binary weights at random while training")
+    parser.add_argument(
+        "--stochastic",
+        action="store_true",
+        help="of a binary network: draw the binary weights at random while training",
+    )
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
@@ -44,7 +59,14 @@ def run(args: argparse.Namespace) -> None:
     set_threads(args.threads)
     device = find_device(args.device)
     settings = Settings(
-        args.network, args.seed, args.epochs, args.batch, args.learning_rate, args.qat_epochs, args.threads, args.stochastic
+        args.network,
+        args.seed,
+        args.epochs,
+        args.batch,
+        args.learning_rate,
+        args.qat_epochs,
+        args.threads,
+        args.stochastic,
     )
     recipe, folder = settings.resolve(), args.out or Path("runs") / args.network
     if args.force:
@@ -69,7 +91,8 @@ def print_epoch(stage: str, epochs: int, record: EpochRecord) -> None:
     """A line for an epoch of `epochs`, for the log."""
     took = f"  {record.seconds:.1f} s" if record.seconds is not None else ""
     print(
-        f"{stage:5} epoch {record.epoch:4}/{epochs}  loss {record.train_loss:.4f}  validation loss {record.validation_loss:.4f}"
-        f"  accuracy {100 * record.validation_accuracy:6.2f} %{took}{'  best so far' if record.best else ''}",
+        f"{stage:5} epoch {record.epoch:4}/{epochs}  loss {record.train_loss:.4f}  validation loss"
+        f" {record.validation_loss:.4f}  accuracy {100 * record.validation_accuracy:6.2f}"
+        f" %{took}{'  best so far' if record.best else ''}",
         flush=True,
     )

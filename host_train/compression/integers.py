@@ -73,13 +73,16 @@ def encoded_bytes(shared: SharedWeight) -> int:
 
 
 def smallest(weight: np.ndarray) -> SharedWeight:
-    """int8 weights of at most 255 different values besides 0, with the width of gaps that takes the fewest bytes in a package."""
+    """int8 weights of at most 255 different values besides 0, with the width of gaps that takes the fewest bytes in a
+    package.
+    """
     return min((SharedWeight.of(weight, bits) for bits in range(8, 0, -1)), key=encoded_bytes)
 
 
 def encode_layers(network: Network) -> Network:
     """`network` with the weights of all its `Conv2d` and `Dense` layers encoded."""
     layers = tuple(
-        replace(layer, shared=smallest(layer.weight)) if isinstance(layer, (Conv2d, Dense)) else layer for layer in network.layers
+        replace(layer, shared=smallest(layer.weight)) if isinstance(layer, (Conv2d, Dense)) else layer
+        for layer in network.layers
     )
     return replace(network, layers=layers)

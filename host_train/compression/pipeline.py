@@ -94,13 +94,22 @@ class Compression:
         recipe, stage = self.recipe, self.folder / "prune"
         if _has_begun(self.folder / "share") and not _has_begun(stage):
             raise ArgumentError(
-                f"{self.folder / 'share'} is of an earlier pruning; put it aside (--force), or choose another folder (--out)"
+                f"{self.folder / 'share'} is of an earlier pruning; put it aside (--force), or choose another folder"
+                " (--out)"
             )
         schedules = [self._schedule(recipe.round_epochs, recipe.learning_rate)] * recipe.rounds
         schedules.append(self._schedule(recipe.tune_epochs, recipe.learning_rate))
-        about = {"keep": recipe.keep, "rounds": recipe.rounds, "round_epochs": recipe.round_epochs, "of": self.run.settings.command()}
+        about = {
+            "keep": recipe.keep,
+            "rounds": recipe.rounds,
+            "round_epochs": recipe.round_epochs,
+            "of": self.run.settings.command(),
+        }
         self._claim(stage, resume, about, schedules[-1])
-        self.say(f"pruning in rounds: {recipe.rounds} x {recipe.round_epochs} epochs, then {recipe.tune_epochs} of fine-tuning")
+        self.say(
+            f"pruning in rounds: {recipe.rounds} x {recipe.round_epochs} epochs, then {recipe.tune_epochs} of"
+            " fine-tuning"
+        )
         folders = [stage / f"round-{number + 1:02}" for number in range(recipe.rounds)] + [stage / "tune"]
         done = max((number for number, folder in enumerate(folders) if _is_done(folder)), default=-1)
         model = masked(dense_model(self.run))
@@ -145,7 +154,8 @@ class Compression:
         files = {stage: self.folder / stage / COMMAND for stage in STAGES}
         # Folders from before commands were noted have the rest of it.
         lines = [
-            file.read_text(encoding="utf-8").strip() if file.is_file() else f"{one} as {one}/{STAGE} says" for one, file in files.items()
+            file.read_text(encoding="utf-8").strip() if file.is_file() else f"{one} as {one}/{STAGE} says"
+            for one, file in files.items()
         ]
         return list(dict.fromkeys([*lines, self.command]))
 
@@ -166,7 +176,9 @@ class Compression:
         return replace(self.run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
 
     def _claim(self, stage: Path, resume: bool, settings: dict[str, Any], schedule: Schedule) -> None:
-        """Write down what a stage is of, or check that what is there, if it has come as far as a checkpoint, is of the same."""
+        """Write down what a stage is of, or check that what is there, if it has come as far as a checkpoint, is of the
+        same.
+        """
         path = stage / STAGE
         settings = json.loads(json.dumps({**settings, "schedule": repr(schedule), "seed": self.run.settings.seed}))
         if not _has_begun(stage):
@@ -176,17 +188,20 @@ class Compression:
             return
         if not resume:
             raise ArgumentError(
-                f"{stage} is of an earlier compression; go on with it (--resume), put it aside (--force), or choose another folder (--out)"
+                f"{stage} is of an earlier compression; go on with it (--resume), put it aside (--force), or choose"
+                " another folder (--out)"
             )
         found = _read_stage(stage)
         if found != settings:
             names = [name for name in settings if found.get(name) != settings[name]]
             raise ArgumentError(
-                f"{stage} has another {' and '.join(names) or 'stage'}; give the same options, put it aside (--force), or choose another "
-                "folder (--out)"
+                f"{stage} has another {' and '.join(names) or 'stage'}; give the same options, put it aside (--force),"
+                " or choose another folder (--out)"
             )
 
-    def _fit(self, model: nn.Sequential, folder: Path, schedule: Schedule, number: int, resume: bool, name: str) -> None:
+    def _fit(
+        self, model: nn.Sequential, folder: Path, schedule: Schedule, number: int, resume: bool, name: str
+    ) -> None:
         run = self.run
         history = fit(
             model.to(self.device),
@@ -235,14 +250,18 @@ def as_made(run: Run, folder: Path, recipe: CompressionRecipe, stage: str) -> Co
     """
     pruned = _read_stage(folder / "prune")
     if pruned.get("of") != run.settings.command():
-        raise ArgumentError(f"{folder / 'prune'} is of another run, {pruned.get('of')!r}; choose another folder (--out)")
+        raise ArgumentError(
+            f"{folder / 'prune'} is of another run, {pruned.get('of')!r}; choose another folder (--out)"
+        )
     made = {"keep": pruned.get("keep"), "rounds": pruned.get("rounds")}
     if stage == "share":
         made["bits"] = _read_stage(folder / "share").get("bits")
     try:
         return replace(recipe, **made)  # type: ignore[arg-type]
     except (AttributeError, ValueError) as error:
-        raise ArgumentError(f"{STAGE} of {folder} cannot be read: {error}; remove the folder and compress again") from error
+        raise ArgumentError(
+            f"{STAGE} of {folder} cannot be read: {error}; remove the folder and compress again"
+        ) from error
 
 
 def _read_stage(stage: Path) -> dict[str, Any]:
@@ -270,7 +289,9 @@ def dense_model(run: Run) -> nn.Sequential:
     """The run's network in floating point, folded; `ArgumentError` for one of binary layers."""
     model = run.float_model()
     if any(isinstance(module, BinaryLayer) for module in model.modules()):
-        raise ArgumentError(f"{run.recipe.name} has binary weights, of one bit each already; compress a network of real weights")
+        raise ArgumentError(
+            f"{run.recipe.name} has binary weights, of one bit each already; compress a network of real weights"
+        )
     return fold(model)
 
 

@@ -1,6 +1,7 @@
 """Pruning by magnitude, with the masks of `torch.nn.utils.prune`.
 
-[Han, Pool, Tran and Dally 2015, arXiv 1506.02626; the course of the rounds: Zhu and Gupta 2017, arXiv 1710.01878, equation 1]
+[Han, Pool, Tran and Dally 2015, arXiv 1506.02626; the course of the rounds: Zhu and Gupta 2017, arXiv 1710.01878,
+equation 1]
 """
 
 from __future__ import annotations
@@ -22,15 +23,21 @@ Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | 
 
 
 def weighted_layers(model: nn.Module) -> dict[str, Weighted]:
-    """The convolutions and linear layers of any model, by their full names, such as `features.0`; `ArgumentError` if it has none."""
+    """The convolutions and linear layers of any model, by their full names, such as `features.0`; `ArgumentError` if it
+    has none.
+    """
     found = {name: layer for name, layer in model.named_modules() if isinstance(layer, PRUNABLE)}
     if not found:
-        raise ArgumentError(f"{type(model).__name__} has no convolution and no linear layer, and so no weights to compress")
+        raise ArgumentError(
+            f"{type(model).__name__} has no convolution and no linear layer, and so no weights to compress"
+        )
     return found
 
 
 def warn_left_out(model: nn.Module) -> None:
-    """Say which modules have weights of a kind that `weighted_layers` does not know: embeddings, binary layers, some of the user's own."""
+    """Say which modules have weights of a kind that `weighted_layers` does not know: embeddings, binary layers, some of
+    the user's own.
+    """
     others = [
         f"{name} ({type(module).__name__})"
         for name, module in model.named_modules()
@@ -41,18 +48,23 @@ def warn_left_out(model: nn.Module) -> None:
 
 
 def effective(layer: Weighted) -> torch.Tensor:
-    """The weight that the layer computes with: `layer.weight` itself is as old as the last forward pass, whatever was loaded since."""
+    """The weight that the layer computes with: `layer.weight` itself is as old as the last forward pass, whatever was
+    loaded since.
+    """
     return (layer.weight_orig * layer.weight_mask).detach() if prune.is_pruned(layer) else layer.weight.detach()  # type: ignore[operator]
 
 
 def masked(model: Model) -> Model:
-    """`model` itself, its layers with masks that keep everything: `weight_orig` is trained, `weight` is `weight_orig * weight_mask`.
+    """`model` itself, its layers with masks that keep everything: `weight_orig` is trained, `weight` is `weight_orig *
+    weight_mask`.
 
     The masks are buffers, so they are saved and loaded with the weights.
     """
     for name, layer in weighted_layers(model).items():
         if parametrize.is_parametrized(layer, "weight"):
-            raise ArgumentError(f"the weight of {name} is parametrised, such as by sharing; prune first, or prune unshared(model)")
+            raise ArgumentError(
+                f"the weight of {name} is parametrised, such as by sharing; prune first, or prune unshared(model)"
+            )
     for layer in weighted_layers(model).values():
         if not prune.is_pruned(layer):
             prune.identity(layer, "weight")
@@ -77,8 +89,8 @@ def prune_to(model: nn.Module, keep: Mapping[str, float]) -> None:
     model : torch.nn.Module
         Any, with masks or without; layers are found in nested modules too.
     keep : mapping
-        Part to keep, above 0 to 1, by the layer's full name, such as `features.0`, or `"*"` for all others. A layer that is not named
-        keeps all.
+        Part to keep, above 0 to 1, by the layer's full name, such as `features.0`, or `"*"` for all others. A layer
+        that is not named keeps all.
 
     Raises
     ------
@@ -152,7 +164,10 @@ def round_keep(keep: Mapping[str, float], number: int, rounds: int) -> dict[str,
 
 def kept(model: nn.Module) -> dict[str, tuple[int, int]]:
     """Weights of each layer, by its full name, that are not 0, and all of them."""
-    return {name: (int(torch.count_nonzero(effective(layer))), layer.weight.numel()) for name, layer in weighted_layers(model).items()}
+    return {
+        name: (int(torch.count_nonzero(effective(layer))), layer.weight.numel())
+        for name, layer in weighted_layers(model).items()
+    }
 
 
 def describe_kept(model: nn.Module) -> str:
@@ -160,5 +175,8 @@ def describe_kept(model: nn.Module) -> str:
     counts = kept(model)
     counts["total"] = (sum(left for left, _ in counts.values()), sum(size for _, size in counts.values()))
     wide = max(map(len, counts))
-    rows = [f"{name.ljust(wide)}  {left:>10,} of {size:>10,}  {100 * left / size:7.3f} %" for name, (left, size) in counts.items()]
+    rows = [
+        f"{name.ljust(wide)}  {left:>10,} of {size:>10,}  {100 * left / size:7.3f} %"
+        for name, (left, size) in counts.items()
+    ]
     return "\n".join([f"{'layer'.ljust(wide)}  weights kept", *rows])

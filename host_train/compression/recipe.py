@@ -26,7 +26,8 @@ def check_bits(name: str, bits: Any) -> None:
 
 
 def for_layers(what: str, values: Mapping[str, Number], names: Collection[str]) -> dict[str, Number]:
-    """The values of the layers in `names`, in their order; a layer that is not named has the value of `"*"`, or without that none.
+    """The values of the layers in `names`, in their order; a layer that is not named has the value of `"*"`, or without
+    that none.
 
     Parameters
     ----------
@@ -44,17 +45,21 @@ def for_layers(what: str, values: Mapping[str, Number], names: Collection[str]) 
 
     Examples
     --------
-    >>> for_layers("keep", {"fc1": 0.01, "*": 0.5}, ["conv1", "fc1"]), for_layers("keep", {"fc1": 0.01}, ["conv1", "fc1"])
+    >>> names = ["conv1", "fc1"]
+    >>> for_layers("keep", {"fc1": 0.01, "*": 0.5}, names), for_layers("keep", {"fc1": 0.01}, names)
     ({'conv1': 0.5, 'fc1': 0.01}, {'fc1': 0.01})
     """
     if not isinstance(values, Mapping):
         raise ArgumentError(
-            f"{what} must have a value for each layer by its name, such as {{'*': ...}} for all of them, not {values!r:.60}"
+            f"{what} must have a value for each layer by its name, such as {{'*': ...}} for all of them, not"
+            f" {values!r:.60}"
         )
     unknown = [name for name in values if name not in names and name != OTHERS]
     if unknown:
         raise ArgumentError(f"{what} names the layer {unknown[0]!r}; the layers with weights are {', '.join(names)}")
-    return {name: values[name] if name in values else values[OTHERS] for name in names if name in values or OTHERS in values}
+    return {
+        name: values[name] if name in values else values[OTHERS] for name in names if name in values or OTHERS in values
+    }
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class CompressionRecipe:
     Parameters
     ----------
     keep : mapping of str to float
-        Part of a layer's weights to keep, above 0 to 1, by the layer's name; `"*"` is for all others. Biases are always kept.
+        Part of a layer's weights to keep, above 0 to 1, by the layer's name; `"*"` is for all others. Biases are always
+        kept.
     bits : mapping of str to int
         Width of a layer's codebook index, 2 to 8: up to 2^bits - 1 different weights, and zero.
     rounds : int
@@ -115,20 +121,29 @@ class CompressionRecipe:
                 raise ArgumentError(f"{name} must be positive, not {getattr(self, name)!r}")
 
     def layers(self, names: Iterable[str]) -> CompressionRecipe:
-        """The recipe with `keep` and `bits` of every layer in `names`; `ArgumentError` if another layer is named, or one is left out."""
+        """The recipe with `keep` and `bits` of every layer in `names`; `ArgumentError` if another layer is named, or
+        one is left out.
+        """
         names = list(names)
         resolved: dict[str, Any] = {}
         for what in ("keep", "bits"):
             resolved[what] = for_layers(what, getattr(self, what), names)
             missing = [name for name in names if name not in resolved[what]]
             if missing:
-                raise ArgumentError(f"{what} says nothing of the layer {missing[0]!r}; name it, or give a value for all others")
+                raise ArgumentError(
+                    f"{what} says nothing of the layer {missing[0]!r}; name it, or give a value for all others"
+                )
         return replace(self, **resolved)
 
 
 # The small one, as a demonstration: 13,242 parameters have little to spare.
 LENET = CompressionRecipe(
-    keep={"conv1": 0.9, "conv2": 0.5, "fc1": 0.12, "fc2": 0.5}, bits={OTHERS: 4}, rounds=6, round_epochs=5, tune_epochs=30, share_epochs=10
+    keep={"conv1": 0.9, "conv2": 0.5, "fc1": 0.12, "fc2": 0.5},
+    bits={OTHERS: 4},
+    rounds=6,
+    round_epochs=5,
+    tune_epochs=30,
+    share_epochs=10,
 )
 
 # Caffe's LeNet-5, of Deep Compression's own table (39x). About 1.4 % of the weights: 1.72 MB to about 13 KB (129x).

@@ -23,8 +23,8 @@ FINE = 1 << 14  # more different values than this are put in as many equal bins 
 def cluster(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """k-means of numbers, from centres evenly spread between the smallest and the largest.
 
-    That start keeps the few large weights, which matter most (Deep Compression, section 3.2). A bin of equal values counts as one sample
-    of their weight, so millions cost no more than 16,384.
+    That start keeps the few large weights, which matter most (Deep Compression, section 3.2). A bin of equal values
+    counts as one sample of their weight, so millions cost no more than 16,384.
 
     Parameters
     ----------
@@ -48,7 +48,9 @@ def cluster(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """
     values = np.asarray(values, np.float64)
     if not len(values) or not np.isfinite(values).all():
-        raise ArgumentError(f"{len(values)} values, of which {int((~np.isfinite(values)).sum())} not finite, cannot be clustered")
+        raise ArgumentError(
+            f"{len(values)} values, of which {int((~np.isfinite(values)).sum())} not finite, cannot be clustered"
+        )
     points, weights = np.unique(values, return_counts=True)
     if len(points) <= count:
         return points, np.searchsorted(points, values)
@@ -59,7 +61,9 @@ def cluster(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         points, weights = sums[weights > 0] / weights[weights > 0], weights[weights > 0]
     count = min(count, len(points))  # a value far out leaves most bins empty
     start = np.linspace(points[0], points[-1], count)[:, None]
-    centres = np.unique(KMeans(count, init=start, n_init=1, tol=0).fit(points[:, None], sample_weight=weights).cluster_centers_)
+    centres = np.unique(
+        KMeans(count, init=start, n_init=1, tol=0).fit(points[:, None], sample_weight=weights).cluster_centers_
+    )
     codes = np.searchsorted((centres[1:] + centres[:-1]) / 2, values)
     used, codes = np.unique(codes, return_inverse=True)
     return centres[used], codes.reshape(-1)
@@ -68,8 +72,8 @@ def cluster(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 class SharedValues(nn.Module):
     """The weight of a layer as a function of its codebook; to be registered as a parametrisation of `weight`.
 
-    `weight[places[i]] = codebook[codes[i]] / gain[i]`, and 0 elsewhere. Autograd gives the codebook the sum of the gradients of all weights
-    that share a value (Deep Compression, section 3.3).
+    `weight[places[i]] = codebook[codes[i]] / gain[i]`, and 0 elsewhere. Autograd gives the codebook the sum of the
+    gradients of all weights that share a value (Deep Compression, section 3.3).
 
     Parameters
     ----------
@@ -78,8 +82,8 @@ class SharedValues(nn.Module):
     bits : int
         2 to 8: at most `2^bits - 1` values, as zero has a code too.
     gain : torch.Tensor, optional
-        Broadcast to the weight: what is shared is `weight * gain` (see `QuantisedConv2d`: the first layer's integers are those of
-        `weight / std`).
+        Broadcast to the weight: what is shared is `weight * gain` (see `QuantisedConv2d`: the first layer's integers
+        are those of `weight / std`).
     """
 
     places: torch.Tensor
@@ -116,15 +120,17 @@ def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Mode
     model : torch.nn.Module
         Any, perhaps pruned, without masks (`prune.plain`); layers are found in nested modules too.
     bits : mapping
-        Width of a codebook index, 2 to 8, by the layer's full name, or `"*"` for all others. A layer that is not named stays as it is.
+        Width of a codebook index, 2 to 8, by the layer's full name, or `"*"` for all others. A layer that is not named
+        stays as it is.
     std : tuple of float
         What the images were divided by, per channel.
 
     Raises
     ------
     ArgumentError
-        If `bits` names a layer that is not there (it lists those that are); if a layer has masks, is shared already or has no weights left;
-        or if channels differ in `std` and the model is no Sequential, of which one knows the first layer.
+        If `bits` names a layer that is not there (it lists those that are); if a layer has masks, is shared already or
+        has no weights left; or if channels differ in `std` and the model is no Sequential, of which one knows the first
+        layer.
 
     Examples
     --------
@@ -142,7 +148,9 @@ def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Mode
         if prune.is_pruned(layers[name]):
             raise ArgumentError(f"{name} has masks; take them off first: share(plain(model), ...)")
         if parametrize.is_parametrized(layers[name], "weight"):
-            raise ArgumentError(f"the weight of {name} is parametrised, or shared already; share it once, of a plain layer")
+            raise ArgumentError(
+                f"the weight of {name} is parametrised, or shared already; share it once, of a plain layer"
+            )
         if not layers[name].weight.any():
             raise ArgumentError(f"{name} has no weights left to share; prune it less")
     warn_left_out(model)
@@ -154,15 +162,20 @@ def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Mode
 
 
 def _first_gain(model: nn.Module, std: tuple[float, ...]) -> dict[str, torch.Tensor]:
-    """What the first layer's weights are multiplied with (`SharedValues`), by its name; empty where that is one factor for all of them."""
+    """What the first layer's weights are multiplied with (`SharedValues`), by its name; empty where that is one factor
+    for all of them.
+    """
     in_order = flat(model) if isinstance(model, nn.Sequential) else [("", model)]
-    name, layer = next((name, one) for name, one in in_order if any(isinstance(part, PRUNABLE) for part in one.modules()))
+    name, layer = next(
+        (name, one) for name, one in in_order if any(isinstance(part, PRUNABLE) for part in one.modules())
+    )
     if isinstance(layer, WEIGHTED):
         return {name: first_gain(layer, std).reshape(1, -1, *[1] * (layer.weight.ndim - 2))}
     if len(set(std)) > 1:
         raise ArgumentError(
-            f"the channels of the images were divided by {std}, which goes into the weights of the first layer, and which layer of a "
-            f"{type(layer).__name__} that is, is not known; share the weights of host_train.tracing.trace.trace(model, images).layers"
+            f"the channels of the images were divided by {std}, which goes into the weights of the first layer, and"
+            f" which layer of a {type(layer).__name__} that is, is not known; share the weights of"
+            " host_train.tracing.trace.trace(model, images).layers"
         )
     return {}
 
@@ -189,7 +202,8 @@ def unshared(shared: Model, change: Callable[[torch.Tensor], torch.Tensor] = lam
     >>> unshared(share(model, {"0": 2}, (1.0,)), torch.round)[0].weight.tolist()
     [[0.0, 3.0]]
     """
-    # Layers that are there as plain ones already are not copied; each other place of the same layer gets the same plain one.
+    # Layers that are there as plain ones already are not copied; each other place of the same layer gets the same plain
+    # one.
     plain_ones = {id(layer): _plain(layer, change) for layer in shared.modules() if _is_shared(layer)}
     return copy.deepcopy(shared, plain_ones).cpu().eval()
 
@@ -201,8 +215,8 @@ def _is_shared(layer: nn.Module) -> bool:
 def _plain(layer: nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
     """A layer of its class before it was parametrised.
 
-    Not by `remove_parametrizations` of a copy: copies of a parametrised layer share its class, and taking the parametrisation off one
-    breaks the others.
+    Not by `remove_parametrizations` of a copy: copies of a parametrised layer share its class, and taking the
+    parametrisation off one breaks the others.
     """
     kind: type[nn.Module] = parametrize.type_before_parametrizations(layer)
     bare = kind.__new__(kind)

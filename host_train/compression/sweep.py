@@ -135,7 +135,9 @@ def _earlier(path: Path, about: dict[str, object]) -> list[SweepPoint]:
         raise ArgumentError(f"{path} cannot be read: {error}; remove it and sweep again") from error
     begun = points or any(True for _ in path.parent.glob(f"threshold-*/{CHECKPOINT}"))
     if begun and stored != about:
-        raise ArgumentError(f"{path} is of another sweep, {stored}; put it aside (--force), or choose another folder (--out)")
+        raise ArgumentError(
+            f"{path} is of another sweep, {stored}; put it aside (--force), or choose another folder (--out)"
+        )
     return points
 
 
@@ -147,9 +149,20 @@ def plot_sweep(points: Sequence[SweepPoint], folder: Path, title: str) -> None:
     if all(point.tuned is not None for point in points):
         accuracies["fine-tuned"] = [100 * (point.tuned or 0.0) for point in points]
     by_layer = {name: [100 * point.layers[name] for point in points] for name in points[0].layers}
-    standard, accuracy, sparsity = "threshold, standard deviations of a layer", "validation accuracy, %", "weights that are 0, %"
+    standard, accuracy, sparsity = (
+        "threshold, standard deviations of a layer",
+        "validation accuracy, %",
+        "weights that are 0, %",
+    )
     _plot(folder / "threshold-accuracy.png", title, standard, accuracy, thresholds, accuracies)
-    _plot(folder / "threshold-sparsity.png", title, standard, sparsity, thresholds, {"all weights": sparsities, **by_layer})
+    _plot(
+        folder / "threshold-sparsity.png",
+        title,
+        standard,
+        sparsity,
+        thresholds,
+        {"all weights": sparsities, **by_layer},
+    )
     _plot(folder / "sparsity-accuracy.png", title, sparsity, accuracy, sparsities, accuracies)
 
 

@@ -1,4 +1,6 @@
-"""The table of Deep Compression: bytes of each layer after pruning, after sharing and after Huffman coding, and what the package takes."""
+"""The table of Deep Compression: bytes of each layer after pruning, after sharing and after Huffman coding, and what
+the package takes.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ class LayerBytes:
     entries : int
         Entries of the stream with `index_bits`: the kept weights, and zeros that bridge longer gaps.
     weight_bits, index_bits : float
-        Of an entry in fixed widths: a code of the codebook, zero among them, and the gap before it. The width of the gap is the one of
-        fewest bytes. In the total, means over `entries`.
+        Of an entry in fixed widths: a code of the codebook, zero among them, and the gap before it. The width of the
+        gap is the one of fewest bytes. In the total, means over `entries`.
     pruned : int
         Bytes with a float32 weight and a gap for each entry.
     shared : int
@@ -114,7 +116,9 @@ def layer_bytes(layer: Conv2d | Dense, stored: int) -> LayerBytes:
 
 def total(rows: Sequence[LayerBytes]) -> LayerBytes:
     """The last row: sums, and means over entries."""
-    sums: dict[str, Any] = {field: sum(getattr(row, field) for row in rows) for field in LayerBytes.__dataclass_fields__ if field != "name"}
+    sums: dict[str, Any] = {
+        field: sum(getattr(row, field) for row in rows) for field in LayerBytes.__dataclass_fields__ if field != "name"
+    }
     for step in ("", "huffman_"):
         entries = max(sums[f"{step}entries"], 1)
         for field in (f"{step}weight_bits", f"{step}index_bits"):
@@ -150,7 +154,10 @@ def to_json(rows: Sequence[LayerBytes]) -> list[dict[str, Any]]:
     """As values for JSON, with the ratio to dense float32 after each step; None where there are no weights."""
     return [
         {**asdict(row), "dense": row.dense}
-        | {f"{step}_ratio": row.dense / getattr(row, step) if row.dense else None for step in ("pruned", "shared", "huffman", "stored")}
+        | {
+            f"{step}_ratio": row.dense / getattr(row, step) if row.dense else None
+            for step in ("pruned", "shared", "huffman", "stored")
+        }
         for row in rows
     ]
 

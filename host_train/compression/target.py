@@ -20,8 +20,8 @@ LAYER_OVERHEAD = 4 * HEADER + REQUANTISATION
 def expected_bytes(weights: int, outputs: int, keep: float, bits: int) -> float:
     """Bytes that a layer's files in a package are expected to take.
 
-    As if weights were kept at random places and every value of the codebook were as frequent as every other; trained layers are less even
-    than that and come out somewhat smaller.
+    As if weights were kept at random places and every value of the codebook were as frequent as every other; trained
+    layers are less even than that and come out somewhat smaller.
 
     Parameters
     ----------
@@ -38,7 +38,11 @@ def expected_bytes(weights: int, outputs: int, keep: float, bits: int) -> float:
     16638
     """
     kept = max(1.0, keep * weights)
-    return min(_stream_bytes(kept, kept / weights, bits, 1 << width) for width in range(1, 9)) + 4 * outputs + LAYER_OVERHEAD
+    return (
+        min(_stream_bytes(kept, kept / weights, bits, 1 << width) for width in range(1, 9))
+        + 4 * outputs
+        + LAYER_OVERHEAD
+    )
 
 
 def package_bytes(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]]) -> float:
@@ -56,7 +60,7 @@ def package_bytes(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]
     Examples
     --------
     >>> recipe = CompressionRecipe(keep={"fc": 0.01}, bits={"fc": 4})
-    >>> round(package_bytes(recipe, {"fc": (1_000_000, 10)}))  # 16,638 less a multiplier and a shift, and 336 of the output
+    >>> round(package_bytes(recipe, {"fc": (1_000_000, 10)}))  # 16,638 less a few constants, and 336
     16715
     """
     layers = sum(expected_bytes(*sizes[name], part, recipe.bits[name]) for name, part in recipe.keep.items())
@@ -80,7 +84,8 @@ def _stream_bytes(kept: float, part: float, bits: int, span: int) -> float:
 
 
 def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], ratio: float) -> CompressionRecipe:
-    """`recipe` with every layer's `keep` scaled by one factor, so that the files of the package are `ratio` times smaller than float32.
+    """`recipe` with every layer's `keep` scaled by one factor, so that the files of the package are `ratio` times
+    smaller than float32.
 
     Parameters
     ----------
@@ -111,8 +116,8 @@ def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], 
     if size(low) > goal:
         least = size(low)
         raise ArgumentError(
-            f"a target of {ratio:g} asks for {goal:,.0f} bytes, but biases, headers and constants alone take {least:,.0f}; "
-            f"at most {dense / least:.0f} can be asked for"
+            f"a target of {ratio:g} asks for {goal:,.0f} bytes, but biases, headers and constants alone take"
+            f" {least:,.0f}; at most {dense / least:.0f} can be asked for"
         )
     for _ in range(40):
         middle = math.sqrt(low * high)

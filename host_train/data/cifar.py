@@ -27,7 +27,9 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] in ("numpy", "_codecs") and name in self.ALLOWED:
-            return super().find_class(module.replace("numpy.core.", "numpy._core.") if hasattr(np, "_core") else module, name)
+            return super().find_class(
+                module.replace("numpy.core.", "numpy._core.") if hasattr(np, "_core") else module, name
+            )
         raise pickle.UnpicklingError(f"it names {module}.{name}, which no CIFAR-10 file does")
 
 
@@ -41,7 +43,9 @@ def _parse_batch(data: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * SIDE * SIDE:
         raise DatasetError(f"{where} must hold uint8 [n, {3 * SIDE * SIDE}], not {pixels.dtype} {pixels.shape}")
     if labels.shape != (len(pixels),):
-        raise DatasetError(f"{where} must hold a label for each of its {len(pixels)} images, not labels of shape {labels.shape}")
+        raise DatasetError(
+            f"{where} must hold a label for each of its {len(pixels)} images, not labels of shape {labels.shape}"
+        )
     return pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), labels
 
 
@@ -57,7 +61,9 @@ def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> Arrays:
 
 
 def read_cifar_folder(folder: Path) -> Arrays | None:
-    """CIFAR-10 from its pickles or its archive in `folder`, or None where neither is; `DatasetError` names a bad file."""
+    """CIFAR-10 from its pickles or its archive in `folder`, or None where neither is; `DatasetError` names a
+    bad file.
+    """
     for place in (folder, folder / "cifar-10-batches-py"):
         present = [name for name in BATCHES if (place / name).is_file()]
         if present:

@@ -55,8 +55,8 @@ class DatasetSpec:
     mean, std : tuple of float
         Per channel, of the training images in 0..1.
     digests : dict
-        SHA-256 of the original's arrays in C order: uint8 [n, height, width, channels] images and uint8 [n] labels. They do not
-        depend on the kind of file that the data came in.
+        SHA-256 of the original's arrays in C order: uint8 [n, height, width, channels] images and uint8 [n] labels.
+        They do not depend on the kind of file that the data came in.
     """
 
     name: str
@@ -110,7 +110,8 @@ def check_arrays(spec: DatasetSpec, arrays: Arrays, where: str) -> Arrays:
     spec : DatasetSpec
         What they should be.
     arrays : dict
-        The four of `ARRAY_NAMES`: images uint8 [n, height, width] or [n, height, width, channels], labels of any integer type [n].
+        The four of `ARRAY_NAMES`: images uint8 [n, height, width] or [n, height, width, channels], labels of any
+        integer type [n].
     where : str
         The file or folder, for messages.
 
@@ -132,16 +133,23 @@ def check_arrays(spec: DatasetSpec, arrays: Arrays, where: str) -> Arrays:
         if images.ndim == 3 and spec.shape[2] == 1:
             images = images[..., None]
         if images.shape[1:] != spec.shape or images.ndim != 4:
-            raise DatasetError(f"{where}: {part}_images must be {spec.shape} each for {spec.title}, not {images.shape[1:]}")
+            raise DatasetError(
+                f"{where}: {part}_images must be {spec.shape} each for {spec.title}, not {images.shape[1:]}"
+            )
         if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras keeps those of CIFAR-10
             labels = labels[:, 0]
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise DatasetError(f"{where}: {part}_labels must be integers [n], not {labels.dtype} {labels.shape}")
         if len(images) != len(labels) or not len(images):
-            raise DatasetError(f"{where}: {len(images)} {part} images with {len(labels)} labels; there must be as many, and at least one")
+            raise DatasetError(
+                f"{where}: {len(images)} {part} images with {len(labels)} labels; there must be as many, and at"
+                " least one"
+            )
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= len(spec.classes):
-            raise DatasetError(f"{where}: {part}_labels hold {low if low < 0 else high}; {spec.title} has 0 to {len(spec.classes) - 1}")
+            raise DatasetError(
+                f"{where}: {part}_labels hold {low if low < 0 else high}; {spec.title} has 0 to {len(spec.classes) - 1}"
+            )
         checked[f"{part}_images"], checked[f"{part}_labels"] = np.ascontiguousarray(images), labels.astype(np.int64)
     return checked
 

@@ -9,7 +9,8 @@ from pynq_cnn.errors import ArgumentError
 
 
 def hold_back(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Divide the training set into what is trained on and `count` images, chosen by `seed`, to choose the best epoch by.
+    """Divide the training set into what is trained on and `count` images, chosen by `seed`, to choose the best epoch
+    by.
 
     Examples
     --------
@@ -23,6 +24,8 @@ def hold_back(split: Split, count: int, seed: int) -> tuple[Split, Split]:
         If nothing would be left to train on.
     """
     if not 1 <= count < len(split):
-        raise ArgumentError(f"validation must be from 1 to {len(split) - 1} of the {len(split)} training images, not {count}")
+        raise ArgumentError(
+            f"validation must be from 1 to {len(split) - 1} of the {len(split)} training images, not {count}"
+        )
     order = np.random.default_rng(seed).permutation(len(split))
     return split[np.sort(order[count:])], split[np.sort(order[:count])]

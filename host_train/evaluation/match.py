@@ -60,5 +60,8 @@ def match_classes(split: Split, classes: Sequence[str], own: Sequence[str]) -> t
     if numbered:
         return split, tuple(classes), ["its classes have no names and are taken to be in the data set's order"]
     differing = [name for name in own if name not in classes]
-    told = f"its classes have names that the data set has not ({', '.join(differing[:3])}) and are taken to be in the data set's order"
+    told = (
+        f"its classes have names that the data set has not ({', '.join(differing[:3])}) and are taken to be in the data"
+        " set's order"
+    )
     return split, tuple(classes), [told]

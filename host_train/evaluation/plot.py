@@ -15,11 +15,14 @@ def check_picture(path: Path) -> None:
     """`ArgumentError` if matplotlib does not write pictures of this suffix."""
     known = sorted(Figure().canvas.get_supported_filetypes())
     if path.suffix.lower().removeprefix(".") not in known:
-        raise ArgumentError(f"{path} must be the name of a picture, such as {path.stem}.png; its suffix may be {', '.join(known)}")
+        raise ArgumentError(
+            f"{path} must be the name of a picture, such as {path.stem}.png; its suffix may be {', '.join(known)}"
+        )
 
 
 def plot_confusion(result: Evaluation, path: Path, title: str) -> None:
-    """Write a picture of the confusion matrix: every count as a number, coloured by how large a part of its class is mistaken.
+    """Write a picture of the confusion matrix: every count as a number, coloured by how large a part of its class is
+    mistaken.
 
     Parameters
     ----------
@@ -47,10 +50,14 @@ def plot_confusion(result: Evaluation, path: Path, title: str) -> None:
             weight = "bold" if row == column else "normal"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8, fontweight=weight, color=colour)
     ticks = range(len(result.classes))
-    axes.set_xticks(ticks, result.classes, rotation=0 if max(map(len, result.classes)) < 3 else 45, ha="center", parse_math=False)
+    axes.set_xticks(
+        ticks, result.classes, rotation=0 if max(map(len, result.classes)) < 3 else 45, ha="center", parse_math=False
+    )
     axes.set_yticks(ticks, result.classes, parse_math=False)
     axes.set(xlabel="taken for", ylabel="is")
-    axes.set_title(f"{title}: {100 * result.top1:.2f} % of {result.images}", parse_math=False)  # names of the user's may have a $
+    axes.set_title(
+        f"{title}: {100 * result.top1:.2f} % of {result.images}", parse_math=False
+    )  # names of the user's may have a $
     figure.colorbar(shown, label="mistaken, % of the class", shrink=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

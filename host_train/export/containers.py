@@ -1,4 +1,5 @@
-"""A Network in one `.mat` file or in a folder of text files: the model package's manifest and arrays, in another container.
+"""A Network in one `.mat` file or in a folder of text files: the model package's manifest and arrays, in another
+container.
 
 What is read back is checked as a package is (docs/model-package.md): shapes, types and SHA-256 of every array.
 """
@@ -30,7 +31,9 @@ def unpack(network: Network) -> tuple[str, dict[str, np.ndarray]]:
         package = Path(folder) / "package"
         save_package(network, package)
         files = sorted(package.glob("*.npy"))
-        return (package / MANIFEST).read_text(encoding="utf-8"), {file.stem: np.load(file, allow_pickle=False) for file in files}
+        return (package / MANIFEST).read_text(encoding="utf-8"), {
+            file.stem: np.load(file, allow_pickle=False) for file in files
+        }
 
 
 def _entries(manifest: str, where: str) -> list[dict[str, Any]]:
@@ -91,14 +94,15 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
     network : Network
         What to write.
     path : path
-        Of the file, replaced if it is there. It has one variable for each array of the model package, `layer_conv1_weight` for
-        `layer.conv1.weight`, in the package's types (words of bits as uint64) and shapes, but that MATLAB knows no arrays of one dimension:
-        they are rows, 1 x n, a single number too. And `manifest`, a text.
+        Of the file, replaced if it is there. It has one variable for each array of the model package,
+        `layer_conv1_weight` for `layer.conv1.weight`, in the package's types (words of bits as uint64) and shapes, but
+        that MATLAB knows no arrays of one dimension: they are rows, 1 x n, a single number too. And `manifest`, a text.
 
     Raises
     ------
     ModelPackageError
-        If a name is too long for MATLAB, which knows 63 letters, or two differ in nothing that it tells apart. No name is cut.
+        If a name is too long for MATLAB, which knows 63 letters, or two differ in nothing that it tells apart. No name
+        is cut.
     ArgumentError
         If a folder is there.
     """
@@ -109,9 +113,14 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
     for name, array in arrays.items():
         variable = _variable(name)
         if variable in variables or len(variable) > LONGEST_NAME:
-            fault = f"is longer than the {LONGEST_NAME} letters of MATLAB" if variable not in variables else "would be there twice"
+            fault = (
+                f"is longer than the {LONGEST_NAME} letters of MATLAB"
+                if variable not in variables
+                else "would be there twice"
+            )
             raise ModelPackageError(
-                f"{name} makes the MATLAB variable {variable}, which {fault}; give the layer another name, or write text"
+                f"{name} makes the MATLAB variable {variable}, which {fault}; give the layer another name, or write"
+                " text"
             )
         variables[variable] = array
     named = {"manifest": manifest, **variables}
@@ -133,7 +142,9 @@ def read_mat(path: str | os.PathLike[str]) -> Network:
         raise ModelPackageError(f"{path} has no text 'manifest'; write it with host_train export --format mat")
     manifest = "".join(texts)
     names = [str(entry["file"]).removesuffix(".npy") for entry in _entries(manifest, str(path))]
-    return pack(manifest, {name: variables[_variable(name)] for name in names if _variable(name) in variables}, str(path))
+    return pack(
+        manifest, {name: variables[_variable(name)] for name in names if _variable(name) in variables}, str(path)
+    )
 
 
 # --------------------------------------------------------------------------------------------------------- text
@@ -147,11 +158,12 @@ def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
     network : Network
         What to write.
     folder : path
-        Made if missing; an earlier such export, with nothing else in the folder, is replaced. It gets `manifest.json` as in the model
-        package, and for each array a file such as `layer.conv1.weight.txt`: a line `# int8 4 3 3 1` with type and shape, then the numbers,
-        the last dimension along a line, as `numpy.savetxt` writes them. Every number is one that float64 holds exactly, which is what
-        `numpy.loadtxt`, MATLAB and most other readers make of it: words of 64 bits are their eight octets, the lowest first, so that
-        channel c is the bit c % 8 of octet c // 8; and float32 has as many digits as its float64.
+        Made if missing; an earlier such export, with nothing else in the folder, is replaced. It gets `manifest.json`
+        as in the model package, and for each array a file such as `layer.conv1.weight.txt`: a line `# int8 4 3 3 1`
+        with type and shape, then the numbers, the last dimension along a line, as `numpy.savetxt` writes them. Every
+        number is one that float64 holds exactly, which is what `numpy.loadtxt`, MATLAB and most other readers make of
+        it: words of 64 bits are their eight octets, the lowest first, so that channel c is the bit c % 8 of octet c //
+        8; and float32 has as many digits as its float64.
 
     Raises
     ------
@@ -170,7 +182,9 @@ def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
 
 
 def _octets(array: np.ndarray) -> np.ndarray:
-    """Words of 64 bits as uint8 [..., 8 * words], which is what readers that compute in float64 can hold; other arrays as they are."""
+    """Words of 64 bits as uint8 [..., 8 * words], which is what readers that compute in float64 can hold; other arrays
+    as they are.
+    """
     return np.ascontiguousarray(array, "<u8").view(np.uint8) if array.dtype == np.uint64 else array
 
 

@@ -30,7 +30,8 @@ def write_torchscript(
     Parameters
     ----------
     model : torch.nn.Module
-        Takes normalised images float32 [n, channels, height, width] on the CPU. It is written as it behaves in evaluation mode.
+        Takes normalised images float32 [n, channels, height, width] on the CPU. It is written as it behaves in
+        evaluation mode.
     spec : InputSpec
         Its input; it goes into the file with the classes, as `about.json`.
     classes : sequence of str
@@ -38,8 +39,8 @@ def write_torchscript(
     path : path
         Of the file, replaced if it is there.
     output : {"softmax", "sigmoid", "independent", "values"}
-        What its outputs say, as of `pynq_cnn.model.OutputSpec`; it goes into the file too. A softmax or sigmoid at the end of the model
-        stays where it is: the outputs are probabilities then.
+        What its outputs say, as of `pynq_cnn.model.OutputSpec`; it goes into the file too. A softmax or sigmoid at the
+        end of the model stays where it is: the outputs are probabilities then.
 
     Raises
     ------
@@ -80,11 +81,15 @@ def _check_outputs(outputs: int, classes: Sequence[str], kind: str) -> None:
     except NetworkError as error:
         raise ArgumentError(str(error)) from error
     if len(classes) != names:
-        raise ArgumentError(f"the model gives {outputs} numbers for each image, which as {kind} need {names} names, not {len(classes)}")
+        raise ArgumentError(
+            f"the model gives {outputs} numbers for each image, which as {kind} need {names} names, not {len(classes)}"
+        )
 
 
 def read_torchscript(path: str | os.PathLike[str]) -> tuple[torch.jit.ScriptModule, InputSpec, tuple[str, ...], str]:
-    """The model that `write_torchscript` wrote, its input, its classes and its kind of output; `ArgumentError` if the file is not such."""
+    """The model that `write_torchscript` wrote, its input, its classes and its kind of output; `ArgumentError` if the
+    file is not such.
+    """
     extra = {ABOUT: ""}
     try:
         with warnings.catch_warnings():

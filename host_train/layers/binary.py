@@ -1,8 +1,9 @@
 """Layers with binary weights and activations, trained by the straight-through estimator.
 
-Weights are kept as real *latent* weights, of which only the sign is used; gradients pass the sign as if it were not there, and latent
-weights are clipped to a window around 0 after every step. [Courbariaux et al. 2016, "Binarized Neural Networks", arXiv 1602.02830,
-sections 1.1 to 1.3; Courbariaux, Bengio and David 2015, "BinaryConnect", arXiv 1511.00363, for the clipping and the stochastic form]
+Weights are kept as real *latent* weights, of which only the sign is used; gradients pass the sign as if it were not
+there, and latent weights are clipped to a window around 0 after every step. [Courbariaux et al. 2016, "Binarized Neural
+Networks", arXiv 1602.02830, sections 1.1 to 1.3; Courbariaux, Bengio and David 2015, "BinaryConnect", arXiv 1511.00363,
+for the clipping and the stochastic form]
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def binarise(x: torch.Tensor) -> torch.Tensor:
     >>> binarise(x).sum().backward(); x.grad.tolist()
     [1.0, 1.0, 1.0]
     """
-    return _Sign.forward(None, x) if torch.jit.is_tracing() else _Sign.apply(x)  # TorchScript has PyTorch's own operations only
+    return (
+        _Sign.forward(None, x) if torch.jit.is_tracing() else _Sign.apply(x)
+    )  # TorchScript has PyTorch's own operations only
 
 
 def binarise_stochastically(x: torch.Tensor, window: float = 1.0) -> torch.Tensor:
@@ -59,7 +62,8 @@ def binarise_stochastically(x: torch.Tensor, window: float = 1.0) -> torch.Tenso
 
 
 class Sign(nn.Module):
-    """The sign of its input, as a layer. Binary layers take the sign of what comes in anyway, so a network need not have it.
+    """The sign of its input, as a layer. Binary layers take the sign of what comes in anyway, so a network need not
+    have it.
 
     Parameters
     ----------
@@ -83,9 +87,10 @@ class Sign(nn.Module):
 class BinaryLayer(nn.Module):
     """What binary layers share: binarised weights, and latent weights that stay in [-window, window].
 
-    The window is 1 where weights are signs, of which it changes nothing how far from 0 the latent weight is. Where they are drawn at
-    random it is Glorot's coefficient for the layer, and latent weights start evenly spread over it, as in BinaryConnect: ones that
-    start near the middle of a wide window are drawn by the toss of a coin, and nothing is learned.
+    The window is 1 where weights are signs, of which it changes nothing how far from 0 the latent weight is. Where they
+    are drawn at random it is Glorot's coefficient for the layer, and latent weights start evenly spread over it, as in
+    BinaryConnect: ones that start near the middle of a wide window are drawn by the toss of a coin, and nothing is
+    learned.
 
     Parameters
     ----------
@@ -113,7 +118,11 @@ class BinaryLayer(nn.Module):
 
     def binary_weight(self) -> torch.Tensor:
         """+1 and -1, of the latent weight's shape."""
-        return binarise_stochastically(self.weight, self.window) if self.stochastic and self.training else binarise(self.weight)
+        return (
+            binarise_stochastically(self.weight, self.window)
+            if self.stochastic and self.training
+            else binarise(self.weight)
+        )
 
     def clip(self) -> None:
         """Bring the latent weights back into their window, after an optimiser's step."""
@@ -129,8 +138,8 @@ class BinaryConv2d(BinaryLayer):
     in_channels, out_channels, kernel_size, padding : int
         As of `torch.nn.Conv2d`.
     input_step : float, optional
-        Given for a first layer: its input is not binarised but put on the grid of its bytes, multiples of this step, which undoes the
-        rounding of the normalisation, so that sums are exact.
+        Given for a first layer: its input is not binarised but put on the grid of its bytes, multiples of this step,
+        which undoes the rounding of the normalisation, so that sums are exact.
     stochastic : bool
         See `BinaryLayer`.
 
@@ -181,7 +190,9 @@ class BinaryLinear(BinaryLayer):
 
     def __init__(self, in_features: int, out_features: int, *, stochastic: bool = False) -> None:
         super().__init__((out_features, in_features), stochastic)
-        self.scale = in_features**-0.5  # sums of n random signs are of the order of sqrt(n); logits are of the order of 1
+        self.scale = (
+            in_features**-0.5
+        )  # sums of n random signs are of the order of sqrt(n); logits are of the order of 1
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,6 @@
-"""The LeNet of the deep learning on FPGA course: two small convolutions, two fully connected layers, 13,242 parameters."""
+"""The LeNet of the deep learning on FPGA course: two small convolutions, two fully connected layers, 13,242
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def build_lenet() -> nn.Sequential:
     )
 
 
-# Digits survive a little of everything but mirroring; a network this small needs many distorted views rather than weight decay.
+# Digits survive a little of everything but mirroring; a network this small needs many distorted views rather than
+# weight decay.
 _DISTORTION = Augmentation(shift=2.0, rotation=10.0, scale=0.1, shear=0.1)
 
 LENET = Recipe(

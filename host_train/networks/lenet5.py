@@ -1,8 +1,8 @@
-"""Caffe's LeNet-5, on which Deep Compression was measured: 431,080 parameters, nearly all in the first fully connected layer.
+"""Caffe's LeNet-5, on which Deep Compression was measured: 431,080 parameters, nearly all in the first fully connected
+layer.
 
-Here ReLU follows the convolutions too, whose outputs are bytes on the accelerator; Caffe has it behind the first fully connected layer
-only.
-[Han, Mao and Dally 2016, "Deep Compression", arXiv 1510.00149, table 3]
+Here ReLU follows the convolutions too, whose outputs are bytes on the accelerator; Caffe has it behind the first fully
+connected layer only. [Han, Mao and Dally 2016, "Deep Compression", arXiv 1510.00149, table 3]
 """
 
 from __future__ import annotations

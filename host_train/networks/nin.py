@@ -1,7 +1,8 @@
 """Network in Network for Fashion-MNIST, with two 1x1 layers in each block, and with one to compare.
 
-Four blocks of a convolution and 1x1 convolutions, 3x3/2 max pooling between them, and global average pooling instead of fully connected
-layers. Batch norm behind every convolution, which folds away. [Lin, Chen and Yan 2014, "Network In Network", arXiv 1312.4400]
+Four blocks of a convolution and 1x1 convolutions, 3x3/2 max pooling between them, and global average pooling instead of
+fully connected layers. Batch norm behind every convolution, which folds away. [Lin, Chen and Yan 2014, "Network In
+Network", arXiv 1312.4400]
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def build_nin(pointwise: int) -> nn.Sequential:
         convolutions = [("conv", nn.Conv2d(inputs, channels, kernel, stride, padding, bias=False))]
         convolutions += [(f"cccp{k}", nn.Conv2d(channels, channels, 1, bias=False)) for k in range(1, pointwise + 1)]
         for name, convolution in convolutions:
-            layers += [(f"{name}_{i}", convolution), (f"norm_{name}_{i}", nn.BatchNorm2d(channels)), (f"relu_{name}_{i}", nn.ReLU())]
+            layers += [
+                (f"{name}_{i}", convolution),
+                (f"norm_{name}_{i}", nn.BatchNorm2d(channels)),
+                (f"relu_{name}_{i}", nn.ReLU()),
+            ]
         if i < len(BLOCKS):
             layers.append((f"pool_{i}", nn.MaxPool2d(3, 2)))
         inputs = channels
@@ -54,7 +59,10 @@ def build_nin(pointwise: int) -> nn.Sequential:
 def _recipe(name: str, pointwise: int) -> Recipe:
     return Recipe(
         name=name,
-        about=f"NiN blocks 96 11x11/4, 256 5x5, 384 3x3, 10 3x3 with {pointwise} 1x1 each, on Fashion-MNIST at {SIDE} x {SIDE}",
+        about=(
+            f"NiN blocks 96 11x11/4, 256 5x5, 384 3x3, 10 3x3 with {pointwise} 1x1 each, on Fashion-MNIST at {SIDE} x"
+            f" {SIDE}"
+        ),
         dataset="fashion_mnist",
         build=partial(build_nin, pointwise),
         schedule=Schedule(

@@ -90,7 +90,9 @@ class Profile:
 
     @property
     def peak_bytes(self) -> int:
-        """Input and output of the layer where they are largest together, in integers: what must be in memory at once."""
+        """Input and output of the layer where they are largest together, in integers: what must be in memory at
+        once.
+        """
         sizes = [prod(self.input_shape), *(layer.engine_bytes for layer in self.layers)]
         return max(a + b for a, b in zip(sizes, sizes[1:]))
 
@@ -105,13 +107,27 @@ class Profile:
         }
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("layer", "", "output", "parameters", "multiply-acc.", "float32 bytes", "engine bytes")]
+        rows: list[tuple[str, ...]] = [
+            ("layer", "", "output", "parameters", "multiply-acc.", "float32 bytes", "engine bytes")
+        ]
         for one in self.layers:
             shape = " x ".join(map(str, one.shape))
-            rows.append((one.name, one.kind, shape, *map(_grouped, (one.parameters, one.macs, one.float_bytes, one.engine_bytes))))
-        rows.append(("total", "", "", *map(_grouped, (self.parameters, self.macs, self.float_bytes, self.engine_bytes))))
+            rows.append(
+                (
+                    one.name,
+                    one.kind,
+                    shape,
+                    *map(_grouped, (one.parameters, one.macs, one.float_bytes, one.engine_bytes)),
+                )
+            )
+        rows.append(
+            ("total", "", "", *map(_grouped, (self.parameters, self.macs, self.float_bytes, self.engine_bytes)))
+        )
         title = f"{self.name}, input {' x '.join(map(str, self.input_shape))}, one image"
-        return f"{title}\n{text_table(rows, left=3)}\nlargest input and output of a layer together: {self.peak_bytes:,} bytes on the engine"
+        return (
+            f"{title}\n{text_table(rows, left=3)}\nlargest input and output of a layer together: {self.peak_bytes:,}"
+            " bytes on the engine"
+        )
 
 
 def _grouped(number: int) -> str:
@@ -120,7 +136,9 @@ def _grouped(number: int) -> str:
 
 def compare(profiles: list[Profile]) -> str:
     """The totals of several networks, with how many times those of the first they are."""
-    rows: list[tuple[str, ...]] = [("network", "parameters", "", "multiply-acc.", "", "float32 bytes", "", "engine bytes", "")]
+    rows: list[tuple[str, ...]] = [
+        ("network", "parameters", "", "multiply-acc.", "", "float32 bytes", "", "engine bytes", "")
+    ]
     for one in profiles:
         cells = [one.name]
         for field in ("parameters", "macs", "float_bytes", "engine_bytes"):
@@ -155,7 +173,8 @@ def profile(model: nn.Module, name: str, input_shape: tuple[int, int, int]) -> P
 
     Examples
     --------
-    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5))
+    >>> block = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)]
+    >>> model = nn.Sequential(*block, nn.Flatten(), nn.Linear(36, 5))
     >>> result = profile(model, "tiny", (1, 8, 8))
     >>> [(layer.kind, layer.shape, layer.parameters, layer.macs, layer.engine_bytes) for layer in result.layers]
     [('Conv2d', (4, 6, 6), 48, 1296, 144), ('MaxPool2d', (4, 3, 3), 0, 0, 36), ('Linear', (5,), 185, 180, 20)]
@@ -187,14 +206,18 @@ def profile(model: nn.Module, name: str, input_shape: tuple[int, int, int]) -> P
     flops = counter.get_flop_counts()
     layers: list[LayerProfile] = []
     computing = [
-        k for k, (_, layer, _) in enumerate(calls) if isinstance(layer, COMPUTING) or _has_weights(layer) or (not k and _own(layer))
+        k
+        for k, (_, layer, _) in enumerate(calls)
+        if isinstance(layer, COMPUTING) or _has_weights(layer) or (not k and _own(layer))
     ]
     for k, after in zip(computing, [*computing[1:], len(calls)]):
         path, layer, shape = calls[k]
         macs = sum(flops.get(f"{type(model).__name__}.{path}", {}).values()) // 2
         parameters = sum(_own(part) for _, part, _ in calls[k:after])
         following = [part for _, part, _ in calls[after:] if isinstance(part, WEIGHTED)]
-        engine = _engine_bytes(shape, last=after == len(calls), bits=bool(following) and isinstance(following[0], BinaryLayer))
+        engine = _engine_bytes(
+            shape, last=after == len(calls), bits=bool(following) and isinstance(following[0], BinaryLayer)
+        )
         layers.append(LayerProfile(path, type(layer).__name__, shape, parameters, macs, 4 * prod(shape), engine))
     result = Profile(name, input_shape, tuple(layers))
     _warn_left_out(model, result, set(paths), counter.get_total_flops() // 2)
@@ -215,16 +238,20 @@ def _warn_left_out(model: nn.Module, result: Profile, called: set[str], macs: in
     """Say what the table does not have."""
     parameters = sum(p.numel() for p in model.parameters())
     if parameters != result.parameters:
-        where = ", ".join(path or type(model).__name__ for path, one in model.named_modules() if _own(one) and path not in called)
+        where = ", ".join(
+            path or type(model).__name__ for path, one in model.named_modules() if _own(one) and path not in called
+        )
         left = parameters - result.parameters
         warnings.warn(
-            f"{left:,} parameters of {result.name} are not in the table: they belong to no layer that is called, but to {where}",
+            f"{left:,} parameters of {result.name} are not in the table: they belong to no layer that is called, but to"
+            f" {where}",
             stacklevel=3,
         )
     if macs != result.macs:
         left = macs - result.macs
         warnings.warn(
-            f"{left:,} multiply-accumulates of {result.name} are not in the table: no layer of torch.nn computes them", stacklevel=3
+            f"{left:,} multiply-accumulates of {result.name} are not in the table: no layer of torch.nn computes them",
+            stacklevel=3,
         )
 
 

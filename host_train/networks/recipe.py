@@ -23,7 +23,8 @@ class Recipe:
     dataset : str
         A name in `host_train.data.DATASETS`.
     build : callable
-        Makes the untrained network; it takes normalised images float32 [n, channels, height, width] and gives logits [n, classes].
+        Makes the untrained network; it takes normalised images float32 [n, channels, height, width] and gives logits
+        [n, classes].
     schedule : Schedule
         Training in floating point.
     qat : Schedule, optional

@@ -1,10 +1,11 @@
 """A VGG-style network of binary weights and activations for CIFAR-10, in full and in half width.
 
-Three pairs of 3x3 convolutions, each pair followed by 2x2 max pooling, and one fully connected layer; batch norm and hardtanh behind every
-convolution. The first layer's weights are binary too, its inputs are the image's bytes.
+Three pairs of 3x3 convolutions, each pair followed by 2x2 max pooling, and one fully connected layer; batch norm and
+hardtanh behind every convolution. The first layer's weights are binary too, its inputs are the image's bytes.
 
-Pooling comes before batch norm, as in BinaryNet (arXiv 1602.02830): of four random signs the maximum is +1 fifteen times in sixteen, so
-bits that are pooled behind the batch norm say little, while sums that are pooled before it are centred afterwards.
+Pooling comes before batch norm, as in BinaryNet (arXiv 1602.02830): of four random signs the maximum is +1 fifteen
+times in sixteen, so bits that are pooled behind the batch norm say little, while sums that are pooled before it are
+centred afterwards.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def build_vgg_bnn(width: int, stochastic: bool = False) -> nn.Sequential:
     channels = 3
     for i, outputs in enumerate((width, width, 2 * width, 2 * width, 4 * width, 4 * width), start=1):
         step = 1 / 128 if i == 1 else None
-        layers.append((f"conv{i}", BinaryConv2d(channels, outputs, 3, padding=1, input_step=step, stochastic=stochastic)))
+        layers.append(
+            (f"conv{i}", BinaryConv2d(channels, outputs, 3, padding=1, input_step=step, stochastic=stochastic))
+        )
         if i % 2 == 0:
             layers.append((f"pool{i // 2}", nn.MaxPool2d(2)))
         layers.append((f"norm{i}", nn.BatchNorm2d(outputs)))

@@ -1,7 +1,7 @@
 """From a trained PyTorch network to the integers of docs/numerics.md.
 
 fold         batch norm into the layer before it, dropout away: Conv2d, Linear, ReLU, pooling and Flatten remain
-calibrate    gives each ReLU and average the step of its output bytes, and each layer its weights on an int8 grid, still in floating point
+calibrate    the step of each ReLU's and average's output bytes; weights on an int8 grid, still in floating point
 (fit)        quantisation-aware training of that, if wanted
 to_network   the same in integers
 """

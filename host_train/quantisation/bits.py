@@ -1,11 +1,13 @@
 """A trained binary network in integers: what follows a layer becomes a threshold (docs/numerics.md, section 6).
 
-Between a binary layer and the sign that the next one takes there are functions of single channels, each rising or falling (batch norm,
-hardtanh, sign), and max pooling. The bit is therefore a comparison of the accumulator with a threshold. Pooled bits are OR, so a bit must
-rise with what is pooled, which two negations bring about where a batch norm's scale is negative:
+Between a binary layer and the sign that the next one takes there are functions of single channels, each rising or
+falling (batch norm, hardtanh, sign), and max pooling. The bit is therefore a comparison of the accumulator with a
+threshold. Pooled bits are OR, so a bit must rise with what is pooled, which two negations bring about where a batch
+norm's scale is negative:
 
 * before the pooling, the channel's weights are negated, and with them its accumulator;
-* behind the pooling (`max(acc) <= t` is AND, not OR) the opposite bit is kept, and the next layer's weights for that channel are negated.
+* behind the pooling (`max(acc) <= t` is AND, not OR) the opposite bit is kept, and the next layer's weights for that
+  channel are negated.
 """
 
 from __future__ import annotations
@@ -30,12 +32,17 @@ from pynq_cnn.model.layers import Shape
 
 
 def _signs(block: Block, shape: Shape) -> np.ndarray:
-    """Weights int8 [out, kernel_h, kernel_w, in] over an input of `shape`; a fully connected layer's kernel is all of it."""
+    """Weights int8 [out, kernel_h, kernel_w, in] over an input of `shape`; a fully connected layer's kernel is all of
+    it.
+    """
     layer = block.layer
     signs = np.where(layer.weight.detach().cpu().numpy() >= 0, 1, -1).astype(np.int8)
     if isinstance(layer, BinaryLinear):
         if signs[0].size != np.prod(shape):
-            raise NetworkError(f"{block.name} takes {signs[0].size} inputs, but its input {shape} has {np.prod(shape)}; flatten it before")
+            raise NetworkError(
+                f"{block.name} takes {signs[0].size} inputs, but its input {shape} has {np.prod(shape)}; flatten it"
+                " before"
+            )
         signs = signs.reshape(-1, shape[2], *shape[:2])  # PyTorch flattens CHW
     return signs.transpose(0, 2, 3, 1)
 
@@ -53,19 +60,25 @@ def _negated(signs: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def binary_to_network(
-    model: nn.Module, name: str, spec: InputSpec, classes: Sequence[str], metadata: dict[str, Any] | None = None, kind: str = "softmax"
+    model: nn.Module,
+    name: str,
+    spec: InputSpec,
+    classes: Sequence[str],
+    metadata: dict[str, Any] | None = None,
+    kind: str = "softmax",
 ) -> Network:
     """Integers of a trained binary network, which answer as PyTorch's evaluation does on every image.
 
     Parameters
     ----------
     model : torch.nn.Sequential
-        A first `BinaryConv2d` over bytes, then `BinaryConv2d` and, flattened, `BinaryLinear`; behind each BatchNorm, Hardtanh or Sign, and
-        MaxPool2d in any order; at last a `BinaryLinear`, perhaps with BatchNorm1d.
+        A first `BinaryConv2d` over bytes, then `BinaryConv2d` and, flattened, `BinaryLinear`; behind each BatchNorm,
+        Hardtanh or Sign, and MaxPool2d in any order; at last a `BinaryLinear`, perhaps with BatchNorm1d.
     name : str
         The network's.
     spec : InputSpec
-        Its input; `255 * mean` must be a byte and `255 * std` the `1 / input_step` of the first layer, so that padding is exact.
+        Its input; `255 * mean` must be a byte and `255 * std` the `1 / input_step` of the first layer, so that padding
+        is exact.
     classes : sequence of str
         Names of its outputs.
     metadata : dict, optional
@@ -114,14 +127,16 @@ def _thresholds(block: Block, most: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _layer_over_bytes(block: Block, signs: np.ndarray, spec: InputSpec) -> tuple[integers.Conv2d, np.ndarray]:
-    """The layer over bytes: int8 weights +1 and -1, and the centre of the bytes in the bias; and the channels of opposite bits."""
+    """The layer over bytes: int8 weights +1 and -1, and the centre of the bytes in the bias; and the channels of
+    opposite bits.
+    """
     layer = block.layer
     assert isinstance(layer, BinaryConv2d) and layer.input_step is not None
     centre = 255 * np.array(spec.mean)
     if not np.allclose(centre, np.rint(centre)) or not np.allclose(255 * np.array(spec.std) * layer.input_step, 1):
         raise NetworkError(
-            f"{block.name}: 255 * mean must be whole and 255 * std * input_step 1, but mean is {spec.mean}, std {spec.std} and input_step "
-            f"{layer.input_step}; with mean=128/255 and std=128/255 it is 1/128"
+            f"{block.name}: 255 * mean must be whole and 255 * std * input_step 1, but mean is {spec.mean}, std"
+            f" {spec.std} and input_step {layer.input_step}; with mean=128/255 and std=128/255 it is 1/128"
         )
     whole = np.rint(centre).astype(np.int32)
     most = int((signs[0].size // signs.shape[3]) * np.maximum(whole, 255 - whole).sum())
@@ -130,13 +145,18 @@ def _layer_over_bytes(block: Block, signs: np.ndarray, spec: InputSpec) -> tuple
     bias = -(signs.astype(np.int32).sum((1, 2)) * whole).sum(1).astype(np.int32)
     padding = pair(layer.padding)
     pad_value = whole.astype(np.uint8) if any(padding) else None
-    return integers.Conv2d(block.name, signs, bias, padding=padding, pad_value=pad_value, threshold=Threshold(value)), opposite
+    return (
+        integers.Conv2d(block.name, signs, bias, padding=padding, pad_value=pad_value, threshold=Threshold(value)),
+        opposite,
+    )
 
 
 def _output_spec(block: Block, kind: str) -> tuple[OutputSpec, np.ndarray]:
     """From the last accumulators to logits, and the rows to negate so that the scale is positive."""
     layer = copy.deepcopy(block.layer).double()
-    zero, one = apply_by_channel((copy.deepcopy(norm).double() for norm in block.before), _accumulator_values(layer, 1)[1:]).numpy()
+    zero, one = apply_by_channel(
+        (copy.deepcopy(norm).double() for norm in block.before), _accumulator_values(layer, 1)[1:]
+    ).numpy()
     scale = one - zero
     # A scale must be positive; the smallest adds nothing to the offset of a row whose scale is 0.
     positive = np.maximum(np.abs(scale), np.finfo(np.float32).tiny)

@@ -68,18 +68,22 @@ def blocks(layers: Iterable[tuple[str, nn.Module]]) -> list[Block]:
             continue
         elif not found or not isinstance(layer, (*NORMS, nn.Hardtanh, Sign, nn.MaxPool2d)):
             where = "a binary network" if found else "front of the first binary layer"
-            raise NetworkError(f"{name} is a {type(layer).__name__}, which has no place in {where}; use {SUPPORTED}", name)
+            raise NetworkError(
+                f"{name} is a {type(layer).__name__}, which has no place in {where}; use {SUPPORTED}", name
+            )
         elif isinstance(layer, nn.MaxPool2d):
             if any(isinstance(one, NORMS) for one in found[-1].after):
                 raise NetworkError(
-                    f"{name} pools what is pooled already before a batch norm; put all pooling before it, or all behind it", name
+                    f"{name} pools what is pooled already before a batch norm; put all pooling before it, or all"
+                    " behind it",
+                    name,
                 )
             found[-1].pools.append((name, layer))
         else:
             if isinstance(layer, NORMS) and layer.num_features != found[-1].outputs:
                 raise NetworkError(
-                    f"{name} has {layer.num_features} channels, but {found[-1].name} before it {found[-1].outputs}; put a BatchNorm2d "
-                    "before the flattening",
+                    f"{name} has {layer.num_features} channels, but {found[-1].name} before it {found[-1].outputs}; put"
+                    " a BatchNorm2d before the flattening",
                     name,
                 )
             (found[-1].after if found[-1].pools else found[-1].before).append(layer)
@@ -91,8 +95,8 @@ def _check_input(name: str, layer: BinaryConv2d | BinaryLinear, first: bool) -> 
     if isinstance(layer, BinaryLinear):
         if first:
             raise NetworkError(
-                f"{name} is a BinaryLinear over bytes, but only a BinaryConv2d can take those: use one whose kernel is the whole image, "
-                "with an input_step, and Flatten behind it"
+                f"{name} is a BinaryLinear over bytes, but only a BinaryConv2d can take those: use one whose kernel is"
+                " the whole image, with an input_step, and Flatten behind it"
             )
         return
     if (layer.input_step is not None) != first:
@@ -102,7 +106,9 @@ def _check_input(name: str, layer: BinaryConv2d | BinaryLinear, first: bool) -> 
             else f"{name} has an input_step, but only the first layer sees bytes; leave it away"
         )
     if any(pad >= side for pad, side in zip(pair(layer.padding), layer.weight.shape[2:])):
-        raise NetworkError(f"{name} has padding={layer.padding}, which must be smaller than its kernel {tuple(layer.weight.shape[2:])}")
+        raise NetworkError(
+            f"{name} has padding={layer.padding}, which must be smaller than its kernel {tuple(layer.weight.shape[2:])}"
+        )
 
 
 def check_end(found: Sequence[Block]) -> None:

@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from host_train.progress import track
-from host_train.quantisation.fake import ACTIVATION_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, first_gain
+from host_train.quantisation.fake import (
+    ACTIVATION_MAX,
+    QuantisedAvgPool2d,
+    QuantisedConv2d,
+    QuantisedLinear,
+    QuantisedReLU,
+    first_gain,
+)
 from host_train.quantisation.fold import AVERAGING, check_folded
 from pynq_cnn.errors import ArgumentError, NetworkError
 
@@ -29,23 +36,35 @@ def step_percentile(counts: np.ndarray, width: float) -> float:
 
 
 def step_mse(counts: np.ndarray, width: float) -> float:
-    """The step of least mean squared error between the values and their bytes, of 100 between a fifth of `step_max` and all of it."""
+    """The step of least mean squared error between the values and their bytes, of 100 between a fifth of `step_max` and
+    all of it.
+    """
     values = (np.arange(len(counts)) + 0.5) * width
     steps = step_max(counts, width) * np.linspace(0.2, 1, 100)
-    errors = [(counts * (np.clip(np.rint(values / step), 0, ACTIVATION_MAX) * step - values) ** 2).sum() for step in steps]
+    errors = [
+        (counts * (np.clip(np.rint(values / step), 0, ACTIVATION_MAX) * step - values) ** 2).sum() for step in steps
+    ]
     return float(steps[int(np.argmin(errors))])
 
 
-METHODS: dict[str, Callable[[np.ndarray, float], float]] = {"max": step_max, "percentile": step_percentile, "mse": step_mse}
+METHODS: dict[str, Callable[[np.ndarray, float], float]] = {
+    "max": step_max,
+    "percentile": step_percentile,
+    "mse": step_mse,
+}
 
 
 def _byte_layers(folded: nn.Sequential) -> list[str]:
-    """Names of the layers whose outputs become bytes by a step of their own: ReLUs, and averages before the last layer."""
+    """Names of the layers whose outputs become bytes by a step of their own: ReLUs, and averages before the
+    last layer.
+    """
     computing = [(name, layer) for name, layer in folded.named_children() if not isinstance(layer, nn.Flatten)]
     return [name for name, layer in computing[:-1] if isinstance(layer, (nn.ReLU, *AVERAGING))]
 
 
-def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor], progress: bool) -> dict[str, tuple[np.ndarray, float]]:
+def _histograms(
+    folded: nn.Sequential, batches: Iterable[torch.Tensor], progress: bool
+) -> dict[str, tuple[np.ndarray, float]]:
     """Counts [BINS] of the output values of every layer that gives bytes, and the width of a bin."""
     images = list(batches)
     if not sum(len(batch) for batch in images):
@@ -63,13 +82,19 @@ def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor], progress
         with torch.no_grad():
             for batch in track(images, "calibrating: ranges", "batch", progress):
                 folded(batch)
-                highest = {name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names}  # keeps NaN
+                highest = {
+                    name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names
+                }  # keeps NaN
             for name, top in highest.items():
                 if not np.isfinite(top):
                     raise NetworkError(
-                        f"{name} gives {top} on the calibration images; the network has not been trained to finite weights", name
+                        f"{name} gives {top} on the calibration images; the network has not been trained to finite"
+                        " weights",
+                        name,
                     )
-            widths = {name: (top or 1.0) / BINS for name, top in highest.items()}  # a layer that is always 0 may have any step
+            widths = {
+                name: (top or 1.0) / BINS for name, top in highest.items()
+            }  # a layer that is always 0 may have any step
             for batch in track(images, "calibrating: values", "batch", progress):
                 folded(batch)
                 for name in names:
@@ -81,7 +106,9 @@ def _histograms(folded: nn.Sequential, batches: Iterable[torch.Tensor], progress
     return {name: (counts[name], widths[name]) for name in names}
 
 
-def calibrate(folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple[float, ...], method: str = "max") -> nn.Sequential:
+def calibrate(
+    folded: nn.Sequential, batches: Iterable[torch.Tensor], std: tuple[float, ...], method: str = "max"
+) -> nn.Sequential:
     """`calibrations` by one method."""
     return calibrations(folded, batches, std, [method])[method]
 
@@ -94,7 +121,8 @@ def calibrations(
     per_layer: bool = False,
     progress: bool = True,
 ) -> dict[str, nn.Sequential]:
-    """The network with weights and activations on the integers' grids, in floating point, by each method; the images are seen once.
+    """The network with weights and activations on the integers' grids, in floating point, by each method; the images
+    are seen once.
 
     Parameters
     ----------
@@ -107,15 +135,16 @@ def calibrations(
     methods : iterable of {"max", "percentile", "mse"}
         How the step of a layer's output follows from its values.
     per_layer : bool
-        One step for all weights of a layer, so that those that are equal stay so, instead of one for each output channel.
+        One step for all weights of a layer, so that those that are equal stay so, instead of one for each output
+        channel.
     progress : bool
         Show a bar where there is a terminal.
 
     Returns
     -------
     dict of str to torch.nn.Sequential
-        By method: of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, `QuantisedAvgPool2d`, MaxPool2d and Flatten (and AvgPool2d or
-        AdaptiveAvgPool2d as the last layer), of the same names; it can be trained further.
+        By method: of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, `QuantisedAvgPool2d`, MaxPool2d and Flatten
+        (and AvgPool2d or AdaptiveAvgPool2d as the last layer), of the same names; it can be trained further.
 
     Raises
     ------
@@ -140,7 +169,9 @@ def calibrations(
 def quantisable(
     folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, float] | None = None, per_layer: bool = False
 ) -> nn.Sequential:
-    """`folded` in quantised layers, with the steps of its bytes by layer (1 where none is given: to load a trained state into)."""
+    """`folded` in quantised layers, with the steps of its bytes by layer (1 where none is given: to load a trained
+    state into).
+    """
     check_folded(folded)
     in_bytes = _byte_layers(folded)
     layers: list[tuple[str, nn.Module]] = []
@@ -150,7 +181,9 @@ def quantisable(
             gain = first_gain(layer, std) if first else torch.ones(1)
             first = False
             layer = (
-                QuantisedConv2d.of(layer, gain, per_layer) if isinstance(layer, nn.Conv2d) else QuantisedLinear.of(layer, gain, per_layer)
+                QuantisedConv2d.of(layer, gain, per_layer)
+                if isinstance(layer, nn.Conv2d)
+                else QuantisedLinear.of(layer, gain, per_layer)
             )
         elif isinstance(layer, nn.ReLU):
             layer = QuantisedReLU((steps or {}).get(name, 1.0))

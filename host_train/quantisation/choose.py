@@ -33,12 +33,16 @@ class Candidate:
 
 def measure_candidate(label: str, network: Network, validation: Split, progress: bool = True) -> Candidate:
     """Evaluate `network` on the validation images, with a bar where there is a terminal."""
-    result = evaluate(predict_integers(network, title=f"validation, {label}", progress=progress), validation, network.classes)
+    result = evaluate(
+        predict_integers(network, title=f"validation, {label}", progress=progress), validation, network.classes
+    )
     return Candidate(label, network, result.top1, result.loss)
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate:
-    """The candidate of highest accuracy, among equals that of least loss, among those the first; `ArgumentError` if there is none."""
+    """The candidate of highest accuracy, among equals that of least loss, among those the first; `ArgumentError` if
+    there is none.
+    """
     if not candidates:
         raise ArgumentError("there is nothing to choose from")
     return min(candidates, key=lambda one: (-one.top1, one.loss))

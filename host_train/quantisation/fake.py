@@ -29,10 +29,17 @@ def weight_steps(weight: torch.Tensor, per_layer: bool = False) -> torch.Tensor:
 
 
 def fake_quantise_weight(weight: torch.Tensor, gain: torch.Tensor, per_layer: bool = False) -> torch.Tensor:
-    """`weight` on its int8 grid; `gain` [in, ...] is what the grid's input channels have more than the weight's (see `QuantisedConv2d`)."""
+    """`weight` on its int8 grid; `gain` [in, ...] is what the grid's input channels have more than the weight's (see
+    `QuantisedConv2d`).
+    """
     scaled = weight * gain
     zero = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
-    return torch.fake_quantize_per_channel_affine(scaled, weight_steps(scaled, per_layer), zero, 0, -WEIGHT_MAX, WEIGHT_MAX) / gain
+    return (
+        torch.fake_quantize_per_channel_affine(
+            scaled, weight_steps(scaled, per_layer), zero, 0, -WEIGHT_MAX, WEIGHT_MAX
+        )
+        / gain
+    )
 
 
 def first_gain(layer: nn.Conv2d | nn.Linear, std: tuple[float, ...]) -> torch.Tensor:
@@ -72,7 +79,8 @@ class QuantisedReLU(nn.Module):
 
 
 class QuantisedAvgPool2d(nn.Module):
-    """Average pooling whose output is one of 256 multiples of `step`; in a last layer averages stay as they are, and are not of this type.
+    """Average pooling whose output is one of 256 multiples of `step`; in a last layer averages stay as they are, and
+    are not of this type.
 
     Parameters
     ----------
@@ -102,8 +110,8 @@ class QuantisedConv2d(nn.Conv2d):
     """Conv2d whose weights are on an int8 grid: one step per output channel, or for the layer where `per_layer` is set.
 
     Weights that are equal stay so only on the grid of a layer.
-    `gain` [1, in, 1, 1] is 1 but for a first layer: there 1/std of each channel is folded into the integer weights, so the grid is that
-    of `weight / std`.
+    `gain` [1, in, 1, 1] is 1 but for a first layer: there 1/std of each channel is folded into the integer weights, so
+    the grid is that of `weight / std`.
     """
 
     gain: torch.Tensor
@@ -119,7 +127,9 @@ class QuantisedConv2d(nn.Conv2d):
         return made
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(values, fake_quantise_weight(self.weight, self.gain, self.per_layer), self.bias, self.stride, self.padding)
+        return F.conv2d(
+            values, fake_quantise_weight(self.weight, self.gain, self.per_layer), self.bias, self.stride, self.padding
+        )
 
 
 class QuantisedLinear(nn.Linear):

@@ -13,8 +13,9 @@ LARGEST = 65535 / 2
 def fixed_point(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Closest `m / 2^s` to each ratio, `m` in [2^15, 2^16) where the shift allows it.
 
-    A ratio above the largest, 32,767.5, is taken for it, which changes no byte: from a ratio of 255 on, an accumulator of 1 or more gives
-    255, and one of 0 or less gives 0. (Channels have such ratios whose weights are huge and whose outputs are never above 0.)
+    A ratio above the largest, 32,767.5, is taken for it, which changes no byte: from a ratio of 255 on, an accumulator
+    of 1 or more gives 255, and one of 0 or less gives 0. (Channels have such ratios whose weights are huge and whose
+    outputs are never above 0.)
 
     Parameters
     ----------
@@ -24,8 +25,8 @@ def fixed_point(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     multiplier, shift : numpy.ndarray
-        uint16 [n] and uint8 [n], `s` from 1 to 47. The error is at most 2^-16 of a ratio that is at least 2^-32; for a smaller
-        one it is at most 2^-48.
+        uint16 [n] and uint8 [n], `s` from 1 to 47. The error is at most 2^-16 of a ratio that is at least 2^-32; for a
+        smaller one it is at most 2^-48.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def fixed_point(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bad = ~((ratios >= 0) & np.isfinite(ratios))
     if bad.any():
         raise NetworkError(
-            f"requantisation by {float(ratios[bad][0])} has no 16-bit multiplier and shift; steps of weights and activations must be finite"
+            f"requantisation by {float(ratios[bad][0])} has no 16-bit multiplier and shift; steps of weights and"
+            " activations must be finite"
         )
     ratios = np.minimum(ratios, LARGEST)
     _, exponent = np.frexp(ratios)  # ratio = fraction * 2^exponent, fraction in [0.5, 1)

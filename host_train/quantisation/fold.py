@@ -17,7 +17,10 @@ WEIGHTED = (nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 DROPPED = (nn.Dropout, nn.Dropout2d, nn.Identity)
 AVERAGING = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-SUPPORTED = "Conv2d, Linear, BatchNorm1d/2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout, Identity and Sequential"
+SUPPORTED = (
+    "Conv2d, Linear, BatchNorm1d/2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout, Identity and"
+    " Sequential"
+)
 
 AS_SEQUENCE = "make one of it first: host_train.tracing.trace.trace(model, images).layers"
 
@@ -29,7 +32,9 @@ def pair(value: Any) -> tuple[int, int]:
 
 
 def every_layer(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Names and layers of a Sequential; `named_children` would leave away the second place of a layer that is there twice."""
+    """Names and layers of a Sequential; `named_children` would leave away the second place of a layer that is there
+    twice.
+    """
     return [(name, layer) for name, layer in model._modules.items() if layer is not None]
 
 
@@ -69,7 +74,10 @@ def check_options(name: str, layer: nn.Module) -> None:
         if layer.padding_mode != "zeros" and any(layer.padding):
             raise NetworkError(f"{name} has padding_mode={layer.padding_mode!r}; only 'zeros' can be mapped")
         if any(pad >= side for pad, side in zip(pair(layer.padding), layer.kernel_size)):
-            raise NetworkError(f"{name} has padding={layer.padding}, which must be smaller than the kernel {layer.kernel_size}; use less")
+            raise NetworkError(
+                f"{name} has padding={layer.padding}, which must be smaller than the kernel {layer.kernel_size}; use"
+                " less"
+            )
     if isinstance(layer, NORMS) and (layer.running_mean is None or layer.running_var is None):
         raise NetworkError(f"{name} keeps no running statistics; train it with track_running_stats=True")
     if isinstance(layer, nn.MaxPool2d):
@@ -78,15 +86,25 @@ def check_options(name: str, layer: nn.Module) -> None:
             sides = pair(value)
             wanted = {"padding": 0, "dilation": 1}.get(field, sides[0])
             if sides != (wanted, wanted):
-                raise NetworkError(f"{name} has {field}={value}; max pooling must be square, without padding and dilation")
+                raise NetworkError(
+                    f"{name} has {field}={value}; max pooling must be square, without padding and dilation"
+                )
         if layer.ceil_mode:
-            raise NetworkError(f"{name} has ceil_mode=True; rows that fill no window are dropped, so use ceil_mode=False")
-    if isinstance(layer, nn.AvgPool2d) and (any(pair(layer.padding)) or layer.ceil_mode or layer.divisor_override is not None):
-        raise NetworkError(f"{name} is {layer}; average pooling must be without padding, ceil_mode and divisor_override")
+            raise NetworkError(
+                f"{name} has ceil_mode=True; rows that fill no window are dropped, so use ceil_mode=False"
+            )
+    if isinstance(layer, nn.AvgPool2d) and (
+        any(pair(layer.padding)) or layer.ceil_mode or layer.divisor_override is not None
+    ):
+        raise NetworkError(
+            f"{name} is {layer}; average pooling must be without padding, ceil_mode and divisor_override"
+        )
     if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size not in (1, (1, 1)):
         raise NetworkError(f"{name} averages to {layer.output_size}; only to 1 can be mapped, or use AvgPool2d")
     if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
-        raise NetworkError(f"{name} flattens dimensions {layer.start_dim} to {layer.end_dim}; only 1 to -1 can be mapped")
+        raise NetworkError(
+            f"{name} flattens dimensions {layer.start_dim} to {layer.end_dim}; only 1 to -1 can be mapped"
+        )
 
 
 def check_order(layers: Iterable[tuple[str, nn.Module]]) -> None:
@@ -120,16 +138,26 @@ def check_order(layers: Iterable[tuple[str, nn.Module]]) -> None:
         if isinstance(layer, NORMS):
             if not seen or not isinstance(seen[-1], WEIGHTED):
                 raise NetworkError(
-                    f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the pooling", name
+                    f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the"
+                    " pooling",
+                    name,
                 )
             continue
         if isinstance(layer, (*WEIGHTED, *AVERAGING)) and waiting:
-            raise NetworkError(f"{waiting} has no ReLU behind it; activations are bytes, so every layer but the last needs one", waiting)
+            raise NetworkError(
+                f"{waiting} has no ReLU behind it; activations are bytes, so every layer but the last needs one",
+                waiting,
+            )
         if isinstance(layer, WEIGHTED):
-            if isinstance(layer, nn.Conv2d) and any(pair(layer.padding)) and seen and all(isinstance(one, nn.MaxPool2d) for one in seen):
+            if (
+                isinstance(layer, nn.Conv2d)
+                and any(pair(layer.padding))
+                and seen
+                and all(isinstance(one, nn.MaxPool2d) for one in seen)
+            ):
                 raise NetworkError(
-                    f"{name} pads behind a max pooling of the image, but only the first layer can pad with the byte that stands for 0 "
-                    "there; give it padding=0, or put the pooling behind it",
+                    f"{name} pads behind a max pooling of the image, but only the first layer can pad with the byte"
+                    " that stands for 0 there; give it padding=0, or put the pooling behind it",
                     name,
                 )
             waiting = name
@@ -139,7 +167,9 @@ def check_order(layers: Iterable[tuple[str, nn.Module]]) -> None:
             waiting = ""
         elif isinstance(layer, AVERAGING):
             if not any(isinstance(one, nn.ReLU) for one in seen):
-                raise NetworkError(f"{name} averages what no layer has made bytes of; put it behind a Conv2d and its ReLU", name)
+                raise NetworkError(
+                    f"{name} averages what no layer has made bytes of; put it behind a Conv2d and its ReLU", name
+                )
         elif not isinstance(layer, (nn.MaxPool2d, nn.Flatten)):
             raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {SUPPORTED}", name)
         seen.append(layer)
@@ -160,7 +190,10 @@ def check_end(layers: Iterable[tuple[str, nn.Module]]) -> None:
 def check_folded(model: nn.Module) -> None:
     """Refuse a model that `fold` has not made: layers within other modules would be passed over."""
     known = (*WEIGHTED, *AVERAGING, nn.ReLU, nn.MaxPool2d, nn.Flatten)
-    other = next((f"its {name} is a {type(one).__name__}" for name, one in every_layer(model) if not isinstance(one, known)), None)
+    other = next(
+        (f"its {name} is a {type(one).__name__}" for name, one in every_layer(model) if not isinstance(one, known)),
+        None,
+    )
     if not isinstance(model, nn.Sequential):
         other = f"it is a {type(model).__name__}"
     if other is not None:
@@ -170,18 +203,20 @@ def check_folded(model: nn.Module) -> None:
 def fold(model: nn.Module) -> nn.Sequential:
     """The same function in Conv2d and Linear (with bias), ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d and Flatten.
 
-    Batch norm goes into the layer before it, dropout goes away, and a ReLU behind max pooling goes before it (both orders give the same).
+    Batch norm goes into the layer before it, dropout goes away, and a ReLU behind max pooling goes before it (both
+    orders give the same).
 
     Parameters
     ----------
     model : torch.nn.Sequential
-        Trained; nested Sequentials are fine. It is not changed. Of any other module, `host_train.tracing.trace.trace` makes a Sequential.
+        Trained; nested Sequentials are fine. It is not changed. Of any other module, `host_train.tracing.trace.trace`
+        makes a Sequential.
 
     Returns
     -------
     torch.nn.Sequential
-        In evaluation mode; equal to `model.eval()` up to the rounding of float32. Layers keep their names; the `.` of nested ones
-        becomes `_`.
+        In evaluation mode; equal to `model.eval()` up to the rounding of float32. Layers keep their names; the `.` of
+        nested ones becomes `_`.
 
     Raises
     ------
@@ -190,7 +225,8 @@ def fold(model: nn.Module) -> nn.Sequential:
 
     Examples
     --------
-    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)).eval()
+    >>> block = [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.MaxPool2d(2), nn.ReLU()]
+    >>> model = nn.Sequential(*block, nn.Flatten(), nn.Linear(8, 3)).eval()
     >>> folded = fold(model)
     >>> [type(layer).__name__ for layer in folded]
     ['Conv2d', 'ReLU', 'MaxPool2d', 'Flatten', 'Linear']
@@ -204,7 +240,8 @@ def fold(model: nn.Module) -> nn.Sequential:
     for name, layer in named:
         if any(isinstance(one, WEIGHTED) for one in layer.children()):
             raise NetworkError(
-                f"{name} is a {type(layer).__name__} with layers of its own, in an order that only its forward tells; {AS_SEQUENCE}"
+                f"{name} is a {type(layer).__name__} with layers of its own, in an order that only its forward tells;"
+                f" {AS_SEQUENCE}"
             )
     check_order(named)
     check_end(named)

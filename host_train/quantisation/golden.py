@@ -15,7 +15,8 @@ GOLDEN_IMAGES = 32
 def with_golden(network: Network, images: np.ndarray, seed: int = 0) -> Network:
     """`network` with golden vectors from the reference backend.
 
-    The first eight images are extremes: all 0, all 255, a checkerboard of both and its opposite, and four of noise. The others are real.
+    The first eight images are extremes: all 0, all 255, a checkerboard of both and its opposite, and four of noise. The
+    others are real.
 
     Parameters
     ----------

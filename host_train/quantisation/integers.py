@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from host_train.layers.about import about
-from host_train.quantisation.fake import WEIGHT_MAX, QuantisedAvgPool2d, QuantisedConv2d, QuantisedLinear, QuantisedReLU, weight_steps
+from host_train.quantisation.fake import (
+    WEIGHT_MAX,
+    QuantisedAvgPool2d,
+    QuantisedConv2d,
+    QuantisedLinear,
+    QuantisedReLU,
+    weight_steps,
+)
 from host_train.quantisation.fixed_point import fixed_point
 from host_train.quantisation.fold import AVERAGING
 from host_train.reason import reason_of
@@ -46,12 +53,18 @@ def _window(pool: nn.Module, image: Sequence[int]) -> tuple[tuple[int, int], tup
 
 
 def to_network(
-    quantised: nn.Module, name: str, spec: InputSpec, classes: Sequence[str], metadata: dict[str, Any] | None = None, kind: str = "softmax"
+    quantised: nn.Module,
+    name: str,
+    spec: InputSpec,
+    classes: Sequence[str],
+    metadata: dict[str, Any] | None = None,
+    kind: str = "softmax",
 ) -> Network:
     """Integers of a calibrated network.
 
-    The input's normalisation `(byte/255 - mean) / std` goes into the first layer: its weights are divided by `255 * std`, and what `mean`
-    contributes is taken from its bias; where that layer pads, the byte nearest to `255 * mean` is what padded pixels have.
+    The input's normalisation `(byte/255 - mean) / std` goes into the first layer: its weights are divided by `255 *
+    std`, and what `mean` contributes is taken from its bias; where that layer pads, the byte nearest to `255 * mean` is
+    what padded pixels have.
 
     Parameters
     ----------
@@ -92,10 +105,14 @@ def to_network(
                 try:
                     values = module(values)
                 except RuntimeError as error:
-                    raise NetworkError(f"{layer_name} does not take an input of shape {before}: {reason_of(error)}") from error
+                    raise NetworkError(
+                        f"{layer_name} does not take an input of shape {before}: {reason_of(error)}"
+                    ) from error
             if isinstance(module, (QuantisedConv2d, QuantisedLinear)):
                 if isinstance(module, QuantisedLinear) and len(before) != 1:
-                    raise NetworkError(f"{layer_name} is a Linear over an input of shape {before}; put a Flatten before it")
+                    raise NetworkError(
+                        f"{layer_name} is a Linear over an input of shape {before}; put a Flatten before it"
+                    )
                 weight, bias = _array(module.weight), _array(module.bias)
                 # The steps of the grid that the fake layer rounds to, in its own float32.
                 steps = _array(weight_steps(module.weight * module.gain, module.per_layer))
@@ -140,7 +157,10 @@ def to_network(
                     last, out_scale = layer_name, unit
                 layers.append(AvgPool2d(layer_name, window, stride, requantisation))
             elif not isinstance(module, (QuantisedReLU, nn.Flatten)):
-                raise NetworkError(f"{layer_name} is a {type(module).__name__}, which has no integer counterpart; fold and calibrate first")
+                raise NetworkError(
+                    f"{layer_name} is a {type(module).__name__}, which has no integer counterpart; fold and calibrate"
+                    " first"
+                )
             if values.ndim == 4:
                 spatial = (int(values.shape[1]), int(values.shape[2]), int(values.shape[3]))
             elif not isinstance(module, nn.Flatten):

@@ -25,13 +25,15 @@ def thresholds(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From batch norm, activation and sign to thresholds, exactly as PyTorch computes them.
 
-    The folded formula `mean - shift * sqrt(var + eps) / scale` would round differently from the float32 batch norm, and an accumulator that
-    falls between the two would get another bit. So the modules themselves are asked, for every value that the accumulator can have.
+    The folded formula `mean - shift * sqrt(var + eps) / scale` would round differently from the float32 batch norm, and
+    an accumulator that falls between the two would get another bit. So the modules themselves are asked, for every
+    value that the accumulator can have.
 
     Parameters
     ----------
     real : torch.Tensor
-        float32 [2 * most + 1, n]: what the layer gives for the accumulators from `-most` to `most`, in each of n channels.
+        float32 [2 * most + 1, n]: what the layer gives for the accumulators from `-most` to `most`, in each of n
+        channels.
     before, after : iterable of torch.nn.Module
         Functions of single channels in evaluation mode, before and behind the pooling, each rising or falling.
 
@@ -67,7 +69,9 @@ def thresholds(
     opposite = bits[0] & ~bits[-1]
     bits = bits ^ opposite
     if (np.diff(bits.astype(np.int8), axis=0) < 0).any():
-        raise NetworkError("a batch norm is not monotonous in float32; its scale or variance is not finite or far too large")
+        raise NetworkError(
+            "a batch norm is not monotonous in float32; its scale or variance is not finite or far too large"
+        )
     # The first value whose bit is 1; one past the largest where there is none.
     value = np.where(bits.any(0), bits.argmax(0), len(bits)) - len(real) // 2
     return value.astype(np.int32), flip, opposite

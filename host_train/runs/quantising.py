@@ -48,8 +48,8 @@ def candidates(run: Run, how: str = "auto") -> list[Candidate]:
     run : Run
         A trained one.
     how : str
-        One of `ways(run)`, which must be among them, or `"auto"` for all. What has been trained quantisation-aware is left out where
-        another is asked for; that training need not have ended.
+        One of `ways(run)`, which must be among them, or `"auto"` for all. What has been trained quantisation-aware is
+        left out where another is asked for; that training need not have ended.
 
     Raises
     ------

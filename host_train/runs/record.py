@@ -34,7 +34,9 @@ def read_record(folder: Path) -> Record:
     """The record of the run in `folder`; `ArgumentError` if there is none."""
     path = folder / RUN
     if not path.is_file():
-        raise ArgumentError(f"{folder} is no run: {RUN} is not there; train first (python -m host_train train NAME --out {folder})")
+        raise ArgumentError(
+            f"{folder} is no run: {RUN} is not there; train first (python -m host_train train NAME --out {folder})"
+        )
     return parse_record(path)
 
 
@@ -60,15 +62,22 @@ def read_settings(folder: Path) -> Settings:
 
 
 def data_digest(dataset: Dataset) -> str:
-    """SHA-256 of the SHA-256s of the training images and labels; those of published data are known, and were compared in loading."""
+    """SHA-256 of the SHA-256s of the training images and labels; those of published data are known, and were compared
+    in loading.
+    """
     arrays = {"train_images": dataset.train.images, "train_labels": dataset.train.labels}
     digests = [dataset.spec.digests[name] if dataset.original else digest(array) for name, array in arrays.items()]
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def network_digest(recipe: Recipe) -> str:
-    """SHA-256 of what a recipe's weights alone do not tell: its layers in their order, their options, and what images become for them."""
+    """SHA-256 of what a recipe's weights alone do not tell: its layers in their order, their options, and what images
+    become for them.
+    """
     with torch.random.fork_rng(devices=[]):  # what a caller draws afterwards does not depend on this
         model = recipe.build()
-    layers = [(name, type(layer).__name__, *(str(getattr(layer, one, "")) for one in OPTIONS)) for name, layer in model.named_modules()]
+    layers = [
+        (name, type(layer).__name__, *(str(getattr(layer, one, "")) for one in OPTIONS))
+        for name, layer in model.named_modules()
+    ]
     return hashlib.sha256(repr((layers, recipe.mean, recipe.std, recipe.size)).encode()).hexdigest()

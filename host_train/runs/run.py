@@ -55,14 +55,18 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, data_dir: Path | None = None) -> Run:
-        """A run of `settings` in `folder`; `ArgumentError` if one of other settings or on other data has come as far as a checkpoint."""
+        """A run of `settings` in `folder`; `ArgumentError` if one of other settings or on other data has come as far as
+        a checkpoint.
+        """
         path = folder / RUN
-        if path.exists() and any((folder / stage / file).exists() for stage in STAGES for file in (CHECKPOINT, WEIGHTS)):
+        if path.exists() and any(
+            (folder / stage / file).exists() for stage in STAGES for file in (CHECKPOINT, WEIGHTS)
+        ):
             found = parse_record(path).settings
             if found != settings:
                 raise ArgumentError(
-                    f"{folder} is of another run, {found.command()!r}; give the same options, put it aside (--force), or choose another "
-                    "folder (--out)"
+                    f"{folder} is of another run, {found.command()!r}; give the same options, put it aside (--force),"
+                    " or choose another folder (--out)"
                 )
             return cls.open(folder, data_dir)
         dataset = _load(settings, data_dir)
@@ -72,19 +76,21 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> Run:
-        """The run in `folder`; `ArgumentError` if there is none, or it was trained on other data than those that are found."""
+        """The run in `folder`; `ArgumentError` if there is none, or it was trained on other data than those that are
+        found.
+        """
         stored = read_record(folder)
         settings = stored.settings
         if stored.network not in (None, network_digest(settings.resolve())):
             raise ArgumentError(
-                f"{folder} is of another network than {settings.recipe} is in this version; use the version that trained it, or train "
-                "again in another folder (--out)"
+                f"{folder} is of another network than {settings.recipe} is in this version; use the version that"
+                " trained it, or train again in another folder (--out)"
             )
         dataset = _load(settings, data_dir)
         if stored.data not in (None, data_digest(dataset)):
             raise ArgumentError(
-                f"{folder} was trained on other data than those of {dataset.source}: name the folder of its own by --data-dir, "
-                "or leave that away if they were the published ones"
+                f"{folder} was trained on other data than those of {dataset.source}: name the folder of its own by"
+                " --data-dir, or leave that away if they were the published ones"
             )
         return cls._of(folder, settings, dataset)
 
@@ -111,7 +117,9 @@ class Run:
     def input(self) -> InputSpec:
         """The network's input."""
         height, width, channels = self.dataset.spec.shape
-        return InputSpec(height, width, channels, COLORS[channels], self.mean, self.std, self.recipe.fit, self.recipe.invert)
+        return InputSpec(
+            height, width, channels, COLORS[channels], self.mean, self.std, self.recipe.fit, self.recipe.invert
+        )
 
     def tensors(self, split: Split, device: str = "cpu") -> TensorData:
         """A split as tensors, with what normalises it."""
@@ -122,11 +130,15 @@ class Run:
         return [images for images, _ in self.tensors(self.train[:CALIBRATION_IMAGES]).batches()]
 
     def float_model(self) -> nn.Module:
-        """The network of the best epoch in floating point, in evaluation mode; `ArgumentError` if its training has not ended."""
+        """The network of the best epoch in floating point, in evaluation mode; `ArgumentError` if its training has not
+        ended.
+        """
         return load_weights(self.recipe.build(), self._weights("float"))
 
     def qat_model(self) -> nn.Module:
-        """The network of the best quantisation-aware epoch, in evaluation mode; `ArgumentError` if that training has not ended."""
+        """The network of the best quantisation-aware epoch, in evaluation mode; `ArgumentError` if that training has
+        not ended.
+        """
         return load_weights(quantisable(fold(self.recipe.build()), self.std), self._weights("qat"))
 
     def _weights(self, stage: str) -> Path:

@@ -55,7 +55,9 @@ def train(
             progress=progress,
             report=None if report is None else partial(report, stage, schedule.epochs),
         )
-        plot_history(history, run.folder / stage / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {stage}")
+        plot_history(
+            history, run.folder / stage / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {stage}"
+        )
 
 
 def _fresh(run: Run) -> nn.Module:

@@ -14,8 +14,8 @@ MOST_BITS = 12  # of one coefficient; what is left beyond is far below the int8 
 def reverse_water_filling(variance: np.ndarray, rate: float) -> np.ndarray:
     """Bits that minimise the mean squared error of independent Gaussian coefficients at a mean rate.
 
-    A coefficient of variance s gets `max(0, log2(s / theta) / 2)` bits; the water level theta is where the mean is `rate`.
-    [Cover and Thomas, Elements of Information Theory, 2nd edition, section 10.3.3]
+    A coefficient of variance s gets `max(0, log2(s / theta) / 2)` bits; the water level theta is where the mean is
+    `rate`. [Cover and Thomas, Elements of Information Theory, 2nd edition, section 10.3.3]
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def reverse_water_filling(variance: np.ndarray, rate: float) -> np.ndarray:
     ordered = np.sort(variance[variance > 0])[::-1]
     if not len(ordered) or rate == 0:
         return np.zeros(len(variance))
-    # With the n largest above the water: log2(theta) = (sum of their log2 variances - 2 * total bits) / n. The right n is the last
-    # for which the water is below the n-th variance.
+    # With the n largest above the water: log2(theta) = (sum of their log2 variances - 2 * total bits) / n. The right n
+    # is the last for which the water is below the n-th variance.
     count = np.arange(1, len(ordered) + 1)
     level = (np.cumsum(np.log2(ordered)) - 2 * rate * len(variance)) / count
     above = np.flatnonzero(np.log2(ordered) > level)
@@ -53,7 +53,8 @@ def reverse_water_filling(variance: np.ndarray, rate: float) -> np.ndarray:
 
 
 def whole_bits(variance: np.ndarray, rate: float) -> np.ndarray:
-    """Reverse water-filling in whole bits: each in turn to the coefficient whose error is the largest, `variance / 4^bits`.
+    """Reverse water-filling in whole bits: each in turn to the coefficient whose error is the largest, `variance /
+    4^bits`.
 
     Parameters
     ----------

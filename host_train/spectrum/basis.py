@@ -1,9 +1,9 @@
 """The 2-D FFT of real planes as an orthonormal real basis.
 
-The FFT of h x w real numbers is h x w complex ones, of which F[-u, -v] is the conjugate of F[u, v]: half of them say nothing
-new. Kept here are one of each such pair, as real and imaginary part times sqrt(2), and those that are their own partner, which
-are real. That makes h x w real numbers again, and an orthonormal transform: errors in coefficients are errors in weights of the
-same square sum.
+The FFT of h x w real numbers is h x w complex ones, of which F[-u, -v] is the conjugate of F[u, v]: half of them say
+nothing new. Kept here are one of each such pair, as real and imaginary part times sqrt(2), and those that are their own
+partner, which are real. That makes h x w real numbers again, and an orthonormal transform: errors in coefficients are
+errors in weights of the same square sum.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class RealFourier:
         return np.concatenate([single, pairs, pairs])
 
     def as_map(self, values: np.ndarray) -> np.ndarray:
-        """One value of each real number as a map over the frequencies, at a conjugate pair the mean of its two: the sum stays.
+        """One value of each real number as a map over the frequencies, at a conjugate pair the mean of its two: the sum
+        stays.
 
         Parameters
         ----------

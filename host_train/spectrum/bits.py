@@ -44,7 +44,8 @@ def shapes_in_frequency(weights: Mapping[str, np.ndarray]) -> list[tuple[int, ..
 
 
 def bit_maps(weights: Mapping[str, np.ndarray], rates: Sequence[int]) -> list[LayerBits]:
-    """The bits that the comparison gives the coefficients with water-filling, of every layer whose kernels have more than one.
+    """The bits that the comparison gives the coefficients with water-filling, of every layer whose kernels have more
+    than one.
 
     Parameters
     ----------

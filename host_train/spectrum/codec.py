@@ -13,13 +13,18 @@ from host_train.spectrum.basis import RealFourier
 from pynq_cnn.errors import ArgumentError
 
 METHODS = ("space, uniform", "frequency, uniform", "frequency, water-filling")
-MEAN_BITS, STEP_BITS, COUNT_BITS = 32, 32, 4  # of each group's header: mean and step in float32, how many bits; no step where these are 0
+MEAN_BITS, STEP_BITS, COUNT_BITS = (
+    32,
+    32,
+    4,
+)  # of each group's header: mean and step in float32, how many bits; no step where these are 0
 MOST_SEARCHED = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Coefficients that are quantised alike: mid-rise, `mean + (code - 2^(bits-1) + 0.5) * step`; with 0 bits, the mean.
+    """Coefficients that are quantised alike: mid-rise, `mean + (code - 2^(bits-1) + 0.5) * step`; with 0 bits, the
+    mean.
 
     Parameters
     ----------
@@ -38,7 +43,8 @@ class Group:
 
     @classmethod
     def encode(cls, values: np.ndarray, bits: int) -> Group:
-        """Quantise [n] real values, with the step of least mean squared error (of `MOST_SEARCHED` of them where there are more).
+        """Quantise [n] real values, with the step of least mean squared error (of `MOST_SEARCHED` of them where there
+        are more).
 
         Examples
         --------
@@ -53,9 +59,15 @@ class Group:
             return cls(0, mean, 0.0, np.zeros(len(values), np.uint16))
         half = 1 << (bits - 1)
         best: tuple[float, float] | None = None
-        some = centred if len(centred) <= MOST_SEARCHED else np.random.default_rng(0).choice(centred, MOST_SEARCHED, replace=False)
+        some = (
+            centred
+            if len(centred) <= MOST_SEARCHED
+            else np.random.default_rng(0).choice(centred, MOST_SEARCHED, replace=False)
+        )
         for part in np.linspace(0.05, 1.0, 96):  # of the range; clipping a few makes the rest finer
-            step = float(np.float32(largest * part / (half - 0.5)))  # at part 1 the outermost level is the largest value
+            step = float(
+                np.float32(largest * part / (half - 0.5))
+            )  # at part 1 the outermost level is the largest value
             error = float((((_levels(some, step, half) - half + 0.5) * step - some) ** 2).sum())
             if best is None or error < best[0]:
                 best = (error, step)
@@ -87,8 +99,8 @@ class EncodedWeight:
     shape : tuple of int
         [out, in, height, width] of the weights.
     groups : tuple of Group
-        One for all weights in space, one for all coefficients in frequency where they are quantised uniformly, and with water-filling one
-        for each of the height * width real coefficients.
+        One for all weights in space, one for all coefficients in frequency where they are quantised uniformly, and with
+        water-filling one for each of the height * width real coefficients.
     frequency : bool
         Whether the codes are of coefficients.
     """
@@ -130,7 +142,9 @@ class EncodedWeight:
         if method == METHODS[1]:
             return cls(shape, (Group.encode(coefficients.ravel(), int(rate)),), frequency=True)
         bits = whole_bits(coefficients.var(0), rate)
-        return cls(shape, tuple(Group.encode(column, int(b)) for column, b in zip(coefficients.T, bits)), frequency=True)
+        return cls(
+            shape, tuple(Group.encode(column, int(b)) for column, b in zip(coefficients.T, bits)), frequency=True
+        )
 
     def decode(self) -> np.ndarray:
         """float64 [out, in, height, width]."""
@@ -148,9 +162,11 @@ class EncodedWeight:
 
 
 def water_filling_rate(shapes: Sequence[tuple[int, ...]], rate: int) -> float:
-    """The mean bits per weight at which water-filling takes no more than uniform quantisation does at `rate`, headers included.
+    """The mean bits per weight at which water-filling takes no more than uniform quantisation does at `rate`, headers
+    included.
 
-    Water-filling has a header for each coefficient, the others have one for each layer; so it has to do with fewer bits in its codes.
+    Water-filling has a header for each coefficient, the others have one for each layer; so it has to do with fewer bits
+    in its codes.
 
     Parameters
     ----------

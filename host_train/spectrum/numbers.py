@@ -16,7 +16,8 @@ MAPS = "maps"  # folder of the .npy files beside the plots
 
 
 def frequencies(size: int) -> np.ndarray:
-    """Frequencies along a side of `size`, int64, in the order of the FFT: cycles per side, those beyond the middle negative.
+    """Frequencies along a side of `size`, int64, in the order of the FFT: cycles per side, those beyond the middle
+    negative.
 
     Examples
     --------
@@ -36,13 +37,18 @@ def save_spectra(spectra: Sequence[LayerSpectrum], folder: Path) -> None:
 
 
 def save_bits(layers: Sequence[LayerBits], folder: Path) -> None:
-    """Write `bits.csv`, `maps/LAYER-kernels.npy` (the variance) and `maps/LAYER-bits-RATE.npy`, frequency 0 at [0, 0]."""
+    """Write `bits.csv`, `maps/LAYER-kernels.npy` (the variance) and `maps/LAYER-bits-RATE.npy`, frequency 0 at
+    [0, 0].
+    """
     rows: list[tuple[object, ...]] = []
     for layer in layers:
         _save(folder / MAPS / f"{layer.name}-kernels.npy", layer.variance)
         for rate, bits in layer.bits.items():
             _save(folder / MAPS / f"{layer.name}-bits-{rate}.npy", bits)
-            rows += ((layer.name, rate, *place, value) for place, value in zip(_places(layer.variance), bits.ravel().tolist()))
+            rows += (
+                (layer.name, rate, *place, value)
+                for place, value in zip(_places(layer.variance), bits.ravel().tolist())
+            )
     _write(folder / "bits.csv", ("layer", "rate", "vertical", "horizontal", "variance", "bits"), rows)
 
 

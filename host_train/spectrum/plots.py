@@ -44,7 +44,9 @@ def plot_spectra(spectra: Sequence[LayerSpectrum], path: Path, title: str, corne
         for column, (kind, variance) in enumerate(layer.variances().items()):
             if not variance.any():  # one plane has no variance: a single image of a single channel
                 empty = figure.add_subplot(len(spectra), 3, row * 3 + column + 1)
-                empty.text(0.5, 0.5, f"{layer.name}: {KINDS[kind]}\na single plane has no variance", ha="center", va="center")
+                empty.text(
+                    0.5, 0.5, f"{layer.name}: {KINDS[kind]}\na single plane has no variance", ha="center", va="center"
+                )
                 empty.set_axis_off()
                 continue
             place = row * 6 + 2 * column + 1
@@ -66,7 +68,8 @@ def plot_spectra(spectra: Sequence[LayerSpectrum], path: Path, title: str, corne
 
 
 def plot_bits(layers: Sequence[LayerBits], path: Path, title: str, corners: bool = False) -> None:
-    """Heat maps, one row a layer: the variance of its kernels' coefficients, and beside it the bits that follow from it at each rate.
+    """Heat maps, one row a layer: the variance of its kernels' coefficients, and beside it the bits that follow from it
+    at each rate.
 
     Parameters
     ----------
@@ -84,7 +87,9 @@ def plot_bits(layers: Sequence[LayerBits], path: Path, title: str, corners: bool
     rates = list(layers[0].bits)
     columns = 1 + len(rates)
     figure = Figure(figsize=(3.1 * columns, 2.9 * len(layers) + 0.7), layout="constrained")
-    figure.suptitle(f"{title}\n{_scale('orthonormal FFT of the kernels', corners)}; bits: mean of real and imaginary part")
+    figure.suptitle(
+        f"{title}\n{_scale('orthonormal FFT of the kernels', corners)}; bits: mean of real and imaginary part"
+    )
     for row, layer in enumerate(layers):
         heat = figure.add_subplot(len(layers), columns, row * columns + 1)
         heat.set_title(f"{layer.name}: kernels {' x '.join(map(str, layer.variance.shape))}", fontsize=9)
@@ -93,7 +98,9 @@ def plot_bits(layers: Sequence[LayerBits], path: Path, title: str, corners: bool
         for column, (rate, bits) in enumerate(layer.bits.items(), 2):
             axes = figure.add_subplot(len(layers), columns, row * columns + column)
             axes.set_title(f"{layer.name}: rate {rate}, {bits.mean():.2f} on average", fontsize=9)
-            figure.colorbar(_heat(axes, bits, corners, "kernel", cmap="magma", vmin=0, vmax=max(highest, 1)), ax=axes, label="bits")
+            figure.colorbar(
+                _heat(axes, bits, corners, "kernel", cmap="magma", vmin=0, vmax=max(highest, 1)), ax=axes, label="bits"
+            )
             if bits.size <= WRITTEN:
                 placed, (down, across) = _placed(bits, corners), (_along(size, corners) for size in bits.shape)
                 for (v, h), value in np.ndenumerate(placed):
@@ -103,7 +110,8 @@ def plot_bits(layers: Sequence[LayerBits], path: Path, title: str, corners: bool
 
 
 def plot_comparison(points: Mapping[int, Sequence[Point]], path: Path, title: str) -> None:
-    """Weight error, logit error and accuracy over stored bits, a line a method: means over the seeds, and from the smallest to the largest.
+    """Weight error, logit error and accuracy over stored bits, a line a method: means over the seeds, and from the
+    smallest to the largest.
 
     Parameters
     ----------
@@ -165,7 +173,9 @@ def _scale(transform: str, corners: bool) -> str:
 
 
 def _along(size: int, corners: bool) -> np.ndarray:
-    """Places along a side of a map as drawn: 0 first with `corners`, else the frequencies themselves, 0 in the middle."""
+    """Places along a side of a map as drawn: 0 first with `corners`, else the frequencies themselves, 0 in the
+    middle.
+    """
     return np.arange(size) - (0 if corners else size // 2)
 
 

@@ -1,4 +1,6 @@
-"""What the comparison says over several trainings: means with their spread, and in how many of them each method is the best."""
+"""What the comparison says over several trainings: means with their spread, and in how many of them each method is the
+best.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ MEASURES = (
 
 
 def check_seeds(settings: Sequence[Settings]) -> None:
-    """`ArgumentError` unless the trainings differ in their seeds, and in nothing else: else their spread is not that of chance.
+    """`ArgumentError` unless the trainings differ in their seeds, and in nothing else: else their spread is not that of
+    chance.
 
     Parameters
     ----------
@@ -57,11 +60,14 @@ def check_seeds(settings: Sequence[Settings]) -> None:
         first = settings[0]
         if replace(one, seed=first.seed, threads=first.threads) != first:
             raise ArgumentError(
-                f"runs must differ in their seeds only, but one is of {first.command()!r} and another of {one.command()!r}; "
-                "study runs of different settings one after the other"
+                f"runs must differ in their seeds only, but one is of {first.command()!r} and another of"
+                f" {one.command()!r}; study runs of different settings one after the other"
             )
         if one.seed in seen:
-            raise ArgumentError(f"two of the runs have seed {one.seed}: the same training twice says nothing of its spread; leave one away")
+            raise ArgumentError(
+                f"two of the runs have seed {one.seed}: the same training twice says nothing of its spread; leave one"
+                " away"
+            )
         seen[one.seed] = one
 
 
@@ -91,9 +97,9 @@ def best_counts(points: Mapping[int, Sequence[Point]], measure: Measure) -> dict
 def to_markdown(points: Mapping[int, Sequence[Point]], measure: Measure) -> str:
     """A table of one figure: a line a rate, a column a method.
 
-    Cells are means over the seeds with the standard deviation; where there is one seed, its figure. Stored bytes are those of the
-    uniform ways and of water-filling, on average. The last column says in how many seeds each method is the best, in the order of the
-    columns; ties count for each.
+    Cells are means over the seeds with the standard deviation; where there is one seed, its figure. Stored bytes are
+    those of the uniform ways and of water-filling, on average. The last column says in how many seeds each method is
+    the best, in the order of the columns; ties count for each.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""The study of one trained network: spectra of its layers, and its accuracy with weights kept at few bits, in space and in frequency."""
+"""The study of one trained network: spectra of its layers, and its accuracy with weights kept at few bits, in space and
+in frequency.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ WEIGHTED = (nn.Conv2d, nn.Linear, BinaryLayer)
 
 @dataclass(frozen=True, eq=False)
 class LayerSpectrum:
-    """Variance of the 2-D FFT coefficients around one layer, each [height, width] of its input feature map (or kernel, if larger).
+    """Variance of the 2-D FFT coefficients around one layer, each [height, width] of its input feature map (or kernel,
+    if larger).
 
     Parameters
     ----------
@@ -78,7 +81,9 @@ class Point:
 
 
 def _straight(model: nn.Module, shape: tuple[int, ...]) -> nn.Sequential:
-    """`model` as one flat sequence: nested Sequentials opened, anything else as it is traced; `shape` is (channels, height, width)."""
+    """`model` as one flat sequence: nested Sequentials opened, anything else as it is traced; `shape` is (channels,
+    height, width).
+    """
     if not isinstance(model, nn.Sequential) or any(list(layer.children()) for _, layer in flat(model)):
         return trace(model, torch.zeros(2, *shape)).layers
     if not any(isinstance(layer, nn.Sequential) for layer in model):
@@ -87,7 +92,9 @@ def _straight(model: nn.Module, shape: tuple[int, ...]) -> nn.Sequential:
 
 
 def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What every weighted layer multiplies, as [n, channels, height, width]: before the flattening where there is one."""
+    """What every weighted layer multiplies, as [n, channels, height, width]: before the flattening where there
+    is one.
+    """
     inputs, values, planes = {}, images, images
     with torch.no_grad():
         for name, layer in every_layer(model):
@@ -100,14 +107,16 @@ def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tenso
 
 
 def as_planes(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
-    """Weights of every layer, float32 [out, in, height, width]: kernels, and rows of a linear layer as the feature maps they are over.
+    """Weights of every layer, float32 [out, in, height, width]: kernels, and rows of a linear layer as the feature maps
+    they are over.
 
     Those of a binary layer are its signs.
 
     Parameters
     ----------
     model : torch.nn.Module
-        In evaluation mode. Nested Sequentials are opened (`.` in names becomes `_`); any other module is traced (`host_train.tracing`).
+        In evaluation mode. Nested Sequentials are opened (`.` in names becomes `_`); any other module is traced
+        (`host_train.tracing`).
     shape : tuple of int
         (channels, height, width) of the network's input.
 
@@ -148,7 +157,12 @@ def spectra(model: nn.Module, images: torch.Tensor) -> list[LayerSpectrum]:
         if size != (1, 1):
             activations = nn.functional.pad(values, (0, size[1] - map_width, 0, size[0] - map_height)).numpy()
             found.append(
-                LayerSpectrum(name, weight_variance(weight, size), activation_variance(activations[:1]), activation_variance(activations))
+                LayerSpectrum(
+                    name,
+                    weight_variance(weight, size),
+                    activation_variance(activations[:1]),
+                    activation_variance(activations),
+                )
             )
     return found
 
@@ -171,10 +185,11 @@ def compare(
     rates: Sequence[int],
     progress: bool = True,
 ) -> list[Point]:
-    """Keep the weights by every method at every rate, decode them, and run the integer network that results on the test set.
+    """Keep the weights by every method at every rate, decode them, and run the integer network that results on the test
+    set.
 
-    At each rate all methods have the same stored bits to spend, headers included. Water-filling leaves some of them, up to a ninth at
-    1 bit with kernels of 9 weights: bits of a coefficient are whole.
+    At each rate all methods have the same stored bits to spend, headers included. Water-filling leaves some of them, up
+    to a ninth at 1 bit with kernels of 9 weights: bits of a coefficient are whole.
 
     Parameters
     ----------

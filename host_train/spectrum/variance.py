@@ -18,7 +18,8 @@ def coefficient_variance(planes: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        float64 [height, width]: the mean of |F - mean F|^2 over the planes, frequency 0 at [0, 0]. The FFT is not normalised.
+        float64 [height, width]: the mean of |F - mean F|^2 over the planes, frequency 0 at [0, 0]. The FFT is not
+        normalised.
 
     Examples
     --------
@@ -55,7 +56,9 @@ def weight_variance(weight: np.ndarray, feature_map: tuple[int, int]) -> np.ndar
     (28, 28)
     """
     if weight.ndim != 4 or any(side < k for side, k in zip(feature_map, weight.shape[2:])):
-        raise ArgumentError(f"weight must be [out, in, kernel_h, kernel_w] and fit the feature map {feature_map}, not {weight.shape}")
+        raise ArgumentError(
+            f"weight must be [out, in, kernel_h, kernel_w] and fit the feature map {feature_map}, not {weight.shape}"
+        )
     planes = np.zeros((weight.shape[0] * weight.shape[1], *feature_map))
     planes[:, : weight.shape[2], : weight.shape[3]] = weight.reshape(-1, *weight.shape[2:])
     return coefficient_variance(planes)

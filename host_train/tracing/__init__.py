@@ -1,7 +1,7 @@
 """A network of the user's own, written as any `nn.Module`, as a Network in integers: `from_torch`.
 
 calibration  what the user gives to calibrate with, as bytes and as the model's inputs
-trace        the model, walked in order, as the flat nn.Sequential that host_train.quantisation takes; refuses with source lines
+trace        the model, walked in order, as the flat nn.Sequential that host_train.quantisation takes
 operations   what each module, function and method becomes
 kind         what the outputs say: classes, a probability, several, plain values
 fidelity     how far integers are from the model, and in which layer they part

@@ -15,8 +15,8 @@ from pynq_cnn.model import InputSpec
 SLACK = 0.1  # how far interpolation may overshoot 0 and 1
 
 FORMS = (
-    "images as uint8 (NumPy [n, height, width, channels], tensors [n, channels, height, width]), as normalised float [n, channels, "
-    "height, width], or an iterable of batches of either, such as a DataLoader"
+    "images as uint8 (NumPy [n, height, width, channels], tensors [n, channels, height, width]), as normalised float"
+    " [n, channels, height, width], or an iterable of batches of either, such as a DataLoader"
 )
 
 
@@ -48,7 +48,9 @@ def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
     if isinstance(images, np.ndarray):
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise ArgumentError(f"calibration images must be uint8 or normalised float, not {images.dtype}")
-        tensor = torch.from_numpy(images.astype(np.uint8 if images.dtype == np.uint8 else np.float32))  # a copy, which may be written to
+        tensor = torch.from_numpy(
+            images.astype(np.uint8 if images.dtype == np.uint8 else np.float32)
+        )  # a copy, which may be written to
     else:
         tensor = images.detach().cpu()
     shape = tuple(tensor.shape)
@@ -62,9 +64,13 @@ def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
     else:
         raise ArgumentError(f"calibration images must be uint8 or normalised float, not {tensor.dtype}")
     if tensor.ndim != 4:
-        raise ArgumentError(f"a calibration batch must be [n, channels, height, width], not {shape}; make batches with a DataLoader")
+        raise ArgumentError(
+            f"a calibration batch must be [n, channels, height, width], not {shape}; make batches with a DataLoader"
+        )
     if tensor.shape[1] not in COLORS:
-        raise ArgumentError(f"calibration images must have 1 or 3 channels, not the {tensor.shape[1]} of a batch {shape}")
+        raise ArgumentError(
+            f"calibration images must have 1 or 3 channels, not the {tensor.shape[1]} of a batch {shape}"
+        )
     return tensor
 
 
@@ -92,7 +98,11 @@ def normalise(planar: torch.Tensor, spec: InputSpec) -> torch.Tensor:
 
 
 def read_calibration(
-    data: Any, spec: InputSpec | None, mean: float | Sequence[float] | None, std: float | Sequence[float] | None, most: int
+    data: Any,
+    spec: InputSpec | None,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+    most: int,
 ) -> tuple[InputSpec, np.ndarray, torch.Tensor]:
     """The first `most` images, as the bytes that the engine sees and as the model's inputs.
 
@@ -119,7 +129,8 @@ def read_calibration(
     Raises
     ------
     ArgumentError
-        For another type, shape or dtype, no images, values that are not finite, and floats that `mean` and `std` do not bring to 0..1.
+        For another type, shape or dtype, no images, values that are not finite, and floats that `mean` and `std` do not
+        bring to 0..1.
 
     Examples
     --------
@@ -140,7 +151,9 @@ def read_calibration(
             spec = InputSpec(height, width, channels, COLORS[channels], means, stds)
         expected = (spec.channels, spec.height, spec.width)
         if tuple(planar.shape[1:]) != expected:
-            raise ArgumentError(f"calibration images must be {expected} (channels, height, width), not {tuple(planar.shape[1:])}")
+            raise ArgumentError(
+                f"calibration images must be {expected} (channels, height, width), not {tuple(planar.shape[1:])}"
+            )
         if planar.dtype == torch.uint8:
             octets, normalised = planar, normalise(planar, spec)
         else:
@@ -150,8 +163,8 @@ def read_calibration(
                 raise ArgumentError("calibration images hold NaN or infinity")
             if len(real) and (real.min() < -SLACK or real.max() > 1 + SLACK):
                 raise ArgumentError(
-                    f"calibration images times std {spec.std} plus mean {spec.mean} go from {real.min():.3g} to {real.max():.3g}, "
-                    "not from 0 to 1; give the mean and std that they were normalised with"
+                    f"calibration images times std {spec.std} plus mean {spec.mean} go from {real.min():.3g} to"
+                    f" {real.max():.3g}, not from 0 to 1; give the mean and std that they were normalised with"
                 )
             octets = (real * 255).round().clamp(0, 255).to(torch.uint8)
         images.append(octets.permute(0, 2, 3, 1).numpy())
@@ -161,6 +174,7 @@ def read_calibration(
             break
     if spec is None or not count:
         raise ArgumentError(f"there are no images to calibrate with; calibration_data must be {FORMS}")
-    # Images that were [height, width, channels] keep that order in memory, over which `view` fails in models that work otherwise.
+    # Images that were [height, width, channels] keep that order in memory, over which `view` fails in models that work
+    # otherwise.
     planar = torch.cat(inputs).clone(memory_format=torch.contiguous_format)
     return spec, np.ascontiguousarray(np.concatenate(images)), planar

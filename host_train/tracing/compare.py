@@ -42,7 +42,8 @@ class Comparison:
         Parameters
         ----------
         bound : float
-            Least agreement, 0 to 1. Integers that are right as often as the model may be right on other images: they were trained further.
+            Least agreement, 0 to 1. Integers that are right as often as the model may be right on other images: they
+            were trained further.
         found : callable
             Gives the `partings` for the message.
 

@@ -58,42 +58,47 @@ def from_torch(
 ) -> Network:
     """A trained model in integers, for any backend.
 
-    The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers (docs/numerics.md, section 8); binary layers
-    (`host_train.layers.binary`) become bits.
+    The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers (docs/numerics.md, section
+    8); binary layers (`host_train.layers.binary`) become bits.
 
-    Weights that are 0, by pruning or otherwise, stay exactly 0. Each output channel has a scale of its own, so weights that are equal stay
-    equal within their output channel; with `shared`, within their layer. (Two things multiply weights before that: batch norm, which
-    differs by output channel, and in the first layer `1 / std`, which may differ by input channel.)
+    Weights that are 0, by pruning or otherwise, stay exactly 0. Each output channel has a scale of its own, so weights
+    that are equal stay equal within their output channel; with `shared`, within their layer. (Two things multiply
+    weights before that: batch norm, which differs by output channel, and in the first layer `1 / std`, which may differ
+    by input channel.)
 
     Parameters
     ----------
     model : torch.nn.Module
         Trained, float32; it is converted as it behaves in evaluation mode, and not changed.
     calibration_data : torch.Tensor, numpy.ndarray or iterable of batches
-        Training images: normalised float [n, channels, height, width] as the model takes them, or uint8 (NumPy [n, height, width,
-        channels], tensors [n, channels, height, width]), or an iterable of batches, with or without labels, such as a DataLoader.
+        Training images: normalised float [n, channels, height, width] as the model takes them, or uint8 (NumPy [n,
+        height, width, channels], tensors [n, channels, height, width]), or an iterable of batches, with or without
+        labels, such as a DataLoader.
     name : str
         The network's.
     spec : InputSpec, optional
-        Its input: size, colour, mean and std of the normalisation, how pictures are fitted. Without it, the size is that of the images.
+        Its input: size, colour, mean and std of the normalisation, how pictures are fitted. Without it, the size is
+        that of the images.
     mean, std : float or sequence of float, optional
-        The normalisation `(image - mean) / std` of images in 0..1, per channel, where no `spec` is given; 0 and 1 if not given.
+        The normalisation `(image - mean) / std` of images in 0..1, per channel, where no `spec` is given; 0 and 1 if
+        not given.
     classes : sequence of str, optional
         Names of the outputs; numbers if not given. Of one probability two names, the first for a probability near 0.
     output : {"softmax", "sigmoid", "independent", "values"}, optional
-        What the outputs say (`pynq_cnn.model.OutputSpec`). A Softmax, LogSoftmax or Sigmoid at the end says it too, and is left to the
-        host; otherwise two or more outputs are classes by softmax. One output without either, and without two names in `classes`, is
-        refused.
+        What the outputs say (`pynq_cnn.model.OutputSpec`). A Softmax, LogSoftmax or Sigmoid at the end says it too, and
+        is left to the host; otherwise two or more outputs are classes by softmax. One output without either, and
+        without two names in `classes`, is refused.
     method : {"auto", "max", "percentile", "mse"}
-        How activations are scaled; "auto" takes the one that most often chooses the model's class, among equals that of the
-        closest logits. Of no concern to a binary network.
+        How activations are scaled; "auto" takes the one that most often chooses the model's class, among equals that of
+        the closest logits. Of no concern to a binary network.
     shared : bool
-        For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and stream in the package
-        (docs/model-package.md, "Shared weights"). Of no concern to a binary network.
+        For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and
+        stream in the package (docs/model-package.md, "Shared weights"). Of no concern to a binary network.
     images : int
         How many calibration images to use at most.
     min_agreement : float
-        Least `agreement` of integers and model on them (`host_train.tracing.fidelity.agreement`), 0 to 1; 0 takes any network.
+        Least `agreement` of integers and model on them (`host_train.tracing.fidelity.agreement`), 0 to 1; 0 takes any
+        network.
     metadata : dict, optional
         For the package.
     folder : path, optional
@@ -107,17 +112,18 @@ def from_torch(
     Raises
     ------
     NetworkError
-        If the model cannot be mapped: names the first operation that cannot, with its source line, and what to use instead. If its integers
-        agree with it less than `min_agreement`: names the layer in which they part.
+        If the model cannot be mapped: names the first operation that cannot, with its source line, and what to use
+        instead. If its integers agree with it less than `min_agreement`: names the layer in which they part.
     ArgumentError
-        If another argument is unusable, calibration images are all of one colour, or `output` is needed or contradicts the model.
+        If another argument is unusable, calibration images are all of one colour, or `output` is needed or contradicts
+        the model.
 
     Warns
     -----
     UserWarning
-        If the model has layers that it does not use, or the network does not fit the accelerator, so that only the reference runs it. If
-        the calibration images look like noise, are far from `mean` and `std`, or all get one answer; this is then in
-        `metadata["conversion"]["doubts"]` too. (Binary networks do not depend on them.)
+        If the model has layers that it does not use, or the network does not fit the accelerator, so that only the
+        reference runs it. If the calibration images look like noise, are far from `mean` and `std`, or all get one
+        answer; this is then in `metadata["conversion"]["doubts"]` too. (Binary networks do not depend on them.)
 
     Examples
     --------
@@ -153,7 +159,9 @@ def from_torch(
     answers = [_integer_logits(one, octets, f"{name} in integers ({label})") for label, one in candidates]
     if is_binary(traced.layers):
         _check_exact(type(model).__name__, candidates[0][1], answers[0], logits.numpy())
-    measured = [(*candidate, Fidelity.of(answer, logits.numpy(), kind)) for candidate, answer in zip(candidates, answers)]
+    measured = [
+        (*candidate, Fidelity.of(answer, logits.numpy(), kind)) for candidate, answer in zip(candidates, answers)
+    ]
     label, network, fidelity = min(measured, key=lambda entry: (-entry[2].agreement, entry[2].mean_error))
     what = f"the {len(octets)} calibration images"
     found = partial(partings_of, traced.layers, network, octets)
@@ -161,7 +169,13 @@ def from_torch(
     doubtful = [] if is_binary(traced.layers) else doubts(octets, spec, logits.numpy(), kind)
     for doubt in doubtful:
         warnings.warn(doubt, stacklevel=2)
-    conversion = {"source": type(model).__name__, "torch": str(torch.__version__), "method": label, **asdict(fidelity), "doubts": doubtful}
+    conversion = {
+        "source": type(model).__name__,
+        "torch": str(torch.__version__),
+        "method": label,
+        **asdict(fidelity),
+        "doubts": doubtful,
+    }
     network = with_golden(replace(network, metadata={**(metadata or {}), "conversion": conversion}), octets)
     if folder is not None:
         save_package(network, folder)
@@ -188,7 +202,9 @@ def _check(model: Any, spec: Any, method: Any, images: Any, metadata: Any, folde
         if tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype != torch.float32):
             raise NetworkError(f"{name} is {tensor.dtype}; convert the model first: model.float()")
         if tensor.is_meta:
-            raise NetworkError(f"{name} is on the meta device and has no values; make the model on the cpu, and load its weights")
+            raise NetworkError(
+                f"{name} is on the meta device and has no values; make the model on the cpu, and load its weights"
+            )
 
 
 def _names(classes: Any) -> list[str] | None:
@@ -196,7 +212,9 @@ def _names(classes: Any) -> list[str] | None:
     if classes is None:
         return None
     if not isinstance(classes, Iterable) or isinstance(classes, (dict, set, bytes)):
-        raise ArgumentError(f"classes must be strings, one for each output of the model in their order, not {classes!r:.60}")
+        raise ArgumentError(
+            f"classes must be strings, one for each output of the model in their order, not {classes!r:.60}"
+        )
     return [str(one) for one in classes]
 
 
@@ -220,7 +238,9 @@ def _device(model: nn.Module) -> torch.device:
 
 @contextmanager
 def _exact_products() -> Iterator[None]:
-    """float32 products on GPUs too, which may round them to TensorFloat-32: that error would be taken for another network."""
+    """float32 products on GPUs too, which may round them to TensorFloat-32: that error would be taken for another
+    network.
+    """
     precision, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
@@ -238,7 +258,8 @@ def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.
             return torch.cat([model(batch.to(device)).cpu().reshape(len(batch), -1) for batch in inputs.split(BATCH)])
         except Exception as error:  # whatever the user's code raises: it took the two images that it was traced with
             raise NetworkError(
-                f"{type(model).__name__} does not take a batch of any size: {reason_of(error)}; use x.flatten(1), not a size"
+                f"{type(model).__name__} does not take a batch of any size: {reason_of(error)}; use x.flatten(1), not a"
+                " size"
             ) from error
 
 
@@ -254,11 +275,14 @@ def _check_trace(model: nn.Module, traced: Traced, logits: torch.Tensor, theirs:
         ours = traced.ending(logits)
     name = type(model).__name__
     if not torch.isfinite(theirs).all():
-        raise NetworkError(f"{name} gives NaN or infinity on the calibration images; it has not been trained to finite weights")
+        raise NetworkError(
+            f"{name} gives NaN or infinity on the calibration images; it has not been trained to finite weights"
+        )
     if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max())):
         raise NetworkError(
-            f"{name} gives something else than the layers that were found in it; it has a hook that changes values, a layer of its own "
-            "kind that computes otherwise, or draws random numbers in evaluation mode; put what is computed into forward"
+            f"{name} gives something else than the layers that were found in it; it has a hook that changes values, a"
+            " layer of its own kind that computes otherwise, or draws random numbers in evaluation mode; put what is"
+            " computed into forward"
         )
 
 
@@ -269,8 +293,8 @@ def _check_exact(name: str, network: Network, integer: np.ndarray, real: np.ndar
     wrong = (error > network.output.scale / 2 + rounding).any(1)
     if wrong.any():
         raise NetworkError(
-            f"{name} gives other logits in PyTorch than in bits, on {wrong.sum()} of {len(wrong)} calibration images by up to "
-            f"{error.max():.3g}; its sums are rounded in float32: use input_step=1/128 with mean and std 128/255"
+            f"{name} gives other logits in PyTorch than in bits, on {wrong.sum()} of {len(wrong)} calibration images by"
+            f" up to {error.max():.3g}; its sums are rounded in float32: use input_step=1/128 with mean and std 128/255"
         )
 
 
@@ -281,7 +305,9 @@ def _warn_unused(model: nn.Module, traced: Traced) -> None:
 
 
 def _warn_unfit(network: Network) -> None:
-    """Say that a network is too large for the accelerator; not that the accelerator has no instruction yet for what the reference runs."""
+    """Say that a network is too large for the accelerator; not that the accelerator has no instruction yet for what the
+    reference runs.
+    """
     try:
         lower(network)
     except CompileError:  # layers of bits
@@ -289,16 +315,27 @@ def _warn_unfit(network: Network) -> None:
     try:
         compile_network(network, capacity=1)
     except CompileError as error:
-        warnings.warn(f"{network.name} does not fit the accelerator, only backend='reference' runs it: {error}", stacklevel=3)
+        warnings.warn(
+            f"{network.name} does not fit the accelerator, only backend='reference' runs it: {error}", stacklevel=3
+        )
 
 
 def _candidates(
-    layers: nn.Sequential, inputs: torch.Tensor, method: str, shared: bool, name: str, spec: InputSpec, classes: list[str], kind: str
+    layers: nn.Sequential,
+    inputs: torch.Tensor,
+    method: str,
+    shared: bool,
+    name: str,
+    spec: InputSpec,
+    classes: list[str],
+    kind: str,
 ) -> list[tuple[str, Network]]:
     """The network in integers, by each method."""
     if is_binary(layers):
         return [("binary", binary_to_network(layers, name, spec, classes, kind=kind))]
     folded = fold(layers)
-    forms = calibrations(folded, inputs.split(BATCH), spec.std, METHODS if method == "auto" else [method], per_layer=shared)
+    forms = calibrations(
+        folded, inputs.split(BATCH), spec.std, METHODS if method == "auto" else [method], per_layer=shared
+    )
     networks = {label: to_network(form, name, spec, classes, kind=kind) for label, form in forms.items()}
     return [(label, encode_layers(network) if shared else network) for label, network in networks.items()]

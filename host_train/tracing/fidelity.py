@@ -30,8 +30,9 @@ def agreement(integer: np.ndarray, real: np.ndarray, kind: str = "softmax") -> f
     Returns
     -------
     float
-        The part of the images with the same answer (`pynq_cnn.model.output.answers`): the same class; of independent probabilities all on
-        the same side of 0.5. Of plain values 1 less the mean error, in units of the standard deviation of `real`, of the worst output.
+        The part of the images with the same answer (`pynq_cnn.model.output.answers`): the same class; of independent
+        probabilities all on the same side of 0.5. Of plain values 1 less the mean error, in units of the standard
+        deviation of `real`, of the worst output.
 
     Examples
     --------
@@ -41,7 +42,9 @@ def agreement(integer: np.ndarray, real: np.ndarray, kind: str = "softmax") -> f
     """
     if kind == "values":
         spread = real.std(0)
-        spread = np.where(spread > 0, spread, np.maximum(np.abs(real).max(0), np.finfo(np.float32).tiny))  # of images that are all alike
+        spread = np.where(
+            spread > 0, spread, np.maximum(np.abs(real).max(0), np.finfo(np.float32).tiny)
+        )  # of images that are all alike
         return float(max(0.0, 1 - (np.abs(integer - real).mean(0) / spread).max()))
     same = answers(integer, kind) == answers(real, kind)
     return float(same.reshape(len(real), -1).all(1).mean())
@@ -189,11 +192,17 @@ def check_agreement(
     if reached >= bound:
         return
     if kind == "values":
-        told = f"in integers its values are off by {100 * (1 - reached):.1f} % of their standard deviation in the mean on {what}"
+        told = (
+            f"in integers its values are off by {100 * (1 - reached):.1f} % of their standard deviation in the mean on"
+            f" {what}"
+        )
     else:
         told = f"in integers it answers as the model does on only {100 * reached:.1f} % of {what}"
     where, remedy = _explain(parting(), places or {})
-    raise NetworkError(f"{told}, less than the {100 * bound:g} % asked for{where}; {remedy}, or take it as it is with a min-agreement of 0")
+    raise NetworkError(
+        f"{told}, less than the {100 * bound:g} % asked for{where}; {remedy}, or take it as it is with a min-agreement"
+        " of 0"
+    )
 
 
 def _explain(found: list[Parting], places: dict[str, str]) -> tuple[str, str]:
@@ -204,15 +213,25 @@ def _explain(found: list[Parting], places: dict[str, str]) -> tuple[str, str]:
     worst = found[int(falls.argmax())]
     if falls.max() < HARDLY:
         return (
-            f", though no layer loses more than {100 * max(falls.max(), 0):.1f} % of its signal: the model itself hardly tells its answers "
-            "apart here",
+            (
+                f", though no layer loses more than {100 * max(falls.max(), 0):.1f} % of its signal: the model itself"
+                " hardly tells its answers apart here"
+            ),
             "calibrate on images like those it was trained on, normalised as there, or train it longer",
         )
     place = f" ({places[worst.name]})" if places.get(worst.name) else ""
-    where = f"; they part in layer {worst.name}{place}, which loses {100 * falls.max():.0f} % of the signal of its channels"
+    where = (
+        f"; they part in layer {worst.name}{place}, which loses {100 * falls.max():.0f} % of the signal of its channels"
+    )
     if worst.uneven > UNEVEN:
         return (
-            f"{where}, as its channel {worst.largest} is {worst.uneven:,.0f} times as large as the middle one and all share one scale",
-            "divide that channel's weights and bias, or its batch norm's, by this factor and multiply the next layer's weights for it",
+            (
+                f"{where}, as its channel {worst.largest} is {worst.uneven:,.0f} times as large as the middle one and"
+                " all share one scale"
+            ),
+            (
+                "divide that channel's weights and bias, or its batch norm's, by this factor and multiply the next"
+                " layer's weights for it"
+            ),
         )
     return where, "calibrate on images like those it was trained on, or train it again, quantisation-aware if you can"

@@ -21,7 +21,11 @@ from torch.nn.parameter import is_lazy
 from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
 
-NESTED = ("state_dict", "model_state_dict", "model")  # where people put a state_dict beside that of the optimiser and others
+NESTED = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # where people put a state_dict beside that of the optimiser and others
 PREFIXES = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and Lightning put before every name
 HOW = "save the weights alone: torch.save(model.state_dict(), FILE)"
 SHOWN = 3  # names in a message
@@ -40,7 +44,9 @@ def load_model(place: str) -> nn.Module:
     """
     file, colon, name = place.rpartition(":")
     if not colon or not Path(file).is_file():
-        raise ArgumentError(f"{place!r} must be a Python file and a name in it, such as mine.py:build; {file or place} is no file")
+        raise ArgumentError(
+            f"{place!r} must be a Python file and a name in it, such as mine.py:build; {file or place} is no file"
+        )
     with _importing_from(Path(file)):
         found = runpy.run_path(file, run_name="host_train_convert").get(name)
         if isinstance(found, nn.Module) or not callable(found):
@@ -54,7 +60,9 @@ def load_model(place: str) -> nn.Module:
 
 @contextmanager
 def _importing_from(file: Path) -> Iterator[None]:
-    """Modules beside `file` can be imported, as when it is run itself; what goes wrong becomes one line that says where."""
+    """Modules beside `file` can be imported, as when it is run itself; what goes wrong becomes one line that says
+    where.
+    """
     folder = str(file.resolve().parent)
     sys.path.insert(0, folder)
     try:
@@ -62,16 +70,22 @@ def _importing_from(file: Path) -> Iterator[None]:
     except ArgumentError:
         raise
     except SyntaxError as error:
-        raise ArgumentError(f"{error.filename or file}:{error.lineno}: {type(error).__name__}: {error.msg}; correct the file") from error
+        raise ArgumentError(
+            f"{error.filename or file}:{error.lineno}: {type(error).__name__}: {error.msg}; correct the file"
+        ) from error
     except (Exception, SystemExit) as error:  # whatever the user's code raises
-        raise ArgumentError(f"{_place(error, file)}: {type(error).__name__}: {reason_of(error)}; correct the file") from error
+        raise ArgumentError(
+            f"{_place(error, file)}: {type(error).__name__}: {reason_of(error)}; correct the file"
+        ) from error
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
 
 
 def _place(error: BaseException, file: Path) -> str:
-    """The last line on the way to `error` that is in the folder of `file`: there the user's code ends and a library's begins."""
+    """The last line on the way to `error` that is in the folder of `file`: there the user's code ends and a library's
+    begins.
+    """
     folder = file.resolve().parent
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename).resolve()
@@ -86,7 +100,8 @@ def _check_call(found: Any, file: str, name: str) -> None:
         inspect.signature(found).bind()
     except TypeError as error:
         raise ArgumentError(
-            f"{file}: {name} cannot be called without arguments ({error}); add a function that can, as def build(): return {name}(...)"
+            f"{file}: {name} cannot be called without arguments ({error}); add a function that can, as def build():"
+            f" return {name}(...)"
         ) from error
 
 
@@ -96,7 +111,8 @@ def _check_call(found: Any, file: str, name: str) -> None:
 def load_weights(model: nn.Module, path: Path) -> list[str]:
     """Give `model` the weights that are in `path`. It runs no code from the file.
 
-    A state_dict that lies under one of the keys `NESTED`, and names that all begin with one of `PREFIXES`, are taken too.
+    A state_dict that lies under one of the keys `NESTED`, and names that all begin with one of `PREFIXES`, are taken
+    too.
 
     Returns
     -------
@@ -110,7 +126,9 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     """
     state, notes = _read(path)
     own = {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
-    ours = {name: None if is_lazy(value) else tuple(value.shape) for name, value in own.items()}  # lazy layers take any shape
+    ours = {
+        name: None if is_lazy(value) else tuple(value.shape) for name, value in own.items()
+    }  # lazy layers take any shape
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in ours):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -127,7 +145,9 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     }
     told = "; ".join(f"{what} {_first_of(names)}" for what, names in differences.items() if names)
     if told:
-        raise ArgumentError(f"{path} has not the weights of {type(model).__name__}: {told}; make the model that was trained")
+        raise ArgumentError(
+            f"{path} has not the weights of {type(model).__name__}: {told}; make the model that was trained"
+        )
     model.load_state_dict(state)
     return notes
 
@@ -143,7 +163,11 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
     except Exception as error:  # other files make torch raise nearly anything
         # torch names what it will not load, for instance a class of the user's: that would run code from the file.
         named = re.search(r"(?:GLOBAL|Unsupported class) (\S+)", str(error))
-        what = f"a {named[1]}, not weights alone" if named else "no weights that torch can read; it may be damaged or of another kind"
+        what = (
+            f"a {named[1]}, not weights alone"
+            if named
+            else "no weights that torch can read; it may be damaged or of another kind"
+        )
         raise ArgumentError(f"{path} holds {what}; {HOW}") from error
     notes = []
     for key in NESTED:

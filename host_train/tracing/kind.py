@@ -51,20 +51,26 @@ def output_kind(stated: str | None, ending: nn.Module, outputs: int, classes: Se
         possible = ("sigmoid", "independent") if outputs == 1 else ("independent",)
     elif not isinstance(ending, nn.Identity):
         if outputs == 1:
-            raise NetworkError(f"{model} ends with a softmax over one number, which is always 1; train it with a Sigmoid, or two outputs")
+            raise NetworkError(
+                f"{model} ends with a softmax over one number, which is always 1; train it with a Sigmoid, or two"
+                " outputs"
+            )
         possible = ("softmax",)
     else:
         possible = ("sigmoid", "independent", "values") if outputs == 1 else ("softmax", "independent", "values")
     if stated is not None and stated not in possible:
         ends = "" if isinstance(ending, nn.Identity) else f" behind a {type(ending).__name__}"
-        raise ArgumentError(f"the output {stated!r} contradicts {model}, which gives {numbers} for each image{ends}: state {_or(possible)}")
+        raise ArgumentError(
+            f"the output {stated!r} contradicts {model}, which gives {numbers} for each image{ends}: state"
+            f" {_or(possible)}"
+        )
     if stated is not None:
         return stated
     if possible[0] != "sigmoid" or isinstance(ending, nn.Sigmoid) or (classes is not None and len(classes) == 2):
         return possible[0]
     raise ArgumentError(
-        f"{model} gives one number for each image, and nothing says what it is: state the output, 'sigmoid' if it is a logit (and "
-        "classes, first the name for a probability near 0), 'values' if it is a plain value"
+        f"{model} gives one number for each image, and nothing says what it is: state the output, 'sigmoid' if it is a"
+        " logit (and classes, first the name for a probability near 0), 'values' if it is a plain value"
     )
 
 

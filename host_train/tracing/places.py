@@ -29,7 +29,9 @@ def _is_users(file: str) -> bool:
 
 
 def calling_place(outermost: CodeType) -> str:
-    """The line of the user's that is being traced, within a function's code; empty in a plain nn.Sequential, which has none."""
+    """The line of the user's that is being traced, within a function's code; empty in a plain nn.Sequential, which has
+    none.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not outermost:
         if _is_users(frame.f_code.co_filename):

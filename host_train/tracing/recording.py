@@ -1,7 +1,7 @@
 """The operations of a model, as `torch.fx` records them, and what each of them gave.
 
-They are run once, which tells the shape of every tensor, so that it does not matter how a flattening or a pooling size was written.
-[Reed et al. 2022, "torch.fx", arXiv 2112.08429]
+They are run once, which tells the shape of every tensor, so that it does not matter how a flattening or a pooling size
+was written. [Reed et al. 2022, "torch.fx", arXiv 2112.08429]
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ def _unique(wanted: str, taken: set[str]) -> str:
 
 
 class Layers:
-    """The layers that were found so far. One that is out of place is refused as soon as that is certain, so the first is named.
+    """The layers that were found so far. One that is out of place is refused as soon as that is certain, so the first
+    is named.
 
     Parameters
     ----------
@@ -43,8 +44,12 @@ class Layers:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.places: dict[str, str] = {}
         self._taken: set[str] = set()
-        self._reshaped: list[tuple[str, Reshape]] = []  # since the last layer, with their places: what they come to is known at the next
-        self._unchanged: tuple[str, str, tuple[int, ...]] | None = None  # pooling of single pixels: name, place and shape
+        self._reshaped: list[
+            tuple[str, Reshape]
+        ] = []  # since the last layer, with their places: what they come to is known at the next
+        self._unchanged: tuple[str, str, tuple[int, ...]] | None = (
+            None  # pooling of single pixels: name, place and shape
+        )
 
     def append(self, wanted: str, layer: nn.Module, place: str, shape: tuple[int, ...]) -> None:
         """Add a layer whose result has this shape."""
@@ -58,7 +63,9 @@ class Layers:
         if last and isinstance(self.layers[last], ENDINGS):
             kind = "sigmoid" if isinstance(self.layers[last], nn.Sigmoid) else "softmax"
             error = f"{last}: a {kind} can only be the last operation; use ReLU between layers"
-            raise located(NetworkError(f"{error} and train it again" if kind == "sigmoid" else error, last), self.places)
+            raise located(
+                NetworkError(f"{error} and train it again" if kind == "sigmoid" else error, last), self.places
+            )
         self._add(wanted, self._behind_reshapes(layer), place, shape)
 
     def finish(self) -> tuple[nn.Sequential, nn.Module]:
@@ -70,14 +77,21 @@ class Layers:
         ending = self.layers.popitem()[1] if self.layers and isinstance(self._last(), ENDINGS) else nn.Identity()
         if self.layers and isinstance(self._last(), nn.Flatten):
             self.layers.popitem()  # logits are flat anyway
-        if self.layers and self._unchanged is not None and isinstance(self._last(), (nn.ReLU, nn.MaxPool2d)) and not self.binary:
+        if (
+            self.layers
+            and self._unchanged is not None
+            and isinstance(self._last(), (nn.ReLU, nn.MaxPool2d))
+            and not self.binary
+        ):
             wanted, place, shape = self._unchanged
             self._add(wanted, nn.AvgPool2d(1), place, shape)
         self._check((lambda layers: blocks.check_end(blocks.blocks(layers))) if self.binary else fold.check_end)
         last = next(reversed(self.layers))
         pixels = self.shapes[last][2:]
         if any(side != 1 for side in pixels):
-            error = f"{last} is the last layer and gives {' x '.join(map(str, pixels))} pixels, not one number per class"
+            error = (
+                f"{last} is the last layer and gives {' x '.join(map(str, pixels))} pixels, not one number per class"
+            )
             remedy = "put nn.AdaptiveAvgPool2d(1), or nn.Flatten and nn.Linear, behind it"
             raise located(NetworkError(f"{error}; {remedy}", last), self.places)
         return nn.Sequential(self.layers).eval(), ending
@@ -92,7 +106,9 @@ class Layers:
             self._check(blocks.blocks if self.binary else fold.check_order)
 
     def _behind_reshapes(self, layer: nn.Module) -> nn.Module:
-        """`layer`, with the flattening before it that all reshapes since the last layer come to; `NetworkError` if they come to another."""
+        """`layer`, with the flattening before it that all reshapes since the last layer come to; `NetworkError` if they
+        come to another.
+        """
         if not self._reshaped:
             return layer
         before, (where, reshape) = self._reshaped[0][1].before, self._reshaped[-1]

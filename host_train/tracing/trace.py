@@ -1,4 +1,6 @@
-"""A model walked in the order of its computation, as a flat nn.Sequential; what cannot be one is refused with its source line."""
+"""A model walked in the order of its computation, as a flat nn.Sequential; what cannot be one is refused with its
+source line.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,8 @@ def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
 
     Examples
     --------
-    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout(), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    >>> block = [nn.Conv2d(1, 2, 3), nn.Dropout(), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+    >>> model = nn.Sequential(*block, nn.Flatten(), nn.Linear(2, 3))
     >>> [type(layer).__name__ for layer in trace(model, torch.zeros(2, 1, 8, 8)).layers]
     ['Conv2d', 'ReLU', 'AvgPool2d', 'Flatten', 'Linear']
     >>> trace(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh()), torch.zeros(2, 1, 8, 8))
@@ -84,7 +87,9 @@ def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
         value = values.get(node)
         if node.op == "output":
             if node.args[0] is not current:
-                raise NetworkError(f"{type(model).__name__}.forward must return one tensor, the logits, not {_returned(node.args[0])}")
+                raise NetworkError(
+                    f"{type(model).__name__}.forward must return one tensor, the logits, not {_returned(node.args[0])}"
+                )
         elif node.op == "placeholder":
             current = node
         elif not _has_tensor(value):
@@ -107,7 +112,9 @@ def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
 
 
 def _has_tensor(value: Any) -> bool:
-    return isinstance(value, (TensorShape, torch.Tensor)) or (isinstance(value, (tuple, list)) and any(_has_tensor(v) for v in value))
+    return isinstance(value, (TensorShape, torch.Tensor)) or (
+        isinstance(value, (tuple, list)) and any(_has_tensor(v) for v in value)
+    )
 
 
 def _sources(node: fx.Node, values: dict[fx.Node, Any]) -> list[fx.Node]:
@@ -116,22 +123,32 @@ def _sources(node: fx.Node, values: dict[fx.Node, Any]) -> list[fx.Node]:
 
 
 def _returned(value: Any) -> str:
-    return f"the result of {value.name}, which is not the last operation" if isinstance(value, fx.Node) else f"a {type(value).__name__}"
+    return (
+        f"the result of {value.name}, which is not the last operation"
+        if isinstance(value, fx.Node)
+        else f"a {type(value).__name__}"
+    )
 
 
-def _map(node: fx.Node, current: fx.Node, constants: set[fx.Node], whole: nn.Module, values: dict[fx.Node, Any]) -> list[nn.Module]:
-    """The layers of one operation, which must take the tensor of `current` and no other that is computed from the images."""
+def _map(
+    node: fx.Node, current: fx.Node, constants: set[fx.Node], whole: nn.Module, values: dict[fx.Node, Any]
+) -> list[nn.Module]:
+    """The layers of one operation, which must take the tensor of `current` and no other that is computed from the
+    images.
+    """
     operation = operation_of(node)
     after = values[node]
     sources = [n for n in _sources(node, values) if n not in constants]
     if len(sources) > 1:
-        raise NetworkError(f"{len(sources)} tensors go into one operation, which cannot be mapped; {advice(operation, len(sources))}")
+        raise NetworkError(
+            f"{len(sources)} tensors go into one operation, which cannot be mapped; {advice(operation, len(sources))}"
+        )
     if not isinstance(after, TensorShape):
         raise NetworkError(f"it gives several tensors, which cannot be mapped; {advice(operation)}")
     if sources != [current]:
         raise NetworkError(
-            f"it does not take the result of the operation before it ({current.name}): the model branches here, or a result is not used; "
-            "use one straight line of layers"
+            f"it does not take the result of the operation before it ({current.name}): the model branches here, or a"
+            " result is not used; use one straight line of layers"
         )
     if not node.users:
         raise NetworkError("its result is not used; write x = ... or leave it away")
@@ -151,4 +168,6 @@ def _map(node: fx.Node, current: fx.Node, constants: set[fx.Node], whole: nn.Mod
     try:
         return handler(before, after.shape, *arguments, **options)
     except TypeError as error:
-        raise NetworkError(f"its arguments cannot be mapped ({reason_of(error)}); use the module of torch.nn instead") from error
+        raise NetworkError(
+            f"its arguments cannot be mapped ({reason_of(error)}); use the module of torch.nn instead"
+        ) from error

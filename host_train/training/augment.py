@@ -28,8 +28,8 @@ class Augmentation:
     crop : int
         Whole pixels, in either direction: a shift without interpolation, drawn from all offsets.
     reflect : bool
-        What a crop sees outside of the image is its reflection, instead of black. Where images fill their frame, black borders make
-        activations, and so statistics of batch norms, of a kind that no test image has.
+        What a crop sees outside of the image is its reflection, instead of black. Where images fill their frame, black
+        borders make activations, and so statistics of batch norms, of a kind that no test image has.
 
     Raises
     ------
@@ -56,7 +56,10 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in ("shift", "rotation", "scale", "shear", "crop"):
             if not 0 <= getattr(self, name) < (1 if name == "scale" else math.inf):
-                raise ArgumentError(f"{name} must not be negative{' and below 1' if name == 'scale' else ''}, not {getattr(self, name)!r}")
+                raise ArgumentError(
+                    f"{name} must not be negative{' and below 1' if name == 'scale' else ''}, not"
+                    f" {getattr(self, name)!r}"
+                )
         if not isinstance(self.crop, int):
             raise ArgumentError(f"crop must be whole pixels, not {self.crop!r}")
         if self.reflect and not self.crop:

@@ -41,7 +41,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def put_aside(folder: Path, mark: str) -> Path | None:
-    """Rename a folder that has the file `mark` to `FOLDER.1`, or the next number that is free, so that another can take its place.
+    """Rename a folder that has the file `mark` to `FOLDER.1`, or the next number that is free, so that another can take
+    its place.
 
     Returns
     -------
@@ -94,7 +95,9 @@ def load_state(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def fitting(path: Path, what: str, advice: str) -> Iterator[None]:
-    """What fails to load in here is of another network; `ArgumentError` says so, with the last line of the reason, and gives `advice`."""
+    """What fails to load in here is of another network; `ArgumentError` says so, with the last line of the reason, and
+    gives `advice`.
+    """
     try:
         yield
     except Exception as error:  # wrong names and shapes, parts that are missing, or no state at all

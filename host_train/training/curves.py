@@ -19,7 +19,9 @@ class _Plain(LogFormatter):
 
 
 def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None:
-    """Write a PNG with the loss on the left and the error in percent on the right, both on logarithmic scales, the best epoch marked."""
+    """Write a PNG with the loss on the left and the error in percent on the right, both on logarithmic scales, the best
+    epoch marked.
+    """
     figure = Figure(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
     loss, error = figure.subplots(1, 2)
@@ -27,7 +29,9 @@ def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None
     best = max((record for record in history if record.best), key=lambda record: record.epoch)
     for part, colour in (("train", "tab:blue"), ("validation", "tab:orange")):
         label = "training (distorted)" if part == "train" else part
-        loss.plot(epochs, [getattr(record, f"{part}_loss") for record in history], color=colour, marker=".", label=label)
+        loss.plot(
+            epochs, [getattr(record, f"{part}_loss") for record in history], color=colour, marker=".", label=label
+        )
         # 0 % has no place on a logarithmic scale: it is drawn at a tenth of a per mille.
         errors = [max(100 * (1 - getattr(record, f"{part}_accuracy")), 0.01) for record in history]
         error.plot(epochs, errors, color=colour, marker=".", label=label)

@@ -1,8 +1,8 @@
 """The training loop.
 
-What an epoch draws at random depends on the seed and the epoch's number alone: the generator is seeded afresh before each. So a
-checkpoint needs no generator's state, and a training that is interrupted and resumed gives the same bits as one that was not (on the same
-machine, with the same number of threads).
+What an epoch draws at random depends on the seed and the epoch's number alone: the generator is seeded afresh before
+each. So a checkpoint needs no generator's state, and a training that is interrupted and resumed gives the same bits as
+one that was not (on the same machine, with the same number of threads).
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def fit(
 ) -> list[EpochRecord]:
     """Train `model` in place; it ends with the weights of its best epoch.
 
-    After every epoch `folder` has a checkpoint, written whole or not at all, and the history; at the end also `weights.pt`, the best
-    epoch's weights. The best is the one of highest validation accuracy, among equals that of least validation loss.
+    After every epoch `folder` has a checkpoint, written whole or not at all, and the history; at the end also
+    `weights.pt`, the best epoch's weights. The best is the one of highest validation accuracy, among equals that of
+    least validation loss.
 
     Parameters
     ----------
@@ -85,10 +86,13 @@ def fit(
     Raises
     ------
     ArgumentError
-        If there is a checkpoint and not `resume`, or it is of another schedule or seed, or there is less than a batch to train on.
+        If there is a checkpoint and not `resume`, or it is of another schedule or seed, or there is less than a batch
+        to train on.
     """
     if len(train) < schedule.batch:
-        raise ArgumentError(f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the batch")
+        raise ArgumentError(
+            f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the batch"
+        )
     steps = len(train) // schedule.batch
     optimiser = make_optimiser(model, schedule)
     policy = one_cycle(optimiser, schedule.learning_rate, steps * schedule.epochs)
@@ -99,13 +103,15 @@ def fit(
     if path.exists():
         if not resume:
             raise ArgumentError(
-                f"{path} is of an earlier run; go on with it (--resume), put it aside (--force), or choose another folder (--out)"
+                f"{path} is of an earlier run; go on with it (--resume), put it aside (--force), or choose another"
+                " folder (--out)"
             )
         state = load_state(path)
         if not isinstance(state, dict) or state.get("identity") != identity:
             found = state.get("identity") if isinstance(state, dict) else type(state).__name__
             raise ArgumentError(
-                f"{path} is of another run, {found}, not {identity}; put it aside (--force), or choose another folder (--out)"
+                f"{path} is of another run, {found}, not {identity}; put it aside (--force), or choose another folder"
+                " (--out)"
             )
         with fitting(path, "state", "choose another folder (--out)"):
             model.load_state_dict(state["model"])
@@ -117,13 +123,18 @@ def fit(
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             seed_everything(seed, epoch)
             start = perf_counter()
-            loss, accuracy = _epoch(model, forward, train, schedule, optimiser, policy, f"epoch {epoch}/{schedule.epochs}", progress)
+            loss, accuracy = _epoch(
+                model, forward, train, schedule, optimiser, policy, f"epoch {epoch}/{schedule.epochs}", progress
+            )
             measured = measure(model, validation)
             # Rounding cannot order two epochs differently: both are compared as they were measured.
             key = [measured[1], -measured[0]]
             better = best is None or key > best["key"]
             if better:
-                best = {"key": key, "model": {name: value.detach().clone() for name, value in model.state_dict().items()}}
+                best = {
+                    "key": key,
+                    "model": {name: value.detach().clone() for name, value in model.state_dict().items()},
+                }
             times = datetime.now(timezone.utc).isoformat(timespec="seconds"), round(perf_counter() - start, 3)
             record = EpochRecord(epoch, loss, accuracy, *measured, float(policy.get_last_lr()[0]), better, *times)
             history.append(record)
@@ -177,5 +188,7 @@ def _epoch(
         loss_sum += loss.detach() * len(chosen)
         right += (logits.argmax(1) == labels).sum()
     if not torch.isfinite(loss_sum):
-        raise ArgumentError(f"the loss became {loss_sum.item()} in {title}; lower the learning rate ({schedule.learning_rate})")
+        raise ArgumentError(
+            f"the loss became {loss_sum.item()} in {title}; lower the learning rate ({schedule.learning_rate})"
+        )
     return loss_sum.item() / len(order), right.item() / len(order)

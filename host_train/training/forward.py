@@ -21,12 +21,16 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)  # older ones emulate it
     if device.type != "cpu":
         return False
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from torch 2.9 on; without it, say no
+    capabilities: dict[str, Any] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # from torch 2.9 on; without it, say no
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
 def _compiled(model: nn.Module, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """`model` compiled; as it is, with a warning, where torch cannot compile even a sum: it takes a compiler and headers of its own."""
+    """`model` compiled; as it is, with a warning, where torch cannot compile even a sum: it takes a compiler and
+    headers of its own.
+    """
 
     def probe(x: torch.Tensor) -> torch.Tensor:
         return x + 1
@@ -35,7 +39,8 @@ def _compiled(model: nn.Module, device: torch.device) -> Callable[[torch.Tensor]
         torch.compile(probe)(torch.zeros(2, device=device))
     except Exception as error:  # of many kinds, by what is missing
         warnings.warn(
-            f"training is not compiled, and slower: torch.compile fails here ({reason_of(error)}); install g++ and python3-dev",
+            f"training is not compiled, and slower: torch.compile fails here ({reason_of(error)}); install g++ and"
+            " python3-dev",
             stacklevel=4,
         )
         return model
@@ -44,7 +49,9 @@ def _compiled(model: nn.Module, device: torch.device) -> Callable[[torch.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """The network as a step of training computes it: the same weights, in the precision and form that the schedule asks for."""
+    """The network as a step of training computes it: the same weights, in the precision and form that the schedule asks
+    for.
+    """
 
     run: Callable[[torch.Tensor], torch.Tensor]
     memory_format: torch.memory_format
@@ -55,7 +62,8 @@ class Forward:
         if not schedule.compiled:
             return cls(model, torch.contiguous_format, schedule.bfloat16 and has_bfloat16(device))
         run = _compiled(model, device)
-        # How the fast convolutions want 4-D tensors; sums are taken in another order, so only where the schedule asks for it.
+        # How the fast convolutions want 4-D tensors; sums are taken in another order, so only where the schedule asks
+        # for it.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(run, torch.channels_last, schedule.bfloat16 and has_bfloat16(device))
 

@@ -16,8 +16,11 @@ def make_optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=schedule.learning_rate)
 
 
-def one_cycle(optimiser: torch.optim.Optimizer, learning_rate: float, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
+def one_cycle(
+    optimiser: torch.optim.Optimizer, learning_rate: float, steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
     """The one-cycle policy: up in the first tenth of the steps, down to nothing in the others."""
-    # Of ten steps that tenth would be of no length, by which PyTorch divides; of a little less, the first step has the highest rate too.
+    # Of ten steps that tenth would be of no length, by which PyTorch divides; of a little less, the first step has the
+    # highest rate too.
     rise = 0.1 if steps != 10 else 0.0999
     return torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=rise)

@@ -22,7 +22,8 @@ class EpochRecord:
     best : bool
         Whether it was the best so far.
     finished : str, optional
-        When, by ISO 8601 in UTC; None of a training from before that was noted. Of no concern to equality, as the seconds.
+        When, by ISO 8601 in UTC; None of a training from before that was noted. Of no concern to equality, as the
+        seconds.
     seconds : float, optional
         How long it took, with its validation.
     """

@@ -12,8 +12,8 @@ from pynq_cnn.errors import ArgumentError
 class Schedule:
     """One training, from a state to a better one.
 
-    AdamW under the one-cycle policy: the learning rate climbs to its highest in the first tenth of the steps and falls to nothing by the
-    end. [Loshchilov and Hutter 2019, arXiv 1711.05101; Smith and Topin 2017, arXiv 1708.07120]
+    AdamW under the one-cycle policy: the learning rate climbs to its highest in the first tenth of the steps and falls
+    to nothing by the end. [Loshchilov and Hutter 2019, arXiv 1711.05101; Smith and Topin 2017, arXiv 1708.07120]
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ class Schedule:
     bfloat16 : bool
         Compute layers in bfloat16 where the processor has it (weights, sums of the loss and validation stay float32).
     compiled : bool
-        Let torch compile the network where it can, which takes a C++ compiler: the same sums, in another order, in less than half the time.
+        Let torch compile the network where it can, which takes a C++ compiler: the same sums, in another order, in less
+        than half the time.
 
     Raises
     ------
@@ -51,7 +52,11 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
-            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+            if (
+                isinstance(getattr(self, name), bool)
+                or not isinstance(getattr(self, name), int)
+                or getattr(self, name) < 1
+            ):
                 raise ArgumentError(f"{name} must be an integer of at least 1, not {getattr(self, name)!r}")
         if not 0 < self.learning_rate < float("inf"):
             raise ArgumentError(f"learning_rate must be positive, not {self.learning_rate!r}")

@@ -95,7 +95,9 @@ class Backend:
         return now
 
     def _run_batches(self, batches: list[np.ndarray], results: list[np.ndarray]) -> None:
-        """Run each of `batches`, 1 to `batch` checked images, and put its int32 [n, outputs] into the array of `results` at its place."""
+        """Run each of `batches`, 1 to `batch` checked images, and put its int32 [n, outputs] into the array of
+        `results` at its place.
+        """
         for batch, result in zip(batches, results):
             result[:] = self._run(batch)
 
@@ -111,5 +113,7 @@ class Backend:
     def __enter__(self: Self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

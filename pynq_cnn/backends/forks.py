@@ -1,7 +1,9 @@
-"""What a forked child must not take over from its parent: locks that are held by threads it does not have, and lock files.
+"""What a forked child must not take over from its parent: locks that are held by threads it does not have, and lock
+files.
 
-After a fork the child has a copy of every lock in the state it was in, but only the thread that forked: a lock that another thread
-held would stay locked for ever, and an open lock file would keep the parent's lock alive when the parent has ended.
+After a fork the child has a copy of every lock in the state it was in, but only the thread that forked: a lock that
+another thread held would stay locked for ever, and an open lock file would keep the parent's lock alive when the parent
+has ended.
 """
 
 from __future__ import annotations
@@ -46,8 +48,8 @@ def renew_after_fork(renewable: Renewable) -> None:
 def give_lock(owner: object, name: str) -> None:
     """Set the attribute `name` of `owner` to a re-entrant lock, and in every forked child to another that nobody holds.
 
-    The attribute is the interpreter's own lock: `with` takes it without running any Python, so that no Ctrl-C comes between taking it and
-    the block that gives it back.
+    The attribute is the interpreter's own lock: `with` takes it without running any Python, so that no Ctrl-C comes
+    between taking it and the block that gives it back.
 
     Examples
     --------

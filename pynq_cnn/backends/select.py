@@ -37,8 +37,9 @@ def make_backend(
     network : Network
         What to run.
     backend : {"auto", "overlay", "kernel", "reference"}
-        "auto" takes the overlay where there is a device and a bitstream, else the fastest execution on the CPU, which is the reference.
-        Where there is a board, an answer from the CPU is a surprise: it warns, once, and says why and what to do.
+        "auto" takes the overlay where there is a device and a bitstream, else the fastest execution on the CPU, which
+        is the reference. Where there is a board, an answer from the CPU is a surprise: it warns, once, and says why and
+        what to do.
     batch : int
         Images worked on at once.
     bitfile, device
@@ -78,7 +79,9 @@ def _make(network: Network, backend: str, batch: int, bitfile: Any, device: Any,
 
 
 def _first_that_runs(network: Network, batch: int, bitfile: Any, device: Any, timeout: float | None) -> Backend:
-    """The overlay, or else the reference: of the two on the CPU the faster (benchmarks/README.md), and one that runs every network."""
+    """The overlay, or else the reference: of the two on the CPU the faster (benchmarks/README.md), and one that runs
+    every network.
+    """
     try:
         return _make(network, "overlay", batch, bitfile, device, timeout)
     except DeviceError:

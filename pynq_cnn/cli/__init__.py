@@ -16,7 +16,9 @@ COMMANDS = (classify, demo, models, selftest, doctor, bench, estimate)
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser, with one sub-command for each module of this package."""
-    parser = argparse.ArgumentParser(prog="pynq-cnn", description="Convolutional networks on the PYNQ-Z2, and the same bits on a laptop.")
+    parser = argparse.ArgumentParser(
+        prog="pynq-cnn", description="Convolutional networks on the PYNQ-Z2, and the same bits on a laptop."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -5,10 +5,23 @@ from __future__ import annotations
 import argparse
 
 from pynq_cnn.api import Classifier, ThroughputReport
-from pynq_cnn.cli.common import add_batch, add_json, add_model, add_timeout, open_all, print_json, print_not_run, print_table, working
+from pynq_cnn.cli.common import (
+    add_batch,
+    add_json,
+    add_model,
+    add_timeout,
+    open_all,
+    print_json,
+    print_not_run,
+    print_table,
+    working,
+)
 from pynq_cnn.zoo import load_model
 
-SECONDS, MOST = 5.0, 1000  # how long a backend is measured, and on how many images at most, where nothing else is asked for
+SECONDS, MOST = (
+    5.0,
+    1000,
+)  # how long a backend is measured, and on how many images at most, where nothing else is asked for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,16 +47,24 @@ def measure(name: str, classifier: Classifier, images: int | None) -> Throughput
 def run(args: argparse.Namespace) -> None:
     """Throughput of each, and its ratio to the reference in the same run."""
     with open_all(load_model(args.model), args.batch, args.timeout) as candidates:
-        reports = [(one.name, measure(one.name, one.classifier, args.images)) for one in candidates if one.classifier is not None]
+        reports = [
+            (one.name, measure(one.name, one.classifier, args.images))
+            for one in candidates
+            if one.classifier is not None
+        ]
     base = reports[0][1].images_per_second
     if args.json:
-        print_json([{**r.to_dict(), "backend": name, "ratio_to_reference": r.images_per_second / base} for name, r in reports])
+        print_json(
+            [{**r.to_dict(), "backend": name, "ratio_to_reference": r.images_per_second / base} for name, r in reports]
+        )
         return
     print(f"{args.model}, in batches of {args.batch}; of this machine, now")
     rows = []
     for name, report in reports:
         steps = ", ".join(f"{step} {100 * seconds / report.seconds:.0f} %" for step, seconds in report.steps.items())
         speed, ratio = report.images_per_second, report.images_per_second / base
-        rows.append((name, f"{report.images:,}", f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}", f"{ratio:.2g}", steps))
+        rows.append(
+            (name, f"{report.images:,}", f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}", f"{ratio:.2g}", steps)
+        )
     print_table(("backend", "images", "images/s", "to reference", "where the time goes"), rows)
     print_not_run(candidates)

@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="how many classes to list (3)")
-    parser.add_argument("--explain", action="store_true", help="say what was done to each picture before the network saw it")
+    parser.add_argument(
+        "--explain", action="store_true", help="say what was done to each picture before the network saw it"
+    )
     add_model(parser)
     add_backend(parser)
     add_timeout(parser)
@@ -22,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Classify the files in one go; 1 if one of them could not be read, which does not keep the others from an answer."""
+    """Classify the files in one go; 1 if one of them could not be read, which does not keep the others from an
+    answer.
+    """
     if args.top < 1:
         raise ArgumentError(f"--top must be at least 1, not {args.top}")
     ready, errors = {}, {}
@@ -37,14 +41,23 @@ def run(args: argparse.Namespace) -> int:
             with working(f"classifying {len(ready)} pictures on {classifier.backend_name}"):
                 answers = dict(zip(ready, classifier.classify(list(ready.values()))))
     if args.json:
-        print_json([{"image": path, **(answers[path].to_dict() if path in answers else {"error": errors[path]})} for path in args.images])
+        print_json(
+            [
+                {"image": path, **(answers[path].to_dict() if path in answers else {"error": errors[path]})}
+                for path in args.images
+            ]
+        )
     for path in args.images:
         if path in errors:
             print(f"pynq-cnn: {errors[path]}", file=sys.stderr)
         elif not args.json:
             answer = answers[path]
             # Plain values have no probabilities; the label says them all.
-            listed = "" if answer.kind == "values" else ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer.top(args.top)) + "; "
+            listed = (
+                ""
+                if answer.kind == "values"
+                else ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer.top(args.top)) + "; "
+            )
             name = path.encode(errors="backslashreplace").decode()  # bytes of a file's name need not be letters
             print(f"{name}: {answer.label}  ({listed}{answer.times})")
             for text in answer.warnings:

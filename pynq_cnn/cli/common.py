@@ -20,14 +20,22 @@ from pynq_cnn.model import Network
 from pynq_cnn.table import text_table
 
 VIRTUAL = "overlay (virtual board)"
-EXECUTIONS = {"reference": "reference", "kernel": "kernel", "overlay": "overlay", "virtual": VIRTUAL}  # by their names in options
+EXECUTIONS = {
+    "reference": "reference",
+    "kernel": "kernel",
+    "overlay": "overlay",
+    "virtual": VIRTUAL,
+}  # by their names in options
 REFRESH = 0.5  # seconds
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """`--model`."""
     parser.add_argument(
-        "--model", default="lenet", metavar="NAME|FOLDER", help="a shipped network or the folder of a model package (lenet)"
+        "--model",
+        default="lenet",
+        metavar="NAME|FOLDER",
+        help="a shipped network or the folder of a model package (lenet)",
     )
 
 
@@ -51,7 +59,9 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
 def add_timeout(parser: argparse.ArgumentParser) -> None:
     """`--timeout`."""
     default = "20 times what the network's cycles are estimated to take, at least 5"
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help=f"how long to wait for a batch on the accelerator ({default})")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help=f"how long to wait for a batch on the accelerator ({default})"
+    )
 
 
 @contextmanager
@@ -102,7 +112,9 @@ def open_all(network: Network, batch: int = 64, timeout: float | None = None) ->
         candidates = []
         for name in EXECUTIONS.values():
             try:
-                opened = open_classifier(network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch, timeout)
+                opened = open_classifier(
+                    network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch, timeout
+                )
                 with working(f"opening {name}"):
                     candidates.append(Candidate(name, stack.enter_context(opened)))
             except (BackendError, CompileError) as error:
@@ -129,7 +141,8 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def working(what: str, expected: float | None = None) -> Iterator[None]:
-    """Say what is going on for as long as the block takes, on stderr, where a person sees it; nothing of it is left behind.
+    """Say what is going on for as long as the block takes, on stderr, where a person sees it; nothing of it is left
+    behind.
 
     Parameters
     ----------

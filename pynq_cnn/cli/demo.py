@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from pynq_cnn.cli.common import add_json, add_model, add_timeout, open_all, print_json, print_not_run, print_table, working
+from pynq_cnn.cli.common import (
+    add_json,
+    add_model,
+    add_timeout,
+    open_all,
+    print_json,
+    print_not_run,
+    print_table,
+    working,
+)
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.output import OUTPUTS
 from pynq_cnn.zoo import load_model, load_sample
@@ -25,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def draw(digit: np.ndarray) -> list[str]:
-    """A 28 x 28 digit as 10 lines of 20 characters: its middle, two pixel rows to a line, as characters are twice as high as wide."""
+    """A 28 x 28 digit as 10 lines of 20 characters: its middle, two pixel rows to a line, as characters are twice as
+    high as wide.
+    """
     middle = digit[4:24, 4:24].reshape(10, 2, 20).mean(1)
     return ["".join(row) for row in RAMP[(middle * (len(RAMP) - 1) / 255).round().astype(int)]]
 
@@ -79,7 +90,12 @@ def run(args: argparse.Namespace) -> int:
     print_table(
         ("backend", "accuracy", "images/s", "same int32 results"),
         [
-            (row["backend"], f"{100 * row['accuracy']:.1f} %", f"{row['images_per_second']:,.0f}", "yes" if row["agrees"] else "NO")
+            (
+                row["backend"],
+                f"{100 * row['accuracy']:.1f} %",
+                f"{row['images_per_second']:,.0f}",
+                "yes" if row["agrees"] else "NO",
+            )
             for row in rows
         ],
     )

@@ -15,7 +15,9 @@ from pynq_cnn.zoo import load_model
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--clock-mhz", type=float, default=100.0, metavar="F", help="clock of the programmable logic (100)")
+    parser.add_argument(
+        "--clock-mhz", type=float, default=100.0, metavar="F", help="clock of the programmable logic (100)"
+    )
     add_batch(parser)
     add_model(parser)
     add_json(parser)
@@ -39,13 +41,18 @@ def run(args: argparse.Namespace) -> None:
                 "model": network.name,
                 "batch": args.batch,
                 "clock_mhz": args.clock_mhz,
-                "layers": [{"name": name, "cycles": dict(zip(PHASES, row.tolist()))} for name, row in zip(names, cycles)],
+                "layers": [
+                    {"name": name, "cycles": dict(zip(PHASES, row.tolist()))} for name, row in zip(names, cycles)
+                ],
                 "cycles_per_image": per_image,
                 "images_per_second": images_per_second,
             }
         )
         return
-    print(f"ESTIMATE for {network.name}, a batch of {args.batch}: cycles by layer and phase, counted in the kernel's loops,")
+    print(
+        f"ESTIMATE for {network.name}, a batch of {args.batch}: cycles by layer and phase, counted in the kernel's"
+        " loops,"
+    )
     print("not measured on a board\n")
     rows = [(name, *(f"{n:,}" for n in row), f"{row.sum() / args.batch:,.1f}") for name, row in zip(names, cycles)]
     total = cycles.sum(0)

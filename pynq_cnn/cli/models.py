@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the table."""
     if args.json:
-        print_json([{name: value for name, value in asdict(info).items() if name != "path"} for info in models().values()])
+        print_json(
+            [{name: value for name, value in asdict(info).items() if name != "path"} for info in models().values()]
+        )
     else:
         print(models())

@@ -15,7 +15,10 @@ LOW = 0.95  # agreement below which a package is worth a look
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    require = f"fail if one of these did not run: {', '.join(EXECUTIONS)} (virtual: the overlay on the virtual board); may be given again"
+    require = (
+        f"fail if one of these did not run: {', '.join(EXECUTIONS)} (virtual: the overlay on the virtual board); may be"
+        " given again"
+    )
     parser.add_argument("--require", action="append", default=[], metavar="NAME[,NAME...]", help=require)
     add_model(parser)
     add_timeout(parser)
@@ -23,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def required(words: Sequence[str]) -> set[str]:
-    """The executions that `--require` names, as their candidates are called; `ArgumentError` for a name that is none."""
+    """The executions that `--require` names, as their candidates are called; `ArgumentError` for a name that is
+    none.
+    """
     names = [name.strip() for word in words for name in word.split(",")]
     for name in names:
         if name not in EXECUTIONS:
@@ -45,7 +50,9 @@ def check(candidate: Candidate, golden: Golden) -> tuple[str, str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare int32 accumulators; 1 on any difference, when a device that is there fails, and when one that is required did not run."""
+    """Compare int32 accumulators; 1 on any difference, when a device that is there fails, and when one that is required
+    did not run.
+    """
     wanted = required(args.require)
     network = load_model(args.model)
     if network.golden is None:
@@ -76,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
         shown = f"{result}, but required" if name in missing else result
         print(f"  {name:<24} {shown}" + (f": {why}" if why else ""))
     low = "; that is low, convert it again" if agreement is not None and agreement < LOW else ""
-    print(f"  agreement with the model that the integers were made from, as the package states: {percent(agreement)}{low}")
+    print(
+        f"  agreement with the model that the integers were made from, as the package states: {percent(agreement)}{low}"
+    )
     for doubt in doubts:
         print(f"  stated with a doubt: {doubt}")
     return int(failed)

@@ -50,7 +50,8 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     >>> output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     >>> network = Network("tiny", InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("a", "b"))
     >>> program = compile_network(network, capacity=3)
-    >>> program.instruction_names, program.memory_words  # 2 * 8 instruction, 16 parameter, 32 weight words, 2 * (3 * (1 in + 8 out) + 5)
+    >>> # 2 * 8 instruction, 16 parameter, 32 weight words, 2 * (3 * (1 in + 8 out) + 5)
+    >>> program.instruction_names, program.memory_words
     (('fc',), 128)
     """
     capacity = integer("capacity", capacity, 1, 65535)
@@ -61,7 +62,8 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     tilings = [tile_stage(stage, hardware, capacity) for stage in stages]
     pads = [pad_vectors(stage, tiling, hardware) for stage, tiling in zip(stages, tilings)]
     cycles = [
-        stage_cycles(stage, tiling, hardware, capacity, 0 if pad is None else len(pad)) for stage, tiling, pad in zip(stages, tilings, pads)
+        stage_cycles(stage, tiling, hardware, capacity, 0 if pad is None else len(pad))
+        for stage, tiling, pad in zip(stages, tilings, pads)
     ]
 
     program_words = len(stages) * INSTRUCTION_WORDS
@@ -69,7 +71,10 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
     placed = [place_constants(stage, pad, hardware, constants) for stage, pad in zip(stages, pads)]
     layout = lay_out(constants.end, tilings, capacity, program_words)
     if layout.words > MAX_WORDS:
-        raise CompileError(f"{network.name} with {capacity} images needs {layout.words} words, more than {MAX_WORDS}; use a smaller batch")
+        raise CompileError(
+            f"{network.name} with {capacity} images needs {layout.words} words, more than {MAX_WORDS}; use a smaller"
+            " batch"
+        )
 
     instructions = []
     for slot in layout.slots:

@@ -30,7 +30,10 @@ def pad_vectors(stage: Stage, tiling: Tiling, hardware: Hardware) -> np.ndarray 
         return None
     if tiling.chunks > MAX_PAD_VECTORS:
         most = MAX_PAD_VECTORS * hardware.simd
-        raise CompileError(f"{stage.name}: pad_value needs kernel_w * channels of at most {most}, not {conv.kernel[1] * stage.in_shape[2]}")
+        raise CompileError(
+            f"{stage.name}: pad_value needs kernel_w * channels of at most {most}, not"
+            f" {conv.kernel[1] * stage.in_shape[2]}"
+        )
     return pack_pad(conv.pad_value, conv.kernel[1], hardware)
 
 

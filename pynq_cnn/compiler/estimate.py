@@ -1,6 +1,7 @@
 """Estimated cycles of a stage, before anything has run (docs/instruction-set.md, section 7).
 
-The kernel counts the same in its loops while it runs; a test holds the two against each other. The driver derives its deadlines from this.
+The kernel counts the same in its loops while it runs; a test holds the two against each other. The driver derives its
+deadlines from this.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def stage_cycles(stage: Stage, tiling: Tiling, hardware: Hardware, images: int, 
     load_weights = loads * (passes * 2 * FILL_BURST + constants) + (FILL_BURST + pad_words if pad_words else 0)
     bursts, words = _input_of_an_image(stage, tiling)
     # Tiles of several images load them in one burst each.
-    load_input = image_tiles * FILL_BURST + images * words if tiling.tile_images > 1 else images * (bursts * FILL_BURST + words)
+    load_input = (
+        image_tiles * FILL_BURST + images * words if tiling.tile_images > 1 else images * (bursts * FILL_BURST + words)
+    )
     pixels = images * out_h * out_w * stage.pool_size**2
     compute = tiles * passes * FILL_COMPUTE + pixels * tiling.groups * taps
     store = tiles * FILL_BURST + _stored_words(stage, tiling, images)

@@ -16,7 +16,19 @@ CONV = np.dtype(
     + [(name, "<u2") for name in ("in_h", "in_w", "in_c", "out_c", "out_h", "out_w")]
     + [("pool_size", "u1"), ("pool_stride", "u1")]
     + [(name, "<u2") for name in ("groups_per_pass", "tile_images", "tile_rows", "chunks", "reserved0")]
-    + [(name, "<u4") for name in ("in_addr", "out_addr", "weight_addr", "param_addr", "pad_addr", "in_stride", "out_stride", "reserved1")]
+    + [
+        (name, "<u4")
+        for name in (
+            "in_addr",
+            "out_addr",
+            "weight_addr",
+            "param_addr",
+            "pad_addr",
+            "in_stride",
+            "out_stride",
+            "reserved1",
+        )
+    ]
 )
 
 

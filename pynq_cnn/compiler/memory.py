@@ -65,15 +65,17 @@ class Layout:
     words: int
 
     def edges(self, slot: Slot, stages: int) -> list[int]:
-        """Addresses of the input of the first of so many stages, of what each passes on, and of the results of the last."""
+        """Addresses of the input of the first of so many stages, of what each passes on, and of the results of the
+        last.
+        """
         return [slot.input_address, *(self.buffers[i % 2] for i in range(stages - 1)), slot.output_address]
 
 
 def lay_out(start: int, tilings: Sequence[Tiling], capacity: int, program_words: int) -> Layout:
     """Places for the activations of `capacity` images.
 
-    Each slot has its results, and behind them its input: what the host writes before a run lies together. What passes between two stages
-    takes one of two buffers in turn, each as large as the largest that it must hold.
+    Each slot has its results, and behind them its input: what the host writes before a run lies together. What passes
+    between two stages takes one of two buffers in turn, each as large as the largest that it must hold.
 
     Parameters
     ----------

@@ -34,7 +34,8 @@ def pack_parameters(conv: Conv2d, hardware: Hardware) -> np.ndarray:
     """Bias, multiplier and shift of each channel in one word, uint64 [groups * pe]."""
     out = len(conv.weight)
     words = np.zeros(
-        ceil_div(out, hardware.pe) * hardware.pe, np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")])
+        ceil_div(out, hardware.pe) * hardware.pe,
+        np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")]),
     )
     words["bias"][:out] = conv.bias
     words["shift"] = 1

@@ -11,7 +11,8 @@ from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.description import short_repr
 from pynq_cnn.model.layers import Shape
 
-# Stands in the first results of the last image until the engine has written there: two accumulators at the very edge of int32.
+# Stands in the first results of the last image until the engine has written there: two accumulators at the very edge of
+# int32.
 UNWRITTEN = 0x8000_0000_8000_0001
 
 
@@ -79,10 +80,13 @@ class Program:
         """The bytes of `n` images' activations, uint8 [n, stride * 8], as a view of `memory`."""
         if memory.dtype != np.uint64 or memory.shape != (self.memory_words,) or not memory.flags.c_contiguous:
             raise ArgumentError(
-                f"the memory must be a contiguous uint64 array of {self.memory_words} words, not {memory.dtype} {memory.shape}"
+                f"the memory must be a contiguous uint64 array of {self.memory_words} words, not {memory.dtype}"
+                f" {memory.shape}"
             )
         if not 1 <= n <= self.capacity:
-            raise ArgumentError(f"this Program takes 1 to {self.capacity} images, not {n}; compile it for a larger batch")
+            raise ArgumentError(
+                f"this Program takes 1 to {self.capacity} images, not {n}; compile it for a larger batch"
+            )
         return np.asarray(memory)[address : address + n * stride].view(np.uint8).reshape(n, stride * 8)
 
     def write_images(self, memory: np.ndarray, images: np.ndarray, slot: int = 0) -> None:

@@ -1,12 +1,16 @@
 """The engine's registers by name, in the order of its top function (docs/instruction-set.md, section 5).
 
-The one list for the driver, the compiled kernel and the virtual board. Offsets are nobody's business here: they are in the `.hwh`, whose
-generator in `overlays/` has a list of its own, since it stands for Vivado.
+The one list for the driver, the compiled kernel and the virtual board. Offsets are nobody's business here: they are in
+the `.hwh`, whose generator in `overlays/` has a list of its own, since it stands for Vivado.
 """
 
 from __future__ import annotations
 
-POINTERS = ("weights", "fm_in", "fm_out")  # the address of the Program, once for each port, in the order of S_AXI_HP0..2
+POINTERS = (
+    "weights",
+    "fm_in",
+    "fm_out",
+)  # the address of the Program, once for each port, in the order of S_AXI_HP0..2
 SCALARS = ("mem_words", "program", "instructions", "images")
 IDENTITY = ("magic", "isa_version", "geometry", "buffers", "build")
 OUTPUTS = ("status", "failed_at", *IDENTITY)

@@ -55,8 +55,8 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
     taps = kernel_h * chunks
     if taps > hardware.weight_tiles:
         raise CompileError(
-            f"{stage.name}: a window of {kernel_h} x {kernel_w} x {in_c} needs {taps} weight tiles, "
-            f"the engine holds {hardware.weight_tiles}; use at most about {hardware.weight_tiles * hardware.simd} inputs per output"
+            f"{stage.name}: a window of {kernel_h} x {kernel_w} x {in_c} needs {taps} weight tiles, the engine holds"
+            f" {hardware.weight_tiles}; use at most about {hardware.weight_tiles * hardware.simd} inputs per output"
         )
     groups_per_pass = min(groups, hardware.weight_tiles // taps, hardware.parameter_groups)
 
@@ -65,7 +65,9 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
     out_stride = out_h * out_w * groups * hardware.pe * 4 // 8 if int32 else ceil_div(out_h * out_w * out_c, 8)
 
     def fits(in_bytes: int, out_bytes: int, pixels: int) -> bool:
-        out_fits = pixels * groups <= hardware.accumulator_entries if int32 else out_bytes + SLACK <= hardware.output_bytes
+        out_fits = (
+            pixels * groups <= hardware.accumulator_entries if int32 else out_bytes + SLACK <= hardware.output_bytes
+        )
         return out_fits and in_bytes + SLACK <= hardware.input_bytes
 
     def images_fit(images: int) -> bool:
@@ -80,15 +82,17 @@ def tile_stage(stage: Stage, hardware: Hardware, capacity: int) -> Tiling:
         tile_images, tile_rows = 1, _largest(rows_fit, out_h - 1)
     else:
         raise CompileError(
-            f"{stage.name}: one output row of {stage.in_shape} -> {stage.out_shape} does not fit the on-chip buffers "
-            f"({hardware.input_bytes} bytes in, {hardware.output_bytes} out, {hardware.accumulator_entries} accumulator entries); "
-            "use a smaller image or fewer channels"
+            f"{stage.name}: one output row of {stage.in_shape} -> {stage.out_shape} does not fit the on-chip buffers"
+            f" ({hardware.input_bytes} bytes in, {hardware.output_bytes} out, {hardware.accumulator_entries}"
+            " accumulator entries); use a smaller image or fewer channels"
         )
     return Tiling(groups, chunks, groups_per_pass, tile_images, tile_rows, in_stride, out_stride)
 
 
 def input_rows(stage: Stage, row: int, rows: int) -> tuple[int, int]:
-    """First row of the image that the output rows [row, row + rows) read, and the one behind the last; none of padding."""
+    """First row of the image that the output rows [row, row + rows) read, and the one behind the last; none of
+    padding.
+    """
     kernel_h, stride, pad = stage.conv.kernel[0], stage.conv.stride[0], stage.conv.padding[0]
     first = row * stage.pool_stride * stride - pad
     conv_rows = (rows - 1) * stage.pool_stride + stage.pool_size
@@ -107,7 +111,9 @@ def _most_input_rows(stage: Stage, rows: int) -> int:
 
 
 def _largest(fits: Callable[[int], bool], limit: int) -> int:
-    """The largest n from 1 to `limit` with `fits(n)`, which is true for 1; by halving, as if true up to n and false above."""
+    """The largest n from 1 to `limit` with `fits(n)`, which is true for 1; by halving, as if true up to n and false
+    above.
+    """
     low, high = 1, limit
     while low < high:
         middle = (low + high + 1) // 2

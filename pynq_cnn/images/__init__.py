@@ -30,21 +30,21 @@ __all__ = ["MAX_PIXELS", "ImageLike", "Prepared", "prepare", "to_network_input"]
 def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
     """Make one picture into a network's input, and say what was done to it.
 
-    As `spec.fit` says, "digit" finds the stroke in a drawing or a photo and places it as MNIST's digits are placed; an image that has the
-    network's size and is placed so on pure black already is taken byte for byte. "crop" cuts the middle to the network's aspect and
-    scales it; the network's own size is taken byte for byte. Only where `spec.invert` is "auto" are dark strokes, or a picture with a
-    light border, inverted.
+    As `spec.fit` says, "digit" finds the stroke in a drawing or a photo and places it as MNIST's digits are placed; an
+    image that has the network's size and is placed so on pure black already is taken byte for byte. "crop" cuts the
+    middle to the network's aspect and scales it; the network's own size is taken byte for byte. Only where
+    `spec.invert` is "auto" are dark strokes, or a picture with a light border, inverted.
 
     Parameters
     ----------
     image : path, bytes, PIL.Image.Image or numpy.ndarray
-        A file's path or content in any format Pillow reads, a Pillow image of any mode, or an array [H, W], [H, W, 1] (grey),
-        [H, W, 3] (RGB; OpenCV's are BGR: pass array[..., ::-1]) or [H, W, 4] (RGBA): uint8, bool, other integers in
-        0..255, or floats in 0..1.
-        uint16, and files of 16 bits, are read by the bits that the largest value needs (10, 12, 14 or 16): fewer than 16 are a warning.
-        EXIF orientation is applied. Transparent pixels are laid over white or black, whichever contrasts with the visible ones.
-        At most `MAX_PIXELS` pixels (of a JPEG, whose decoder can leave out detail: as many as Pillow opens).
-        What `prepare` has given back for the same `spec` is passed through.
+        A file's path or content in any format Pillow reads, a Pillow image of any mode, or an array [H, W], [H, W, 1]
+        (grey), [H, W, 3] (RGB; OpenCV's are BGR: pass array[..., ::-1]) or [H, W, 4] (RGBA): uint8, bool, other
+        integers in 0..255, or floats in 0..1. uint16, and files of 16 bits, are read by the bits that the largest value
+        needs (10, 12, 14 or 16): fewer than 16 are a warning. EXIF orientation is applied. Transparent pixels are laid
+        over white or black, whichever contrasts with the visible ones. At most `MAX_PIXELS` pixels (of a JPEG, whose
+        decoder can leave out detail: as many as Pillow opens). What `prepare` has given back for the same `spec` is
+        passed through.
     spec : InputSpec
         What the network takes.
 
@@ -60,7 +60,9 @@ def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
     """
     if isinstance(image, Prepared):
         if image.spec != spec:
-            raise ImageError(f"this picture was prepared for {image.spec}, not for {spec}; prepare it again for this network")
+            raise ImageError(
+                f"this picture was prepared for {image.spec}, not for {spec}; prepare it again for this network"
+            )
         return image
     start = perf_counter()
     notes = Notes()
@@ -70,7 +72,9 @@ def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
         if not isinstance(image, (str, os.PathLike)) or repr(str(image)) in str(error):
             raise
         raise ImageError(f"{str(image)!r}: {error}") from error
-    return Prepared(pixels, spec, tuple(notes.steps) or ("taken as it is",), tuple(notes.warnings), perf_counter() - start)
+    return Prepared(
+        pixels, spec, tuple(notes.steps) or ("taken as it is",), tuple(notes.warnings), perf_counter() - start
+    )
 
 
 def to_network_input(image: ImageLike, spec: InputSpec) -> np.ndarray:

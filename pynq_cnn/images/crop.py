@@ -9,16 +9,19 @@ from PIL import Image
 
 from pynq_cnn.images.prepared import Notes
 
-RESAMPLING: Any = getattr(Image, "Resampling", Image)  # Pillow 9.0, which Ubuntu 22.04 and the board have, keeps the names in Image
+RESAMPLING: Any = getattr(
+    Image, "Resampling", Image
+)  # Pillow 9.0, which Ubuntu 22.04 and the board have, keeps the names in Image
 PLAIN = 8  # bytes: less between the darkest and the lightest pixel, and there is nothing on the picture
 FEW = 8  # pixels: of a smaller picture nothing can be known
 
 
 def is_light(pixels: np.ndarray) -> bool:
-    """Whether the outermost pixels of uint8 [H, W] or [H, W, C] are light: their median is 128 or more, and hardly one is pure black.
+    """Whether the outermost pixels of uint8 [H, W] or [H, W, C] are light: their median is 128 or more, and hardly one
+    is pure black.
 
-    Light paper has no pure black; what reaches over most of the edge of a data set's black ground, as 2 of Fashion-MNIST's images do,
-    leaves some of it.
+    Light paper has no pure black; what reaches over most of the edge of a data set's black ground, as 2 of
+    Fashion-MNIST's images do, leaves some of it.
 
     >>> is_light(np.full((3, 3), 255, np.uint8)), is_light(np.zeros((1, 1), np.uint8))
     (True, False)
@@ -53,10 +56,15 @@ def fit_crop(pixels: np.ndarray, height: int, width: int, notes: Notes | None = 
     if (have_height, have_width) == (height, width):
         return pixels.copy()
     scale = min(have_height / height, have_width / width)
-    top, left = max(0.0, have_height - scale * height) / 2, max(0.0, have_width - scale * width) / 2  # rounding may leave -1e-16
+    top, left = (
+        max(0.0, have_height - scale * height) / 2,
+        max(0.0, have_width - scale * width) / 2,
+    )  # rounding may leave -1e-16
     across, down = round(have_width - 2 * left), round(have_height - 2 * top)
     if (across, down) != (have_width, have_height):
-        notes.step(f"cropped to {across} x {down} pixels at ({round(left)}, {round(top)}) of {have_width} x {have_height}")
+        notes.step(
+            f"cropped to {across} x {down} pixels at ({round(left)}, {round(top)}) of {have_width} x {have_height}"
+        )
         if across * down < have_width * have_height / 2:
             notes.warn("less than half of the picture is looked at, its middle: cut the picture to its subject")
     notes.step(f"scaled from {across} x {down} to {width} x {height}")

@@ -20,8 +20,8 @@ def otsu(values: np.ndarray) -> tuple[float, float, float]:
     Returns
     -------
     threshold, low, high : float
-        The threshold with the largest variance between the classes (Otsu, "A Threshold Selection Method from Gray-Level Histograms",
-        1979), and the classes' means.
+        The threshold with the largest variance between the classes (Otsu, "A Threshold Selection Method from Gray-Level
+        Histograms", 1979), and the classes' means.
 
     Examples
     --------
@@ -58,8 +58,9 @@ def _sliding(values: np.ndarray, window: int, function: np.ufunc) -> np.ndarray:
 def paper_under(grey: np.ndarray) -> np.ndarray:
     """The brightness of the paper without the dark ink on it.
 
-    A grey closing (the minimum of the maximum over a window wider than strokes) follows the light, even over the edge of a shadow,
-    and fills strokes in. The slope of the light is taken out before, as a closing lifts it at the edges of the picture.
+    A grey closing (the minimum of the maximum over a window wider than strokes) follows the light, even over the edge
+    of a shadow, and fills strokes in. The slope of the light is taken out before, as a closing lifts it at the edges of
+    the picture.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ class Prepared:
     steps : tuple of str
         What was done to the picture, in order; "taken as it is" where nothing was.
     warnings : tuple of str
-        Where something was assumed without evidence, or the picture is not like what the network knows. Empty as a rule.
+        Where something was assumed without evidence, or the picture is not like what the network knows. Empty as a
+        rule.
     seconds : float
         How long it took.
     """

@@ -16,7 +16,8 @@ from pynq_cnn.images.prepared import Notes, Prepared
 
 ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, np.ndarray, Prepared]
 
-# Larger pictures are refused before a pixel of them is decoded. This many take 160 MB as RGB, what a board with 512 MB can spare.
+# Larger pictures are refused before a pixel of them is decoded. This many take 160 MB as RGB, what a board with 512 MB
+# can spare.
 MAX_PIXELS = 40_000_000
 
 # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time and memory; no side becomes shorter than this.
@@ -62,7 +63,10 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
         picture = _from_array(image, notes)
     else:
         kind = f"{type(image).__module__}.{type(image).__name__}"
-        raise ImageError(f"an image must be a path, the bytes of a file, a PIL image or a NumPy array, not {kind}{_type_advice(image)}")
+        raise ImageError(
+            "an image must be a path, the bytes of a file, a PIL image or a NumPy array, not"
+            f" {kind}{_type_advice(image)}"
+        )
     picture = _to_8_bits(picture, notes)
     try:
         picture = _over_background(picture, notes)
@@ -80,7 +84,9 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
                 f"the image of mode {picture.mode} has info['transparency'] {picture.info['transparency']!r:.60}, "
                 f"with which it cannot be converted ({error}); correct or delete that"
             ) from error
-        raise ImageError(f"the image has mode {picture.mode}, which cannot be converted ({error}); save it as RGB or grey") from error
+        raise ImageError(
+            f"the image has mode {picture.mode}, which cannot be converted ({error}); save it as RGB or grey"
+        ) from error
     return np.array(picture).reshape(picture.height, picture.width, channels)
 
 
@@ -94,7 +100,9 @@ def _type_advice(image: Any) -> str:
 
 def _file_of(content: Any) -> io.BytesIO:
     try:
-        return io.BytesIO(memoryview(content).tobytes() if isinstance(content, memoryview) else content)  # slices need not be contiguous
+        return io.BytesIO(
+            memoryview(content).tobytes() if isinstance(content, memoryview) else content
+        )  # slices need not be contiguous
     except ValueError as error:
         raise ImageError(f"the bytes of the image cannot be read: {error}") from error
 
@@ -105,7 +113,9 @@ def _open(path: Any, enough: int, notes: Notes) -> Image.Image:
         raise ImageError(f"{name!r} is an address, not a file; download it first and pass its bytes")
     try:
         kind = os.stat(name).st_mode
-        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # opening a pipe waits for its writer, a device may never end
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(
+            kind
+        ):  # opening a pipe waits for its writer, a device may never end
             raise ImageError(f"{str(path)!r} is a pipe or a device, not a file; read it, and pass the bytes")
         with open(name, "rb") as file:
             return _decode(file, repr(str(path)), enough, notes)
@@ -129,10 +139,15 @@ def _decode(file: Any, name: str, enough: int, notes: Notes) -> Image.Image:
     file.seek(0)
     try:
         picture = Image.open(file)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # the warning, where a user made it an error
+    except (
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:  # the warning, where a user made it an error
         raise ImageError(f"{name} is too large ({error}); the limit is {MAX_PIXELS:,} pixels, scale it down") from error
     except Exception as error:  # Pillow's readers meet damaged files with a dozen types of exception
-        raise ImageError(f"{name} is not an image that Pillow can read, or is damaged; convert it to PNG or JPEG") from error
+        raise ImageError(
+            f"{name} is not an image that Pillow can read, or is damaged; convert it to PNG or JPEG"
+        ) from error
     width, height = picture.size
     picture.draft(None, (enough, enough))
     if picture.size != (width, height):
@@ -149,7 +164,9 @@ def _decode(file: Any, name: str, enough: int, notes: Notes) -> Image.Image:
 
 def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{name} is too large: {width:,} x {height:,} pixels, the limit is {MAX_PIXELS:,}; scale it down")
+        raise ImageError(
+            f"{name} is too large: {width:,} x {height:,} pixels, the limit is {MAX_PIXELS:,}; scale it down"
+        )
     if width * height == 0:
         raise ImageError(f"{name} has no pixels: {width} x {height}")
 
@@ -160,7 +177,9 @@ def _load(picture: Image.Image, name: str, notes: Notes) -> Image.Image:
     try:
         picture.load()
     except Exception as error:  # see _decode
-        raise ImageError(f"{name} is truncated or damaged ({str(error) or type(error).__name__}); copy or save it again") from error
+        raise ImageError(
+            f"{name} is truncated or damaged ({str(error) or type(error).__name__}); copy or save it again"
+        ) from error
     try:
         if picture.getexif().get(ORIENTATION, 1) == 1:  # the usual case: spare a copy
             return picture
@@ -174,7 +193,10 @@ def _load(picture: Image.Image, name: str, notes: Notes) -> Image.Image:
 def _from_array(array: np.ndarray, notes: Notes) -> Image.Image:
     name = f"the array of {array.dtype} {array.shape}"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError(f"{name} is not one image: it must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; {_shape_advice(array.shape)}")
+        raise ImageError(
+            f"{name} is not one image: it must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4];"
+            f" {_shape_advice(array.shape)}"
+        )
     _check_size(array.shape[1], array.shape[0], name)
     if isinstance(array, np.ma.MaskedArray):
         masked = int(np.ma.count_masked(array))
@@ -208,7 +230,8 @@ def _bytes_of(array: np.ndarray, name: str, notes: Notes) -> np.ndarray:
             return _from_16_bits(array, high, name, ".astype(np.uint8)", notes)
         if low < 0 or high > 255:
             raise ImageError(
-                f"{name} has values from {low} to {high}; integers must be in 0..255, or be uint16: scale it, then .astype(np.uint8)"
+                f"{name} has values from {low} to {high}; integers must be in 0..255, or be uint16: scale it, then"
+                " .astype(np.uint8)"
             )
         return array.astype(np.uint8)
     raise ImageError(f"{name} has an unusable type; pass uint8, bool, or floats in 0..1")
@@ -227,7 +250,9 @@ def _from_unit_floats(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def _by_rows(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """uint8 of what `function` makes of the values, worked out in pieces: a large picture of a wide type is never held twice."""
+    """uint8 of what `function` makes of the values, worked out in pieces: a large picture of a wide type is never held
+    twice.
+    """
     result = np.empty(array.shape, np.uint8)
     rows = max(1, PIECE // max(1, array[:1].size))
     for start in range(0, len(array), rows):
@@ -238,7 +263,10 @@ def _by_rows(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) ->
 def _from_16_bits(array: np.ndarray, high: int, name: str, to_bytes: str, notes: Notes) -> np.ndarray:
     """By the number of bits that the values need: cameras give 10, 12 or 14 in 16."""
     if 0 < high <= 255:  # either nearly black, or bytes in a wide type: nobody wants it guessed
-        raise ImageError(f"{name} has 16 bits, but its largest value is {high} of 65535, all but black; if it holds bytes pass {to_bytes}")
+        raise ImageError(
+            f"{name} has 16 bits, but its largest value is {high} of 65535, all but black; if it holds bytes pass"
+            f" {to_bytes}"
+        )
     bits = next(bits for bits in (10, 12, 14, 16) if high < 1 << bits)
     full = (1 << bits) - 1
     if bits < 16 and high and not _by_rows(array, lambda rows: rows % 257 != 0).any():
@@ -247,8 +275,9 @@ def _from_16_bits(array: np.ndarray, high: int, name: str, to_bytes: str, notes:
         notes.step(f"read as {bits}-bit values, 0..{full}")
     if bits < 16 and high:
         notes.warn(
-            f"the largest of its 16-bit values is {high}, so they were taken for {bits}-bit ones, 0..{full}; "
-            f"to say what they are pass an array divided by the largest value possible, such as array / {full} or array / 65535"
+            f"the largest of its 16-bit values is {high}, so they were taken for {bits}-bit ones, 0..{full}; to say"
+            f" what they are pass an array divided by the largest value possible, such as array / {full} or array /"
+            " 65535"
         )
     return _by_rows(array, lambda rows: (rows.astype(np.uint32) * 255 + full // 2) // full)
 
@@ -277,12 +306,16 @@ def _to_8_bits(picture: Image.Image, notes: Notes) -> Image.Image:
                 f"{name} has values from {low} to {high}; it must be 16 bits, 0..65535: "
                 "pass numpy.asarray of it, divided by the largest value possible"
             )
-        return Image.fromarray(_from_16_bits(values, high, name, "numpy.asarray(image).astype(numpy.uint8) of it", notes))
+        return Image.fromarray(
+            _from_16_bits(values, high, name, "numpy.asarray(image).astype(numpy.uint8) of it", notes)
+        )
     return picture
 
 
 def _over_background(picture: Image.Image, notes: Notes) -> Image.Image:
-    """Lay transparent pixels over white or black, whichever contrasts with what is visible: ink on nothing shows as ink on paper."""
+    """Lay transparent pixels over white or black, whichever contrasts with what is visible: ink on nothing shows as ink
+    on paper.
+    """
     if "transparency" not in picture.info and picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
         return picture
     grey = picture.mode in ("L", "LA", "La")

@@ -33,7 +33,9 @@ class DataType:
 
     def allowed(self, values: np.ndarray) -> bool:
         """Whether `values` (any shape) are stored as this type and all in range."""
-        return values.dtype == np.dtype(self.storage) and (values.size == 0 or bool(values.min() >= self.min and values.max() <= self.max))
+        return values.dtype == np.dtype(self.storage) and (
+            values.size == 0 or bool(values.min() >= self.min and values.max() <= self.max)
+        )
 
 
 UINT8 = DataType("uint8", "uint8", 0, 255)

@@ -104,7 +104,9 @@ class Description:
     def __repr__(self) -> str:
         return short_repr(self)
 
-    def _freeze(self, field: str, datatype: DataType | None, shape: tuple[int | None, ...], *, empty: bool = False) -> np.ndarray:
+    def _freeze(
+        self, field: str, datatype: DataType | None, shape: tuple[int | None, ...], *, empty: bool = False
+    ) -> np.ndarray:
         """Check one array field and freeze it, so that a description cannot change after its checks."""
         array = getattr(self, field)
         where = f"{getattr(self, 'name', type(self).__name__)}.{field}"
@@ -117,7 +119,9 @@ class Description:
             raise NetworkError(f"{where} is empty: {array.shape}")
         if datatype is not None and not datatype.allowed(array):
             span = f" from {array.min()} to {array.max()}" if array.dtype.kind in "iufb" else ""
-            raise NetworkError(f"{where} must be {datatype.name}, not {array.dtype}{span}; quantise it again with host_train")
+            raise NetworkError(
+                f"{where} must be {datatype.name}, not {array.dtype}{span}; quantise it again with host_train"
+            )
         frozen = freeze(array)
         object.__setattr__(self, field, frozen)
         return frozen

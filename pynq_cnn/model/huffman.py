@@ -1,7 +1,8 @@
 """Canonical Huffman codes over small alphabets, as model packages store them.
 
 A canonical code is given by the lengths of its code words alone: words are numbered in order of length, then symbol.
-[Huffman 1952, "A method for the construction of minimum-redundancy codes"; Schwartz and Kallick 1964 for the canonical form]
+[Huffman 1952, "A method for the construction of minimum-redundancy codes"; Schwartz and Kallick 1964 for the canonical
+form]
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ MAX_LENGTH = 24  # bits of the longest code word
 MAX_SYMBOLS = 256  # of an alphabet: codebook indices, and gaps, are bytes
 TABLE_BITS = 16  # longer words, rare as they are, are searched for and not looked up
 DOUBLINGS = 2  # of the steps in which a stream is walked along
-# Bytes of a stream that are worked on at once: what stays in a cache is worked on faster, and a board has little memory.
+# Bytes of a stream that are worked on at once: what stays in a cache is worked on faster, and a board has little
+# memory.
 BLOCK = 1 << 13
 
 
@@ -42,7 +44,9 @@ def code_lengths(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     """
     counts = np.asarray(counts, np.int64)
     lengths = np.zeros(len(counts), np.uint8)
-    heap: list[tuple[int, int, tuple[int, ...]]] = [(int(count), symbol, (symbol,)) for symbol, count in enumerate(counts) if count > 0]
+    heap: list[tuple[int, int, tuple[int, ...]]] = [
+        (int(count), symbol, (symbol,)) for symbol, count in enumerate(counts) if count > 0
+    ]
     if len(heap) == 1:
         lengths[heap[0][1]] = 1
     heapq.heapify(heap)
@@ -51,7 +55,8 @@ def code_lengths(counts: Sequence[int] | np.ndarray) -> np.ndarray:
         lengths[list(left + right)] += 1
         heapq.heappush(heap, (a + b, order, left + right))
     if lengths.size and lengths.max() > MAX_LENGTH:
-        # Only counts that grow like Fibonacci's get here. Flattening them shortens the longest words and costs next to nothing.
+        # Only counts that grow like Fibonacci's get here. Flattening them shortens the longest words and costs next to
+        # nothing.
         return code_lengths(np.where(counts > 0, counts // 2 + 1, 0))
     return lengths
 
@@ -74,11 +79,14 @@ def _words(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lengths = np.asarray(lengths)
     if lengths.dtype.kind not in "ui" or lengths.ndim != 1 or len(lengths) > MAX_SYMBOLS:
         raise NetworkError(
-            f"the lengths of a Huffman code must be a vector of at most {MAX_SYMBOLS} integers, not {lengths.dtype} {lengths.shape}"
+            f"the lengths of a Huffman code must be a vector of at most {MAX_SYMBOLS} integers, not {lengths.dtype}"
+            f" {lengths.shape}"
         )
     if lengths.size and not 0 <= lengths.min() <= lengths.max() <= MAX_LENGTH:
         wrong = lengths.min() if lengths.min() < 0 else lengths.max()
-        raise NetworkError(f"a Huffman code word cannot have {wrong} bits; from 1 to {MAX_LENGTH} are allowed, and 0 for no word")
+        raise NetworkError(
+            f"a Huffman code word cannot have {wrong} bits; from 1 to {MAX_LENGTH} are allowed, and 0 for no word"
+        )
     symbols = np.argsort(lengths, kind="stable")
     symbols = symbols[lengths[symbols] > 0]
     sizes = lengths[symbols].astype(np.int64)
@@ -302,7 +310,10 @@ def decode(data: np.ndarray, lengths: Sequence[np.ndarray], count: int) -> list[
             sizes = decoder.lengths_at(block, where)
             if sizes.max(initial=0) == NO_WORD:
                 broken = 8 * start + int(where[np.argmax(sizes)])
-                raise NetworkError(f"the Huffman stream of {len(data)} bytes ends or breaks at bit {broken}, before its {count} symbols")
+                raise NetworkError(
+                    f"the Huffman stream of {len(data)} bytes ends or breaks at bit {broken}, before its {count}"
+                    " symbols"
+                )
             stream[done : done + len(where)] = decoder.symbols_at(block, where)
             where += sizes
         done += len(where)

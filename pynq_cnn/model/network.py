@@ -34,7 +34,9 @@ def _finite(where: str, values: Any, count: int, positive: bool) -> tuple[float,
     except (TypeError, ValueError, OverflowError):
         raise NetworkError(f"{where} must be {count} numbers, not {short(values)}") from None
     if len(numbers) != count or not np.all(np.isfinite(numbers)) or (positive and min(numbers) <= 0):
-        raise NetworkError(f"{where} must be {count} finite{' positive' if positive else ''} numbers, not {short(values)}")
+        raise NetworkError(
+            f"{where} must be {count} finite{' positive' if positive else ''} numbers, not {short(values)}"
+        )
     return numbers
 
 
@@ -89,7 +91,9 @@ class InputSpec:
             if not isinstance(value, str) or value not in choices:
                 raise NetworkError(f"input.{name} must be one of {', '.join(choices)}, not {short(value)}")
         if COLORS[self.color] != self.channels:
-            raise NetworkError(f"input.color {self.color!r} has {COLORS[self.color]} channel(s), but input.channels is {self.channels}")
+            raise NetworkError(
+                f"input.color {self.color!r} has {COLORS[self.color]} channel(s), but input.channels is {self.channels}"
+            )
         object.__setattr__(self, "mean", _finite("input.mean", self.mean, self.channels, positive=False))
         object.__setattr__(self, "std", _finite("input.std", self.std, self.channels, positive=True))
 
@@ -134,7 +138,8 @@ class Network(Description):
     output : OutputSpec
         From accumulators to logits, and what these say.
     classes : tuple of str
-        One name per output; of one probability by sigmoid two, the first for a probability near 0, the second for one near 1.
+        One name per output; of one probability by sigmoid two, the first for a probability near 0, the second for one
+        near 1.
     golden : Golden, optional
         Vectors for the self-test.
     metadata : dict
@@ -179,17 +184,27 @@ class Network(Description):
                 raise NetworkError(f"{name} must be an {kind.__name__}, not {short(getattr(self, name))}")
         if not self.layers or not all(type(layer) in LAYERS for layer in self.layers):
             kinds = ", ".join(kind.__name__ for kind in LAYERS)
-            raise NetworkError(f"layers must be {kinds}, at least one, not {short(sorted({type(x).__name__ for x in self.layers}))}")
+            raise NetworkError(
+                f"layers must be {kinds}, at least one, not {short(sorted({type(x).__name__ for x in self.layers}))}"
+            )
         names = _different("layer names", [layer.name for layer in self.layers])
         self._check_edges()
         outputs = self.shapes()[-1][2]
         if self.output.outputs != outputs:
-            raise NetworkError(f"output.scale must have {outputs} values, one per output of {names[-1]}, not {self.output.outputs}")
+            raise NetworkError(
+                f"output.scale must have {outputs} values, one per output of {names[-1]}, not {self.output.outputs}"
+            )
         wanted = self.output.classes
         if len(self.classes) != wanted:
-            per = "for a probability near 0 and near 1" if self.output.kind == "sigmoid" else f"one per output of {names[-1]}"
+            per = (
+                "for a probability near 0 and near 1"
+                if self.output.kind == "sigmoid"
+                else f"one per output of {names[-1]}"
+            )
             raise NetworkError(f"classes must be {wanted} strings, {per}, not {short(self.classes)}")
-        object.__setattr__(self, "classes", tuple(plain_name(f"classes[{i}]", name) for i, name in enumerate(self.classes)))
+        object.__setattr__(
+            self, "classes", tuple(plain_name(f"classes[{i}]", name) for i, name in enumerate(self.classes))
+        )
         _different("class names", self.classes)
         if not isinstance(self.golden, (Golden, type(None))):
             raise NetworkError(f"golden must be a Golden or None, not {short(self.golden)}")
@@ -197,7 +212,9 @@ class Network(Description):
             if self.golden.images.shape[1:] != self.input.shape:
                 raise NetworkError(f"golden.images must be {self.input.shape} each, not {self.golden.images.shape[1:]}")
             if self.golden.accumulators.shape[1] != outputs:
-                raise NetworkError(f"golden.accumulators must have {outputs} columns, not {self.golden.accumulators.shape[1]}")
+                raise NetworkError(
+                    f"golden.accumulators must have {outputs} columns, not {self.golden.accumulators.shape[1]}"
+                )
         if not isinstance(self.metadata, dict):
             raise NetworkError(f"metadata must be a dict, not {type(self.metadata).__name__}")
         object.__setattr__(self, "metadata", plain_json("metadata", self.metadata))
@@ -206,11 +223,16 @@ class Network(Description):
         last = self.layers[-1]
         for i, (layer, kind) in enumerate(zip(self.layers, self.types())):
             if kind is INT32 and layer is not last:
-                raise NetworkError(f"{layer.name} gives int32, but only the last layer, {last.name}, may; give it a multiplier and shift")
+                raise NetworkError(
+                    f"{layer.name} gives int32, but only the last layer, {last.name}, may; give it a multiplier and"
+                    " shift"
+                )
             if i > 0 and getattr(layer, "pad_value", None) is not None:
                 raise NetworkError(f"{layer.name}.pad_value: only the first layer may pad with another byte than 0")
         if kind is not INT32:
-            raise NetworkError(f"the last layer, {last.name}, must give int32: no max pooling, no multiplier and shift, no threshold")
+            raise NetworkError(
+                f"the last layer, {last.name}, must give int32: no max pooling, no multiplier and shift, no threshold"
+            )
         shapes = self.shapes()
         if shapes[-1][:2] != (1, 1):
             raise NetworkError(f"the last layer, {last.name}, must give a 1 x 1 image, not {shapes[-1]}")
@@ -219,8 +241,14 @@ class Network(Description):
                 raise NetworkError(f"{layer.name} gives {shape}; sizes go up to {MAX_DIMENSION}", layer.name)
 
     def __repr__(self) -> str:
-        sizes = f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)} {OUTPUTS[self.output.kind]}"
-        return f"<Network {self.name!r}: {sizes}, {len(self.layers)} layers, {sum(layer.weight_count for layer in self.layers):,} weights>"
+        sizes = (
+            f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)}"
+            f" {OUTPUTS[self.output.kind]}"
+        )
+        return (
+            f"<Network {self.name!r}: {sizes}, {len(self.layers)} layers,"
+            f" {sum(layer.weight_count for layer in self.layers):,} weights>"
+        )
 
     def __str__(self) -> str:
         return f"{self!r}\n{text_table(self._rows(), left=4)}"
@@ -265,17 +293,30 @@ class Network(Description):
     def logits(self, accumulators: np.ndarray) -> np.ndarray:
         """float32 [n, outputs] logits of int32 [n, outputs] accumulators; `ArgumentError` for anything else."""
         outputs = self.output.outputs
-        if not isinstance(accumulators, np.ndarray) or accumulators.dtype != np.int32 or accumulators.shape[1:] != (outputs,):
+        if (
+            not isinstance(accumulators, np.ndarray)
+            or accumulators.dtype != np.int32
+            or accumulators.shape[1:] != (outputs,)
+        ):
             raise ArgumentError(f"accumulators must be an int32 array [n, {outputs}], not {accumulators!r:.100}")
         return accumulators.astype(np.float32) * self.output.scale + self.output.offset
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
-        """What float32 logits [n, outputs] say: classes int64 [n], or by kind of output what `pynq_cnn.model.output.answers` gives."""
+        """What float32 logits [n, outputs] say: classes int64 [n], or by kind of output what
+        `pynq_cnn.model.output.answers` gives.
+        """
         return answers(logits, self.output.kind)
 
     def check_images(self, images: np.ndarray) -> np.ndarray:
         """`images`, if they are a uint8 array [n, height, width, channels]; `ArgumentError` if not."""
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != self.input.shape or images.ndim != 4:
+        if (
+            not isinstance(images, np.ndarray)
+            or images.dtype != np.uint8
+            or images.shape[1:] != self.input.shape
+            or images.ndim != 4
+        ):
             have = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-            raise ArgumentError(f"{self.name} takes images as a uint8 array [n, {', '.join(map(str, self.input.shape))}], not {have}")
+            raise ArgumentError(
+                f"{self.name} takes images as a uint8 array [n, {', '.join(map(str, self.input.shape))}], not {have}"
+            )
         return images

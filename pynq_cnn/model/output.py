@@ -1,4 +1,6 @@
-"""What a network's output says: classes, a probability, several probabilities, or plain values (docs/numerics.md, section 5)."""
+"""What a network's output says: classes, a probability, several probabilities, or plain values (docs/numerics.md,
+section 5).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """float64 probabilities of float32 logits, each by itself; no power is taken of a positive number, so none overflows.
+    """float64 probabilities of float32 logits, each by itself; no power is taken of a positive number, so none
+    overflows.
 
     Examples
     --------
@@ -77,8 +80,9 @@ def answers(logits: np.ndarray, kind: str) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        "softmax": int64 [n], the class of the largest logit, the first among equals. "sigmoid": int64 [n], class 1 where its probability is
-        above 0.5, else class 0. "independent": bool [n, outputs], whether each probability is above 0.5. "values": the logits themselves.
+        "softmax": int64 [n], the class of the largest logit, the first among equals. "sigmoid": int64 [n], class 1
+        where its probability is above 0.5, else class 0. "independent": bool [n, outputs], whether each probability is
+        above 0.5. "values": the logits themselves.
 
     Examples
     --------
@@ -90,7 +94,9 @@ def answers(logits: np.ndarray, kind: str) -> np.ndarray:
     array([[ True, False,  True]])
     """
     if kind in ("softmax", "sigmoid"):
-        return class_logits(logits, kind).argmax(-1).astype(np.int64)  # argmax gives int32 on the board's 32-bit processor
+        return (
+            class_logits(logits, kind).argmax(-1).astype(np.int64)
+        )  # argmax gives int32 on the board's 32-bit processor
     return logits > 0 if kind == "independent" else logits
 
 
@@ -103,13 +109,15 @@ class OutputSpec(Description):
     scale, offset : numpy.ndarray
         float32 [outputs], finite; scale > 0.
     kind : {"softmax", "sigmoid", "independent", "values"}
-        "softmax": one of several classes, a logit each. "sigmoid": one logit, two classes; its sigmoid is the probability of the second.
-        "independent": a probability of its own for each class, the sigmoid of its logit. "values": numbers that are no probabilities.
+        "softmax": one of several classes, a logit each. "sigmoid": one logit, two classes; its sigmoid is the
+        probability of the second. "independent": a probability of its own for each class, the sigmoid of its logit.
+        "values": numbers that are no probabilities.
 
     Raises
     ------
     NetworkError
-        For a wrong dtype, length, sign, NaN or infinity; for an unknown kind, or one that does not go with the number of outputs.
+        For a wrong dtype, length, sign, NaN or infinity; for an unknown kind, or one that does not go with the number
+        of outputs.
     """
 
     scale: np.ndarray
@@ -130,11 +138,13 @@ class OutputSpec(Description):
             raise NetworkError(f"output.kind must be one of {', '.join(KINDS)}, not {self.kind!r:.80}")
         if self.kind == "softmax" and self.outputs == 1:
             raise NetworkError(
-                "output.kind 'softmax' needs two outputs at least, as of one alone the probability would always be 1; say 'sigmoid' (one "
-                "logit, two classes), 'independent' or 'values'"
+                "output.kind 'softmax' needs two outputs at least, as of one alone the probability would always be 1;"
+                " say 'sigmoid' (one logit, two classes), 'independent' or 'values'"
             )
         if self.kind == "sigmoid" and self.outputs != 1:
-            raise NetworkError(f"output.kind 'sigmoid' is of one logit, not of {self.outputs}; say 'independent' or 'softmax'")
+            raise NetworkError(
+                f"output.kind 'sigmoid' is of one logit, not of {self.outputs}; say 'independent' or 'softmax'"
+            )
 
     @property
     def outputs(self) -> int:

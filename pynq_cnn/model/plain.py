@@ -36,7 +36,9 @@ def plain_name(where: str, name: Any) -> str:
         raise NetworkError(f"{where} must be a text of 1 to {MAX_NAME} characters that is not blank, not {short(name)}")
     unfit = next((letter for letter in name if unicodedata.category(letter) in UNFIT), None)
     if unfit is not None:
-        raise NetworkError(f"{where} {short(name)} holds {unfit!r}, a character that cannot be shown in a line; leave it out")
+        raise NetworkError(
+            f"{where} {short(name)} holds {unfit!r}, a character that cannot be shown in a line; leave it out"
+        )
     return str(name)
 
 
@@ -63,7 +65,9 @@ def plain_json(where: str, value: Any) -> Any:
         nonlocal left
         left -= 1
         if depth > MAX_DEPTH or left < 0:
-            raise NetworkError(f"{where:.200} goes deeper than {MAX_DEPTH} levels, or holds more than {MAX_VALUES} values")
+            raise NetworkError(
+                f"{where:.200} goes deeper than {MAX_DEPTH} levels, or holds more than {MAX_VALUES} values"
+            )
         if isinstance(value, np.generic):
             value = value.item()
         if value is None or isinstance(value, bool):
@@ -81,7 +85,13 @@ def plain_json(where: str, value: Any) -> Any:
             if wrong is not None:
                 raise NetworkError(f"{where} has the key {short(wrong)}; keys are texts")
             return {text(f"{where}'s key", key): copy(f"{where}.{key}", item, depth + 1) for key, item in value.items()}
-        shown = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else f"{short(value)} ({type(value).__name__})"
-        raise NetworkError(f"{where} must be a JSON value (text, finite number, bool, None, list or dict of such), not {shown}")
+        shown = (
+            f"an integer of {value.bit_length()} bits"
+            if isinstance(value, int)
+            else f"{short(value)} ({type(value).__name__})"
+        )
+        raise NetworkError(
+            f"{where} must be a JSON value (text, finite number, bool, None, list or dict of such), not {shown}"
+        )
 
     return copy(where, value, 0)

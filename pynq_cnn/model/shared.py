@@ -1,6 +1,7 @@
 """Pruned, weight-shared weights: a codebook, and a stream of relative indices and codebook indices.
 
-[Han, Mao and Dally 2016, "Deep Compression", arXiv 1510.00149, sections 2 and 3; Han et al. 2016, "EIE", arXiv 1602.01528, section III]
+[Han, Mao and Dally 2016, "Deep Compression", arXiv 1510.00149, sections 2 and 3; Han et al. 2016, "EIE", arXiv
+1602.01528, section III]
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ BLOCK = 1 << 16  # entries that are worked on at once
 class SharedWeight(Description):
     """Weights as a stream of entries: entry `i` skips `gaps[i]` zeros and then puts `codebook[codes[i]]`.
 
-    A run of zeros longer than the largest gap is bridged by entries of code 0, the zero of the codebook. Zeros after the last entry, of
-    which there may be `MAX_TAIL`, are not stored. The order is that of the dense array, the last dimension fastest.
+    A run of zeros longer than the largest gap is bridged by entries of code 0, the zero of the codebook. Zeros after
+    the last entry, of which there may be `MAX_TAIL`, are not stored. The order is that of the dense array, the last
+    dimension fastest.
 
     Parameters
     ----------
@@ -41,7 +43,8 @@ class SharedWeight(Description):
     Raises
     ------
     NetworkError
-        If a code is not in the codebook, or the entries reach past the end of the dense weights, or end too far before it.
+        If a code is not in the codebook, or the entries reach past the end of the dense weights, or end too far before
+        it.
 
     Examples
     --------
@@ -63,7 +66,9 @@ class SharedWeight(Description):
         gaps = self._freeze("gaps", UINT8, (None,), empty=True)
         codes = self._freeze("codes", UINT8, (len(gaps),), empty=True)
         if len(codebook) > 256 or codebook[0] != 0:
-            raise NetworkError(f"a codebook has at most 256 weights and starts with 0, not {len(codebook)} from {codebook[0]}")
+            raise NetworkError(
+                f"a codebook has at most 256 weights and starts with 0, not {len(codebook)} from {codebook[0]}"
+            )
         if len(codes) and codes.max() >= len(codebook):
             raise NetworkError(f"code {codes.max()} is not in the codebook of {len(codebook)}")
         sides = self.shape if isinstance(self.shape, (tuple, list)) else (self.shape,)
@@ -73,8 +78,8 @@ class SharedWeight(Description):
         reach, size = int(gaps.sum(dtype=np.int64)) + len(gaps), prod(self.shape)
         if not reach <= size <= min(reach + MAX_TAIL, MAX_WEIGHTS):
             raise NetworkError(
-                f"the entries reach to weight {reach} of {self.shape}, which has {size}; at most {MAX_TAIL} zeros may follow the last "
-                f"entry, and {MAX_WEIGHTS} weights are the most"
+                f"the entries reach to weight {reach} of {self.shape}, which has {size}; at most {MAX_TAIL} zeros may"
+                f" follow the last entry, and {MAX_WEIGHTS} weights are the most"
             )
 
     @classmethod
@@ -87,7 +92,9 @@ class SharedWeight(Description):
         values = np.unique(flat)
         codebook = np.concatenate([[0], values[values != 0]]).astype(np.int8)
         if len(codebook) > 256:
-            raise NetworkError(f"weights of {len(codebook) - 1} different values do not fit a codebook of 256; share them first")
+            raise NetworkError(
+                f"weights of {len(codebook) - 1} different values do not fit a codebook of 256; share them first"
+            )
         lookup = np.zeros(256, np.uint8)
         lookup[codebook.view(np.uint8)] = np.arange(len(codebook))
         places = np.flatnonzero(flat)

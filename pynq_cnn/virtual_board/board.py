@@ -16,7 +16,10 @@ from pynq_cnn.errors import ArgumentError
 from pynq_cnn.virtual_board.faults import Faults
 from pynq_cnn.virtual_board.memory import ContiguousMemory
 
-PLACEHOLDER = b"This is not a bitstream. It stands for one on the virtual board of pynq_cnn, which only reads the .hwh beside it.\n"
+PLACEHOLDER = (
+    b"This is not a bitstream. It stands for one on the virtual board of pynq_cnn, which only reads the .hwh beside"
+    b" it.\n"
+)
 
 _numbers = itertools.count()
 
@@ -24,8 +27,8 @@ _numbers = itertools.count()
 class VirtualBoard:
     """An emulated PYNQ-Z2 for the unmodified pynq library (docs/virtual-board.md).
 
-    Several may be open in one process; pass `board.device` to whatever takes a device, since pynq's active device stays what it was.
-    `pynq.Clocks`, of which there is one per process, acts on the board that was opened last.
+    Several may be open in one process; pass `board.device` to whatever takes a device, since pynq's active device stays
+    what it was. `pynq.Clocks`, of which there is one per process, acts on the board that was opened last.
 
     Parameters
     ----------
@@ -55,7 +58,9 @@ class VirtualBoard:
         If `hwh` is no file or a number is out of range.
     """
 
-    def __init__(self, *, hwh: str | os.PathLike[str] | None = None, contiguous_bytes: int = 128 << 20, busy_reads: int = 1) -> None:
+    def __init__(
+        self, *, hwh: str | os.PathLike[str] | None = None, contiguous_bytes: int = 128 << 20, busy_reads: int = 1
+    ) -> None:
         busy_reads = integer("busy_reads", busy_reads, 0)
         source = overlay_folder() / "pynq_cnn.hwh" if hwh is None else Path(hwh)
         if not source.is_file():
@@ -67,16 +72,22 @@ class VirtualBoard:
 
         self.memory = ContiguousMemory(contiguous_bytes)
         self.faults = Faults()
-        self.device = VirtualDevice(f"virtual-{os.getpid()}-{next(_numbers)}", self.memory, load_engine(), self.faults, busy_reads)
+        self.device = VirtualDevice(
+            f"virtual-{os.getpid()}-{next(_numbers)}", self.memory, load_engine(), self.faults, busy_reads
+        )
         self._take_back = clocks.take_back
-        self._folder: tempfile.TemporaryDirectory[str] | None = tempfile.TemporaryDirectory(prefix="pynq_cnn-virtual-board-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = tempfile.TemporaryDirectory(
+            prefix="pynq_cnn-virtual-board-"
+        )
         self.bitfile = os.path.join(self._folder.name, "pynq_cnn.bit")
         Path(self.bitfile).write_bytes(PLACEHOLDER)
         shutil.copyfile(source, Path(self.bitfile).with_suffix(".hwh"))
         clocks.lend(self.device)
 
     def close(self) -> None:
-        """Switch the board off: its registers answer no more, its files are gone, pynq is as before. Calling it again does nothing."""
+        """Switch the board off: its registers answer no more, its files are gone, pynq is as before. Calling it again
+        does nothing.
+        """
         if self._folder is not None:
             self._take_back(self.device)
             self.device.reset_logic()
@@ -86,5 +97,7 @@ class VirtualBoard:
     def __enter__(self) -> VirtualBoard:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -1,8 +1,9 @@
 """pynq's one `Clocks` per process, lent to the virtual boards that are open.
 
-`pynq.Overlay.download` sets the clocks of the programmable logic through `pynq.Clocks`, a class that binds itself to the machine's own
-processor when it is first used: on a laptop that fails ("Architecture not supported"), and later boards would get the first one's clocks.
-So each open board puts its own clock registers there, and the last to close puts back what was there before.
+`pynq.Overlay.download` sets the clocks of the programmable logic through `pynq.Clocks`, a class that binds itself to
+the machine's own processor when it is first used: on a laptop that fails ("Architecture not supported"), and later
+boards would get the first one's clocks. So each open board puts its own clock registers there, and the last to close
+puts back what was there before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def lend(device: pynq.Device) -> None:
     """Make `pynq.Clocks` act on the registers of `device`."""
     with _lock:
         if not _lent:
-            _before.update({name: vars(pynq.Clocks)[name] for name in ("_real_instance", "device") if name in vars(pynq.Clocks)})
+            _before.update(
+                {name: vars(pynq.Clocks)[name] for name in ("_real_instance", "device") if name in vars(pynq.Clocks)}
+            )
         _lent.append((device, _clocks(device)))
         _show()
 
@@ -46,7 +49,9 @@ def _show() -> None:
 
 
 def _clocks(device: pynq.Device) -> Any:
-    """A Zynq's clocks, whatever this machine is. pynq 3.0 takes no device here, so the device is the active one for as long as it takes."""
+    """A Zynq's clocks, whatever this machine is. pynq 3.0 takes no device here, so the device is the active one for as
+    long as it takes.
+    """
     active = vars(pynq.Device).get("_active_device")
     pynq.Device.active_device = device
     try:

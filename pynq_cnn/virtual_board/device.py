@@ -30,7 +30,12 @@ CLOCKS = {
     0x120: 2 << 8,  # CPU: ARM PLL / 2
     **{0x170 + 0x10 * i: 2 << 20 | 5 << 8 for i in range(4)},  # FCLK0..3: IO PLL / 5 / 2
 }
-AFI, AFI_BYTES, AFI_READ, AFI_WRITE = 0xF800_8000, 0x1000, 0x00, 0x14  # one block for each of S_AXI_HP0..3; bit 0: 32 bits wide
+AFI, AFI_BYTES, AFI_READ, AFI_WRITE = (
+    0xF800_8000,
+    0x1000,
+    0x00,
+    0x14,
+)  # one block for each of S_AXI_HP0..3; bit 0: 32 bits wide
 
 
 class VirtualDevice(pynq.Device):
@@ -91,7 +96,9 @@ class VirtualDevice(pynq.Device):
             self._place(parser.ip_dict[name], controllers[name])
         for details in parser.ip_dict.values():
             if (details["type"] or "").startswith(f"{ENGINE_TYPE}:"):
-                lines = [(controllers[pin["controller"]], pin["index"]) for pin in details.get("interrupts", {}).values()]
+                lines = [
+                    (controllers[pin["controller"]], pin["index"]) for pin in details.get("interrupts", {}).values()
+                ]
 
                 def interrupt(lines: list[tuple[InterruptController, int]] = lines) -> None:
                     for controller, line in lines:
@@ -151,7 +158,9 @@ class VirtualDevice(pynq.Device):
         if self._faults.no_memory:
             raise RuntimeError(f"Allocate failed: {count * dtype.itemsize} bytes")
         piece = self.memory.allocate(count * dtype.itemsize)
-        buffer = PynqBuffer(shape, dtype, buffer=piece.host, device=self, device_address=piece.address, bo=piece, coherent=False)
+        buffer = PynqBuffer(
+            shape, dtype, buffer=piece.host, device=self, device_address=piece.address, bo=piece, coherent=False
+        )
         buffer.memory = self.memory
         buffer.pointer, buffer.return_to = piece, self  # makes freebuffer() call return_pointer(), once
         buffer.freed = True  # and never munmap(): this is no mapped memory

@@ -55,9 +55,9 @@ class Allocation:
 class ContiguousMemory:
     """What Linux keeps for contiguous buffers (CMA), as the processor and the programmable logic see it.
 
-    The processor's view and the device's are two memories. On the board they are one, but the processor sees it through its cache: data
-    that was not flushed *may* not have arrived, and data that was not invalidated *may* be old. Here it never has arrived and always is
-    old, so that a forgotten call fails every time.
+    The processor's view and the device's are two memories. On the board they are one, but the processor sees it through
+    its cache: data that was not flushed *may* not have arrived, and data that was not invalidated *may* be old. Here it
+    never has arrived and always is old, so that a forgotten call fails every time.
 
     Parameters
     ----------
@@ -118,10 +118,11 @@ class ContiguousMemory:
         piece.settle(offset, nbytes)
 
     def flush_changed(self, piece: Allocation) -> None:
-        """Bring what the processor has changed to the device, line by line of its cache; `RuntimeError` for a freed piece.
+        """Bring what the processor has changed to the device, line by line of its cache; `RuntimeError` for a freed
+        piece.
 
-        So a whole buffer is flushed, of which the device may be writing another part: only lines that have been changed are written back,
-        but those whole.
+        So a whole buffer is flushed, of which the device may be writing another part: only lines that have been changed
+        are written back, but those whole.
         """
         dirty = piece.dirty()
         self._owned(piece, "Flush")[dirty] = piece.host[dirty]
@@ -133,7 +134,9 @@ class ContiguousMemory:
         piece.settle(offset, nbytes)
 
     def device(self, address: int, nbytes: int) -> np.ndarray:
-        """The device's view of `nbytes` bytes at the physical `address`; `OSError` outside the live allocations: a bus error."""
+        """The device's view of `nbytes` bytes at the physical `address`; `OSError` outside the live allocations: a bus
+        error.
+        """
         for start, length in self._taken():
             if start <= address and address + nbytes <= start + whole_pages(length):
                 return self._bytes[address - self.base :][:nbytes]
@@ -144,7 +147,9 @@ class ContiguousMemory:
         return [(piece.address, piece.nbytes) for piece in self._pieces]
 
     def _first_gap(self, taken: list[tuple[int, int]], nbytes: int) -> int:
-        """Address of the first gap between `taken`, of (address, bytes), that `nbytes` fit into; `RuntimeError` if there is none."""
+        """Address of the first gap between `taken`, of (address, bytes), that `nbytes` fit into; `RuntimeError` if
+        there is none.
+        """
         address = self.base
         for start, length in [*sorted(taken), (self.base + self.nbytes, 0)]:
             if start - address >= whole_pages(nbytes):

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 AP_START, AP_DONE, AP_IDLE, AP_READY = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 
-# Given the input registers by name, the outputs by name; None from an engine that never finishes; OSError for a bus error.
+# Given the input registers by name, the outputs by name; None from an engine that never finishes; OSError for a bus
+# error.
 Execute = Callable[[dict[str, int]], "dict[str, int] | None"]
 
 
@@ -81,7 +82,9 @@ class InterruptController:
 
     def read(self, offset: int) -> int:
         pending = self._pending & self._enabled
-        return {self.ISR: self._pending, self.IPR: pending, self.IER: self._enabled, self.MER: self._master}.get(offset, 0)
+        return {self.ISR: self._pending, self.IPR: pending, self.IER: self._enabled, self.MER: self._master}.get(
+            offset, 0
+        )
 
     def write(self, offset: int, value: int) -> None:
         if offset == self.IER:
@@ -99,10 +102,11 @@ class InterruptController:
 class KernelRegisters:
     """The `s_axilite` registers of a Vitis HLS kernel under `ap_ctrl_hs`, at the offsets that a `.hwh` gives.
 
-    `ap_done` and `ap_ready` clear on read; `ap_start` stays until the run is over; a write to an output, or to an offset that holds
-    nothing, changes nothing; an output's `ap_vld` bit is set by a run and clears on read; the interrupt status follows its enable bits and
-    toggles on write. Restarting by itself (bit 7) is not modelled. After a bus error the kernel hangs, and asking for its control register
-    raises the error: louder than the board, which would hang or compute with garbage.
+    `ap_done` and `ap_ready` clear on read; `ap_start` stays until the run is over; a write to an output, or to an
+    offset that holds nothing, changes nothing; an output's `ap_vld` bit is set by a run and clears on read; the
+    interrupt status follows its enable bits and toggles on write. Restarting by itself (bit 7) is not modelled. After a
+    bus error the kernel hangs, and asking for its control register raises the error: louder than the board, which would
+    hang or compute with garbage.
 
     Parameters
     ----------
@@ -111,7 +115,8 @@ class KernelRegisters:
     execute : callable
         Runs the kernel: input registers in, output registers out.
     busy_reads : int
-        How often the control register says "busy" before a run is over; with its interrupt enabled, a run is over at once.
+        How often the control register says "busy" before a run is over; with its interrupt enabled, a run is over at
+        once.
     interrupt : callable, optional
         Called when the interrupt line rises.
 
@@ -123,7 +128,8 @@ class KernelRegisters:
     Examples
     --------
     >>> names = ("CTRL", "GIER", "IP_IER", "IP_ISR", "a", "b", "b_ctrl")
-    >>> block = KernelRegisters({name: {"address_offset": 4 * i} for i, name in enumerate(names)}, lambda inputs: {"b": inputs["a"] + 1}, 1)
+    >>> places = {name: {"address_offset": 4 * i} for i, name in enumerate(names)}
+    >>> block = KernelRegisters(places, lambda inputs: {"b": inputs["a"] + 1}, 1)
     >>> block.write(16, 41)
     >>> block.write(0, AP_START)
     >>> [block.read(0) for _ in range(3)] == [AP_START, AP_DONE | AP_IDLE | AP_READY, AP_IDLE]

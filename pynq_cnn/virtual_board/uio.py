@@ -1,7 +1,8 @@
 """A UIO device: how Linux hands an interrupt to a program. Importing this module imports `pynq`.
 
-A pseudo terminal in raw mode stands for `/dev/uioN`: a file with a path, on which a program waits and into which it writes. pynq looks
-such files up by the number of the interrupt in `/proc/interrupts`; while a board is open, its own are found there first.
+A pseudo terminal in raw mode stands for `/dev/uioN`: a file with a path, on which a program waits and into which it
+writes. pynq looks such files up by the number of the interrupt in `/proc/interrupts`; while a board is open, its own
+are found there first.
 """
 
 from __future__ import annotations

@@ -24,7 +24,11 @@ WITHOUT_TORCH = {
     "test_train_memory.py",
     "test_train_progress.py",
 }
-collect_ignore = [] if find_spec("torch") else [path.name for path in Path(__file__).parent.glob("*.py") if path.name not in WITHOUT_TORCH]
+collect_ignore = (
+    []
+    if find_spec("torch")
+    else [path.name for path in Path(__file__).parent.glob("*.py") if path.name not in WITHOUT_TORCH]
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

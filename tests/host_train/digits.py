@@ -28,7 +28,9 @@ def digit_arrays(seed: int = 0) -> dict[str, np.ndarray]:
 
 def idx_bytes(array: np.ndarray) -> bytes:
     """An idx file of unsigned bytes."""
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+    )
 
 
 def write_idx(folder: Path, arrays: dict[str, np.ndarray], gzipped: bool = False) -> Path:

@@ -1,4 +1,6 @@
-"""What walks the layers of a model takes any `nn.Module`: modules in modules, functions between them, names like `features.0`."""
+"""What walks the layers of a model takes any `nn.Module`: modules in modules, functions between them, names like
+`features.0`.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def test_layers_in_modules_are_found_by_their_full_names():
     assert list(weighted_layers(model)) == NAMES
     assert kept(model) == {name: (size, size) for name, size in SIZES.items()}
     assert all(name in describe_kept(model) for name in NAMES)
-    assert threshold_keep(model, 0) == dict.fromkeys(NAMES, 1.0) and all(0 < part < 0.6 for part in threshold_keep(model, 1.0).values())
+    assert threshold_keep(model, 0) == dict.fromkeys(NAMES, 1.0) and all(
+        0 < part < 0.6 for part in threshold_keep(model, 1.0).values()
+    )
 
 
 def test_one_layer_is_pruned_by_its_full_name():
@@ -177,7 +181,9 @@ def test_what_cannot_be_shared_is_told():
 
 def test_the_first_layer_of_nested_sequentials_is_shared_as_the_integers_see_it():
     std = (0.2, 0.3, 0.4)
-    model = nn.Sequential(nn.Sequential(nn.Identity(), nn.Sequential(nn.Conv2d(3, 4, 3))), nn.Flatten(), nn.Linear(16, 2))
+    model = nn.Sequential(
+        nn.Sequential(nn.Identity(), nn.Sequential(nn.Conv2d(3, 4, 3))), nn.Flatten(), nn.Linear(16, 2)
+    )
     share(model, {"*": 2}, std)
     first = model[0][1][0].weight
     assert len((first / torch.tensor(std).reshape(1, 3, 1, 1)).detach().round(decimals=5).unique()) <= 3
@@ -200,7 +206,9 @@ def test_spectra_see_layers_in_modules():
     found = spectra(model, images())
     assert [one.name for one in found] == ["features_0", "block_conv", "block_inner_0", "classifier_1"]
     assert [one.weights.shape for one in found] == [(10, 10), (5, 5), (5, 5), (5, 5)]
-    flat = nn.Sequential(model.features[0], nn.ReLU(), nn.MaxPool2d(2), model.block.conv, nn.ReLU(), model.block.inner[0], nn.ReLU())
+    flat = nn.Sequential(
+        model.features[0], nn.ReLU(), nn.MaxPool2d(2), model.block.conv, nn.ReLU(), model.block.inner[0], nn.ReLU()
+    )
     flat.extend([nn.Flatten(), model.classifier[1]])
     for ours, theirs in zip(found, spectra(flat, images())):
         for field in ("weights", "one_image", "many_images"):
@@ -252,7 +260,9 @@ def test_fold_says_how_to_come_by_a_sequence():
 def test_profile_counts_every_parameter():
     model = Nested()
     result = profile(model, "nested", (3, 10, 10))
-    assert [layer.name for layer in result.layers] == NAMES and result.parameters == sum(p.numel() for p in model.parameters())
+    assert [layer.name for layer in result.layers] == NAMES and result.parameters == sum(
+        p.numel() for p in model.parameters()
+    )
 
     class Scaled(Nested):
         def __init__(self) -> None:

@@ -68,7 +68,9 @@ TAILS = {
 
 @st.composite
 def networks(draw: st.DrawFn) -> tuple[nn.Sequential, int]:
-    """A random binary network in any of the orders that people write, with the statistics that it has on noise; and its input channels."""
+    """A random binary network in any of the orders that people write, with the statistics that it has on noise; and its
+    input channels.
+    """
     torch.manual_seed(draw(st.integers(0, 2**31)))
     layers: list[nn.Module] = []
     inputs = channels = draw(st.sampled_from([1, 3]))
@@ -81,7 +83,10 @@ def networks(draw: st.DrawFn) -> tuple[nn.Sequential, int]:
     layers.append(nn.Flatten())
     features = nn.Sequential(*layers)(torch.zeros(2, inputs, SIDE, SIDE)).shape[1]
     for _ in range(draw(st.integers(0, 2))):
-        layers += [BinaryLinear(features, 9), *draw(st.sampled_from([[nn.BatchNorm1d(9), nn.Hardtanh()], [nn.Hardtanh(), Sign()], []]))]
+        layers += [
+            BinaryLinear(features, 9),
+            *draw(st.sampled_from([[nn.BatchNorm1d(9), nn.Hardtanh()], [nn.Hardtanh(), Sign()], []])),
+        ]
         features = 9
     layers.append(BinaryLinear(features, 5))
     nn.init.normal_(layers[-1].bias)
@@ -107,7 +112,8 @@ def test_integers_answer_as_pytorch_whatever_the_order(drawn):
     network = binary_to_network(model, "n", spec, "abcde")
     images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, channels), dtype=np.uint8)
     ours, theirs = predict_integers(network)(images), predict_torch(model, spec.mean, spec.std)(images)
-    # Another accumulator is a logit further by `scale` at least; a last batch norm of a tiny variance makes much of float32's rounding.
+    # Another accumulator is a logit further by `scale` at least; a last batch norm of a tiny variance makes much of
+    # float32's rounding.
     assert (np.abs(ours - theirs) <= 0.01 * network.output.scale + 1e-5).all()
     assert np.array_equal(ours.argmax(1), theirs.argmax(1))
 
@@ -117,7 +123,12 @@ def test_pooled_channels_of_negative_scale_are_not_the_same_whichever_comes_firs
     torch.manual_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
     spec = InputSpec(12, 12, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3)
-    conv, norm, pool, fc = BinaryConv2d(3, 8, 3, input_step=1 / 128), randomise(nn.BatchNorm2d(8), 1), nn.MaxPool2d(2), BinaryLinear(200, 5)
+    conv, norm, pool, fc = (
+        BinaryConv2d(3, 8, 3, input_step=1 / 128),
+        randomise(nn.BatchNorm2d(8), 1),
+        nn.MaxPool2d(2),
+        BinaryLinear(200, 5),
+    )
     norm.running_mean.zero_()
     answers = []
     for order in ([conv, pool, norm], [conv, norm, pool]):
@@ -175,7 +186,9 @@ def test_stochastic_weights_vary_in_training_only():
 
 @pytest.mark.parametrize(("kind", "sizes"), [(BinaryConv2d, (64, 128, 3)), (BinaryLinear, (4096, 10))])
 def test_stochastic_weights_lean_towards_their_signs_from_the_start(kind, sizes):
-    """Latent weights that all start near the middle of their window are tosses of a coin, of which nothing was learned."""
+    """Latent weights that all start near the middle of their window are tosses of a coin, of which nothing was
+    learned.
+    """
     layer = kind(*sizes, stochastic=True)
     drawn = torch.stack([layer.binary_weight().detach() for _ in range(50)]).mean(0)
     agreement = float((1 + drawn * layer.weight.detach().sign()).mean()) / 2
@@ -190,7 +203,9 @@ def test_a_network_of_stochastic_weights_learns():
     torch.manual_seed(0)
     x, classes = torch.randn(512, 256).sign(), torch.arange(512) % 4
     x[torch.arange(512)[:, None], classes[:, None] * 64 + torch.arange(48)] = 1.0  # a part of its own for each class
-    net = nn.Sequential(BinaryLinear(256, 64, stochastic=True), nn.BatchNorm1d(64), nn.Hardtanh(), BinaryLinear(64, 4, stochastic=True))
+    net = nn.Sequential(
+        BinaryLinear(256, 64, stochastic=True), nn.BatchNorm1d(64), nn.Hardtanh(), BinaryLinear(64, 4, stochastic=True)
+    )
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(60):
         optimiser.zero_grad()
@@ -206,22 +221,49 @@ def first(**options) -> BinaryConv2d:
 
 FC = BinaryLinear(3600, 10)
 REFUSED = {
-    "no input_step": ([BinaryConv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Hardtanh()], "0 is the first layer and needs an input_step"),
+    "no input_step": (
+        [BinaryConv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Hardtanh()],
+        "0 is the first layer and needs an input_step",
+    ),
     "input_step": ([first(), nn.BatchNorm2d(4), first()], "2 has an input_step, but only the first layer sees bytes"),
-    "wrong input_step": ([BinaryConv2d(3, 4, 3, input_step=1 / 64), nn.Flatten(), FC], "0: .*input_step 1, but .* is 1/128"),
-    "unknown": ([nn.Sigmoid()], "0 is a Sigmoid, which has no place in front of the first binary layer; use BinaryConv2d"),
+    "wrong input_step": (
+        [BinaryConv2d(3, 4, 3, input_step=1 / 64), nn.Flatten(), FC],
+        "0: .*input_step 1, but .* is 1/128",
+    ),
+    "unknown": (
+        [nn.Sigmoid()],
+        "0 is a Sigmoid, which has no place in front of the first binary layer; use BinaryConv2d",
+    ),
     "real layer": ([first(), nn.BatchNorm2d(4), nn.ReLU()], "2 is a ReLU, which has no place in a binary network"),
-    "bytes into a linear layer": ([nn.Flatten(), FC], "1 is a BinaryLinear over bytes.*BinaryConv2d.*kernel is the whole image"),
+    "bytes into a linear layer": (
+        [nn.Flatten(), FC],
+        "1 is a BinaryLinear over bytes.*BinaryConv2d.*kernel is the whole image",
+    ),
     "empty": ([], "must end with a BinaryLinear.*not with nothing"),
     "open end": ([first(), nn.BatchNorm2d(4), nn.Hardtanh()], "0: .*must end with a BinaryLinear"),
     "hardtanh at the end": ([first(), nn.Flatten(), FC, nn.Hardtanh()], "2: .*must end with a BinaryLinear"),
-    "no statistics": ([first(), nn.BatchNorm2d(4, track_running_stats=False)], "1 keeps no running statistics; train it with track"),
-    "norm of pixels": ([first(), nn.Flatten(), nn.BatchNorm1d(3600)], "2 has 3600 channels, but 0 before it 4; put a BatchNorm2d"),
-    "pooling around a norm": ([first(), nn.MaxPool2d(2), nn.BatchNorm2d(4), nn.MaxPool2d(2)], "3 pools what is pooled already"),
+    "no statistics": (
+        [first(), nn.BatchNorm2d(4, track_running_stats=False)],
+        "1 keeps no running statistics; train it with track",
+    ),
+    "norm of pixels": (
+        [first(), nn.Flatten(), nn.BatchNorm1d(3600)],
+        "2 has 3600 channels, but 0 before it 4; put a BatchNorm2d",
+    ),
+    "pooling around a norm": (
+        [first(), nn.MaxPool2d(2), nn.BatchNorm2d(4), nn.MaxPool2d(2)],
+        "3 pools what is pooled already",
+    ),
     "padded pooling": ([first(), nn.MaxPool2d(3, padding=1)], "1 has padding=1; max pooling must be square"),
     "padding": ([first(padding=3)], r"0 has padding=3, which must be smaller than its kernel \(3, 3\)"),
-    "inputs": ([first(), nn.Flatten(), BinaryLinear(99, 10)], r"2 takes 99 inputs, but its input \(30, 30, 4\) has 3600"),
-    "NaN": ([first(), Sign(lambda x: (x.abs() < 1).float() - 0.5), nn.Flatten(), FC], "0: a batch norm is not monotonous"),
+    "inputs": (
+        [first(), nn.Flatten(), BinaryLinear(99, 10)],
+        r"2 takes 99 inputs, but its input \(30, 30, 4\) has 3600",
+    ),
+    "NaN": (
+        [first(), Sign(lambda x: (x.abs() < 1).float() - 0.5), nn.Flatten(), FC],
+        "0: a batch norm is not monotonous",
+    ),
 }
 
 

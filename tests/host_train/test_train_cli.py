@@ -54,7 +54,12 @@ def trained(tmp_path_factory, digits_folder) -> Path:
 def test_training_leaves_everything_in_its_folder(trained, capsys):
     files = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
     stage = {"checkpoint.pt", "weights.pt", "history.json", "curves.png"}
-    assert files >= {"run.json", "evaluation.json", "confusion.png", *(f"{s}/{f}" for s in ("float", "qat") for f in stage)}
+    assert files >= {
+        "run.json",
+        "evaluation.json",
+        "confusion.png",
+        *(f"{s}/{f}" for s in ("float", "qat") for f in stage),
+    }
     assert not any(name.split("/")[-1].startswith(".") for name in files)
     assert [record["epoch"] for record in json.loads((trained / "qat" / "history.json").read_text())] == [1, 2]
     assert (
@@ -68,7 +73,9 @@ def test_interrupted_training_gives_what_an_uninterrupted_one_does(trained, tmp_
     for stage in ("float", "qat"):
         whole, parts = (torch.load(folder / stage / "weights.pt", weights_only=True) for folder in (tmp_path, trained))
         assert whole.keys() == parts.keys() and all(torch.equal(whole[name], parts[name]) for name in whole)
-    assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads((trained / "evaluation.json").read_text())
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads(
+        (trained / "evaluation.json").read_text()
+    )
 
 
 def test_export_writes_a_package_with_its_own_accuracy(trained, digits_folder, capsys, tmp_path):
@@ -77,14 +84,26 @@ def test_export_writes_a_package_with_its_own_accuracy(trained, digits_folder, c
     assert all(label in text for label in ("max", "percentile", "mse", "qat", "<- exported"))
     network = load_package(trained / "package")
     stated = network.metadata["accuracy"]
-    assert network.metadata["dataset"] == "MNIST" and not network.metadata["dataset_original"] and stated["images"] == 120
+    assert (
+        network.metadata["dataset"] == "MNIST" and not network.metadata["dataset_original"] and stated["images"] == 120
+    )
     assert len(network.golden.images) == 32 and network.input.fit == "digit" and network.input.invert == "auto"
-    assert [type(layer).__name__ for layer in network.layers] == ["Conv2d", "MaxPool2d", "Conv2d", "MaxPool2d", "Dense", "Dense"]
+    assert [type(layer).__name__ for layer in network.layers] == [
+        "Conv2d",
+        "MaxPool2d",
+        "Conv2d",
+        "MaxPool2d",
+        "Dense",
+        "Dense",
+    ]
 
     assert main(["evaluate", str(trained / "package"), "--data-dir", str(digits_folder), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
     assert measured["top1"] == stated["integer_top1"] and measured["model"] == "lenet, integers"
-    assert main(["evaluate", str(trained), "--data-dir", str(digits_folder), "--json", "--plot", str(tmp_path / "c.png")]) == 0
+    assert (
+        main(["evaluate", str(trained), "--data-dir", str(digits_folder), "--json", "--plot", str(tmp_path / "c.png")])
+        == 0
+    )
     measured = json.loads(capsys.readouterr().out)
     assert measured["top1"] == stated["float32_top1"] and measured["model"] == "lenet, float32"
     assert (tmp_path / "c.png").exists() and measured["top1"] > 0.5
@@ -120,12 +139,18 @@ def test_an_interrupted_quantisation_aware_training_blocks_no_other_export(train
 
 def test_a_run_keeps_to_its_data(trained, digits, digits_folder, tmp_path, capsys):
     other = write_idx(tmp_path / "other", {**digits, "train_images": digits["train_images"][::-1]})
-    for words in (["evaluate", str(trained)], ["export", str(trained)], ["train", "lenet", "--out", str(trained), "--resume", *QUICK]):
+    for words in (
+        ["evaluate", str(trained)],
+        ["export", str(trained)],
+        ["train", "lenet", "--out", str(trained), "--resume", *QUICK],
+    ):
         assert main([*words, "--data-dir", str(other)]) == 1
         err = capsys.readouterr().err
         assert f"{trained} was trained on other data than those of {other}" in err and "--data-dir" in err
     tests = write_idx(tmp_path / "tests", {**digits, "test_images": digits["test_images"][::-1]})
-    assert main(["evaluate", str(trained), "--data-dir", str(tests)]) == 0  # measured on other images, of the same training
+    assert (
+        main(["evaluate", str(trained), "--data-dir", str(tests)]) == 0
+    )  # measured on other images, of the same training
     compressed = write_idx(tmp_path / "compressed", digits, gzipped=True)
     assert main(["evaluate", str(trained), "--data-dir", str(compressed)]) == 0
 
@@ -136,9 +161,15 @@ def test_a_run_keeps_to_its_network(trained, digits_folder, tmp_path, capsys, mo
     names = list(layers)
     pool, before = names.index("pool1"), names.index("pool1") - 1
     names[before], names[pool] = names[pool], names[before]
-    swapped = replace(RECIPES["lenet"], build=lambda: torch.nn.Sequential(OrderedDict((name, layers[name]) for name in names)))
+    swapped = replace(
+        RECIPES["lenet"], build=lambda: torch.nn.Sequential(OrderedDict((name, layers[name]) for name in names))
+    )
     monkeypatch.setitem(RECIPES, "lenet", swapped)
-    for words in (["evaluate", str(trained)], ["export", str(trained)], ["train", "lenet", "--out", str(trained), "--resume", *QUICK]):
+    for words in (
+        ["evaluate", str(trained)],
+        ["export", str(trained)],
+        ["train", "lenet", "--out", str(trained), "--resume", *QUICK],
+    ):
         assert main([*words, "--data-dir", str(digits_folder)]) == 1
         assert f"{trained} is of another network than lenet is in this version" in capsys.readouterr().err
 
@@ -146,8 +177,14 @@ def test_a_run_keeps_to_its_network(trained, digits_folder, tmp_path, capsys, mo
 def test_published_data_are_known_by_their_digests(digits_folder):
     dataset = load_dataset("mnist", digits_folder)
     assert data_digest(dataset) != data_digest(replace(dataset, original=True))
-    digests = {**dataset.spec.digests, "train_images": digest(dataset.train.images), "train_labels": digest(dataset.train.labels)}
-    assert data_digest(replace(dataset, original=True, spec=replace(dataset.spec, digests=digests))) == data_digest(dataset)
+    digests = {
+        **dataset.spec.digests,
+        "train_images": digest(dataset.train.images),
+        "train_labels": digest(dataset.train.labels),
+    }
+    assert data_digest(replace(dataset, original=True, spec=replace(dataset.spec, digests=digests))) == data_digest(
+        dataset
+    )
 
 
 def test_runs_from_before_the_digest_open_and_stay_as_they_are(trained, digits_folder, tmp_path):
@@ -158,7 +195,10 @@ def test_runs_from_before_the_digest_open_and_stay_as_they_are(trained, digits_f
     path.write_text(json.dumps(stored))
     before, run = path.read_text(), Run.open(tmp_path / "run", digits_folder)
     assert run.settings.command() == stored["command"]
-    assert Run.create(tmp_path / "run", run.settings, digits_folder).settings == run.settings and path.read_text() == before
+    assert (
+        Run.create(tmp_path / "run", run.settings, digits_folder).settings == run.settings
+        and path.read_text() == before
+    )
 
 
 def test_a_package_on_another_data_set_is_told(digits_folder, digits, tmp_path, capsys):
@@ -195,7 +235,9 @@ def test_classes_in_another_order_are_matched_by_name(digits_folder, tmp_path, c
 def test_networks_of_blue_first_see_blue_first(tmp_path, capsys):
     generator = np.random.default_rng(0)
     arrays = {f"{part}_images": generator.integers(0, 256, (30, 32, 32, 3), np.uint8) for part in ("train", "test")}
-    write_npz(tmp_path / "cifar10.npz", {**arrays, **{f"{part}_labels": np.arange(30) % 10 for part in ("train", "test")}})
+    write_npz(
+        tmp_path / "cifar10.npz", {**arrays, **{f"{part}_labels": np.arange(30) % 10 for part in ("train", "test")}}
+    )
     weight = generator.integers(-127, 128, (10, 32, 32, 3)).astype(np.int8)
     answers = {}
     for color, order in {"RGB": slice(None), "BGR": slice(None, None, -1)}.items():
@@ -203,13 +245,20 @@ def test_networks_of_blue_first_see_blue_first(tmp_path, capsys):
         output = OutputSpec(np.full(10, 1e-5, np.float32), np.zeros(10, np.float32))
         spec = InputSpec(32, 32, 3, color, (0.0,) * 3, (1.0,) * 3)
         save_package(Network("n", spec, (layer,), output, DATASETS["cifar10"].spec.classes), tmp_path / color)
-        assert main(["evaluate", str(tmp_path / color), "--dataset", "cifar10", "--data-dir", str(tmp_path), "--json"]) == 0
+        assert (
+            main(["evaluate", str(tmp_path / color), "--dataset", "cifar10", "--data-dir", str(tmp_path), "--json"])
+            == 0
+        )
         answers[color] = json.loads(capsys.readouterr().out)
-    assert answers["RGB"]["confusion"] == answers["BGR"]["confusion"] and answers["RGB"]["loss"] == answers["BGR"]["loss"]
+    assert (
+        answers["RGB"]["confusion"] == answers["BGR"]["confusion"] and answers["RGB"]["loss"] == answers["BGR"]["loss"]
+    )
 
 
 def test_a_shipped_name_means_the_shipped_model_everywhere(digits_folder, tmp_path, monkeypatch, capsys):
-    """A folder that happens to have its name hides it neither here nor in `pynq_cnn.zoo.load_model`; `./lenet` names the folder."""
+    """A folder that happens to have its name hides it neither here nor in `pynq_cnn.zoo.load_model`; `./lenet` names
+    the folder.
+    """
     (tmp_path / "lenet").mkdir()
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "lenet", "--data-dir", str(digits_folder)]) == 0
@@ -242,7 +291,9 @@ def test_places_that_cannot_be_written_are_told_in_a_line(trained, digits_folder
     words = [word.replace("RUN", str(trained)).replace("FILE", str(tmp_path / "FILE")) for word in arguments]
     assert main([*words, "--data-dir", str(digits_folder)]) == 1
     err = capsys.readouterr().err.splitlines()
-    assert len(err) == 1 and err[0].startswith("host_train: ") and said.replace("FILE", str(tmp_path / "FILE")) in err[0]
+    assert (
+        len(err) == 1 and err[0].startswith("host_train: ") and said.replace("FILE", str(tmp_path / "FILE")) in err[0]
+    )
     assert (tmp_path / "FILE").read_text() == "mine"
 
 
@@ -283,7 +334,9 @@ def test_force_puts_what_is_there_aside(trained, digits_folder, tmp_path, capsys
         assert main([*base, *quick, "--force"]) == 0
         assert f"{tmp_path / 'run'} was there already and is now {tmp_path / 'run'}.{number}" in capsys.readouterr().out
         assert not (tmp_path / "run" / "notes.txt").exists() and not (tmp_path / "run" / "qat").exists()
-    assert (tmp_path / "run.1" / "float" / "weights.pt").read_bytes() == weights and (tmp_path / "run.1" / "notes.txt").exists()
+    assert (tmp_path / "run.1" / "float" / "weights.pt").read_bytes() == weights and (
+        tmp_path / "run.1" / "notes.txt"
+    ).exists()
     with pytest.raises(SystemExit):
         main([*base, *quick, "--force", "--resume"])
     assert "not allowed with argument --force" in capsys.readouterr().err
@@ -311,11 +364,26 @@ def test_quantisation_aware_epochs_are_in_proportion(epochs, qat):
 
 
 def test_a_short_training_is_short_and_says_how_long_it_is(digits_folder, tmp_path, capsys):
-    words = ["train", "convnet", "--epochs", "2", "--batch", "64", "--data-dir", str(digits_folder), "--out", str(tmp_path)]
+    words = [
+        "train",
+        "convnet",
+        "--epochs",
+        "2",
+        "--batch",
+        "64",
+        "--data-dir",
+        str(digits_folder),
+        "--out",
+        str(tmp_path),
+    ]
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "2 epochs in floating point, then 1 quantisation-aware" in text
-    assert re.findall(r"(float|qat) +epoch +(\d+)/(\d+) .* [\d.]+ s", text) == [("float", "1", "2"), ("float", "2", "2"), ("qat", "1", "1")]
+    assert re.findall(r"(float|qat) +epoch +(\d+)/(\d+) .* [\d.]+ s", text) == [
+        ("float", "1", "2"),
+        ("float", "2", "2"),
+        ("qat", "1", "1"),
+    ]
     assert main(["networks"]) == 0
     text = capsys.readouterr().out
     assert "60 epochs and 10 quantisation-aware" in text and "nin " in text
@@ -354,7 +422,9 @@ def test_the_way_to_quantise_can_be_named(trained, digits_folder, tmp_path, caps
 
 
 def test_integers_that_lost_what_the_run_knows_are_not_written(trained, digits_folder, tmp_path, capsys):
-    """One channel of an equivalent network times 3000: PyTorch answers as before, the bytes of the other channels are gone."""
+    """One channel of an equivalent network times 3000: PyTorch answers as before, the bytes of the other channels are
+    gone.
+    """
     run, out = shutil.copytree(trained, tmp_path / "run"), tmp_path / "p"
     weights = run / "float" / "weights.pt"
     state = torch.load(weights)
@@ -365,7 +435,10 @@ def test_integers_that_lost_what_the_run_knows_are_not_written(trained, digits_f
     arguments = ["export", str(run), "--data-dir", str(digits_folder), "--out", str(out), "--quantise", "max"]
     assert main(arguments) == 1
     err = capsys.readouterr().err
-    assert "of the 120 test images, less than the 95 % asked for; they part in layer fc1" in err and "its channel 3 is" in err
+    assert (
+        "of the 120 test images, less than the 95 % asked for; they part in layer fc1" in err
+        and "its channel 3 is" in err
+    )
     assert err.count("\n") == 1 and not out.exists()
     assert main([*arguments, "--min-agreement", "0"]) == 0
     assert load_package(out).metadata["accuracy"]["agreement"] < 0.95
@@ -386,7 +459,10 @@ def test_integers_that_lost_what_the_run_knows_are_not_written(trained, digits_f
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--epochs", "0"], "epochs must be"),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--seed", "-1"], "seed must be"),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--threads", "0"], "--threads must be at least 1"),
-        (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--device", "abacus"], "--device abacus cannot be used"),
+        (
+            ["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--device", "abacus"],
+            "--device abacus cannot be used",
+        ),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--batch", "631"], "less than a batch of 631"),
         (["export", "OTHER"], "OTHER is no run, no model package and no shipped network (convnet, "),
         (["sweep", "OTHER"], "is no run: run.json is not there; train first"),
@@ -404,7 +480,10 @@ def test_mistakes_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, a
 @pytest.mark.parametrize(
     "damage",
     ["", "{", "[]", "[" * 100000, '{"recipe": "lenet", "colour": 1}', '{"recipe": ["x"]}', '{"seed": 1}']
-    + [f'{{"recipe": "lenet", "{name}": "3"}}' for name in ("seed", "epochs", "batch", "learning_rate", "qat_epochs", "threads")],
+    + [
+        f'{{"recipe": "lenet", "{name}": "3"}}'
+        for name in ("seed", "epochs", "batch", "learning_rate", "qat_epochs", "threads")
+    ],
 )
 def test_a_damaged_run_is_named(tmp_path, digits_folder, damage):
     (tmp_path / "run.json").write_text(damage)

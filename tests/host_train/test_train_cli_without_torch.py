@@ -57,20 +57,26 @@ def test_mistakes_without_torch_are_told_in_a_line(digits_folder, capsys, argume
 
 
 def test_who_does_not_read_the_output_gets_no_traceback(digits_folder):
-    command = f"{sys.executable} -m host_train data mnist --data-dir {digits_folder} | true; test ${{PIPESTATUS[0]}} -eq 1"
+    command = (
+        f"{sys.executable} -m host_train data mnist --data-dir {digits_folder} | true; test ${{PIPESTATUS[0]}} -eq 1"
+    )
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stderr == ""
 
 
 def test_help_data_and_sample_do_not_import_torch(digits_folder, tmp_path):
     script = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from host_train.cli import main\n"
-        f"assert main(['sample', '--data-dir', {str(digits_folder)!r}, '--per-class', '1', '--out', {str(tmp_path / 's.npz')!r}]) == 0\n"
-        "assert main(['train', 'lenet']) == 1"
+        "import sys; sys.modules['torch'] = None\nfrom host_train.cli import main\nassert main(['sample',"
+        f" '--data-dir', {str(digits_folder)!r}, '--per-class', '1', '--out', {str(tmp_path / 's.npz')!r}]) =="
+        " 0\nassert main(['train', 'lenet']) == 1"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
     assert "torch is not installed" in done.stderr and "pynq-cnn[train]" in done.stderr

@@ -23,7 +23,15 @@ from host_train.compression.prune import kept, masked, plain, prune_to, round_ke
 from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe, find_compression
 from host_train.compression.share import FINE, cluster, codebook, share, unshared
 from host_train.compression.sweep import sweep
-from host_train.compression.table import LayerBytes, compression_table, folder_line, layer_bytes, to_json, to_markdown, total
+from host_train.compression.table import (
+    LayerBytes,
+    compression_table,
+    folder_line,
+    layer_bytes,
+    to_json,
+    to_markdown,
+    total,
+)
 from host_train.compression.target import expected_bytes, for_target, package_bytes
 from host_train.data import Split
 from host_train.networks import RECIPES
@@ -219,7 +227,9 @@ def test_a_layer_has_at_most_its_values_and_its_zeros_stay():
         assert len(codebook(layer)) == 2 ** BITS[name] - 1
         assert torch.equal(layer.weight == 0, zeros[name])
         values = layer.weight * gain if name == "0" else layer.weight
-        assert set(values[~zeros[name]].round(decimals=4).tolist()) == set(codebook(layer).detach().round(decimals=4).tolist())
+        assert set(values[~zeros[name]].round(decimals=4).tolist()) == set(
+            codebook(layer).detach().round(decimals=4).tolist()
+        )
     dense = {name: layer.weight.detach().clone() for name, layer in weighted_layers(model).items()}
     for name, layer in weighted_layers(unshared(model)).items():
         assert layer is not model[int(name)]
@@ -275,14 +285,20 @@ def simulate(network, images: np.ndarray) -> np.ndarray:
     for layer in network.layers:
         if isinstance(layer, Conv2d):
             weight = torch.from_numpy(layer.weight.transpose(0, 3, 1, 2).astype(np.int64))
-            pad = torch.zeros(weight.shape[1]) if layer.pad_value is None else torch.from_numpy(layer.pad_value.astype(np.int64))
+            pad = (
+                torch.zeros(weight.shape[1])
+                if layer.pad_value is None
+                else torch.from_numpy(layer.pad_value.astype(np.int64))
+            )
             (down, right), height, width = layer.padding, *values.shape[2:]
             padded = pad.long().reshape(1, -1, 1, 1).repeat(len(values), 1, height + 2 * down, width + 2 * right)
             padded[:, :, down : down + height, right : right + width] = values
             acc = F.conv2d(padded, weight, torch.from_numpy(layer.bias.astype(np.int64)), layer.stride)
         elif isinstance(layer, Dense):
             flat = values.permute(0, 2, 3, 1).reshape(len(values), -1) if values.ndim == 4 else values
-            acc = flat @ torch.from_numpy(layer.weight.astype(np.int64)).T + torch.from_numpy(layer.bias.astype(np.int64))
+            acc = flat @ torch.from_numpy(layer.weight.astype(np.int64)).T + torch.from_numpy(
+                layer.bias.astype(np.int64)
+            )
         else:
             values = F.max_pool2d(values.float(), layer.size, layer.stride).long()
             continue
@@ -382,14 +398,20 @@ def test_a_row_counted_by_hand():
     assert line["dense"] == 168 and line["stored_ratio"] == 168 / 500 and line["pruned_ratio"] == 168 / 22
     assert constants["stored"] == 60 and constants["stored_ratio"] is constants["huffman_ratio"] is None
     text = to_markdown([row, output, total([row, output])]).splitlines()
-    assert len(text) == 5 and len({len(one) for one in text}) == 1 and "7.500" in text[2] and text[4].startswith("| total")
+    assert (
+        len(text) == 5 and len({len(one) for one in text}) == 1 and "7.500" in text[2] and text[4].startswith("| total")
+    )
     assert text[3].replace("|", " ").split() == ["output", "60"]
 
 
 def test_bits_of_the_total_are_those_of_its_own_entries():
     """One layer has twice as many entries in the package as in fixed widths."""
-    one = LayerBytes("a", entries=10, weight_bits=4, index_bits=8, huffman_entries=20, huffman_weight_bits=1.5, huffman_index_bits=3)
-    two = LayerBytes("b", entries=10, weight_bits=2, index_bits=4, huffman_entries=10, huffman_weight_bits=3, huffman_index_bits=6)
+    one = LayerBytes(
+        "a", entries=10, weight_bits=4, index_bits=8, huffman_entries=20, huffman_weight_bits=1.5, huffman_index_bits=3
+    )
+    two = LayerBytes(
+        "b", entries=10, weight_bits=2, index_bits=4, huffman_entries=10, huffman_weight_bits=3, huffman_index_bits=6
+    )
     both = total([one, two])
     assert (both.weight_bits, both.index_bits) == (3, 6)
     assert (both.huffman_weight_bits, both.huffman_index_bits) == ((20 * 1.5 + 10 * 3) / 30, (20 * 3 + 10 * 6) / 30)
@@ -418,7 +440,8 @@ def test_gaps_too_long_for_their_width_are_bridged_in_the_count():
     weight = np.zeros((1, 4096), np.int8)
     weight[0, [0, 4095]] = 9, 9
     row = layer_bytes(Dense("fc", weight, np.zeros(1, np.int32), shared=smallest(weight)), 0)
-    # 4,094 zeros between: with 8 bits 15 bridges of 256 and one gap of 254; 17 entries of 9 bits are fewer than 33 of 8, and so on.
+    # 4,094 zeros between: with 8 bits 15 bridges of 256 and one gap of 254; 17 entries of 9 bits are fewer than 33 of
+    # 8, and so on.
     assert (row.entries, row.index_bits) == (17, 8) and row.pruned == 85 + 4 and row.shared == 20 + 2 + 4
 
 
@@ -467,7 +490,9 @@ def test_layers_must_be_named_rightly():
 @pytest.mark.parametrize("part", [0.002, 0.02, 0.3])
 def test_expected_bytes_are_those_of_weights_kept_at_random(part, tmp_path):
     generator = np.random.default_rng(0)
-    weight = np.where(generator.random((100, 2000)) < part, generator.choice([-120, -80, -40, 40, 80, 120, 127], (100, 2000)), 0)
+    weight = np.where(
+        generator.random((100, 2000)) < part, generator.choice([-120, -80, -40, 40, 80, 120, 127], (100, 2000)), 0
+    )
     weight = weight.astype(np.int8)
     measured = encoded_bytes(smallest(weight)) + 4 * 100
     assert abs(expected_bytes(weight.size, 100, part, 3) - 6 * 128 - 3 - measured) < 20 + 0.03 * measured
@@ -479,7 +504,9 @@ def test_expected_bytes_of_a_package_are_those_of_its_files(tmp_path):
     shapes, keep, bits = {"a": (60, 500), "b": (10, 60)}, {"a": 0.05, "b": 0.5}, {"a": 3, "b": 3}
     layers = []
     for name, shape in shapes.items():
-        weight = np.where(generator.random(shape) < keep[name], generator.choice([-120, -80, -40, 40, 80, 120, 127], shape), 0)
+        weight = np.where(
+            generator.random(shape) < keep[name], generator.choice([-120, -80, -40, 40, 80, 120, 127], shape), 0
+        )
         constants = Requantisation(np.array([40000], np.uint16), np.array([24], np.uint8)) if name == "a" else None
         layers.append(Dense(name, weight.astype(np.int8), np.zeros(shape[0], np.int32), constants))
     ends = (InputSpec(20, 25, 1, "L", (0.5,), (0.5,)), OutputSpec(np.ones(10, np.float32), np.zeros(10, np.float32)))
@@ -504,7 +531,19 @@ def test_a_target_scales_what_is_kept():
 
 # ------------------------------------------------------------------------------------------------- pipeline
 
-QUICK = ["--keep", "conv1=0.9", "conv2=0.6", "fc1=0.05", "fc2=0.5", "--bits", "fc1=3", "--rounds", "2", "--round-epochs", "1"]
+QUICK = [
+    "--keep",
+    "conv1=0.9",
+    "conv2=0.6",
+    "fc1=0.05",
+    "fc2=0.5",
+    "--bits",
+    "fc1=3",
+    "--rounds",
+    "2",
+    "--round-epochs",
+    "1",
+]
 QUICK += ["--tune-epochs", "2", "--share-epochs", "2", "--learning-rate", "0.003", "--device", "cpu"]
 
 
@@ -593,7 +632,11 @@ def test_stages_without_a_noted_command_are_told_by_what_was_asked_for(step_by_s
     (tmp_path / "c" / "prune" / "command.txt").unlink()
     assert main(["huffman", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c")]) == 0
     commands = load_package(tmp_path / "c" / "package").metadata["recipe"].split(" && ")[1:]
-    assert commands[0] == "prune as prune/stage.json says" and "host_train share" in commands[1] and "host_train huffman" in commands[2]
+    assert (
+        commands[0] == "prune as prune/stage.json says"
+        and "host_train share" in commands[1]
+        and "host_train huffman" in commands[2]
+    )
 
 
 def test_stages_that_are_not_there_are_named(step_by_step, trained, digits_folder, tmp_path, capsys):
@@ -607,7 +650,9 @@ def test_stages_that_are_not_there_are_named(step_by_step, trained, digits_folde
     refused("share", "share is of an earlier compression; go on with it (--resume)")
     (tmp_path / "c" / "share" / "tune" / "weights.pt").unlink()
     refused(
-        "huffman", "share/tune/weights.pt is not there, that stage has not ended; go on with it: python -m host_train share RUN --resume"
+        "huffman",
+        "share/tune/weights.pt is not there, that stage has not ended; go on with it: python -m host_train share RUN"
+        " --resume",
     )
     shutil.rmtree(tmp_path / "c" / "share")
     refused("huffman", "share/stage.json is not there; first: python -m host_train share RUN")
@@ -632,14 +677,29 @@ def test_what_is_in_the_packages_place_is_told_before_training(trained, digits_f
 
 def test_compression_leaves_everything_in_its_folder(compressed):
     files = {path.relative_to(compressed).as_posix() for path in compressed.rglob("*") if path.is_file()}
-    tuned = {f"{stage}/tune/{name}" for stage in ("prune", "share") for name in ("weights.pt", "history.json", "curves.png")}
+    tuned = {
+        f"{stage}/tune/{name}" for stage in ("prune", "share") for name in ("weights.pt", "history.json", "curves.png")
+    }
     rounds = {f"prune/round-0{number}/history.json" for number in (1, 2)}
-    assert files >= {"prune/stage.json", "share/stage.json", "table.json", "table.md", "package/manifest.json"} | tuned | rounds
+    assert (
+        files
+        >= {
+            "prune/stage.json",
+            "share/stage.json",
+            "table.json",
+            "table.md",
+            "package/manifest.json",
+        }
+        | tuned
+        | rounds
+    )
     assert not any(name.endswith("checkpoint.pt") or name.split("/")[-1].startswith(".") for name in files)
     assert not any(name.startswith("prune/round") and name.endswith("weights.pt") for name in files)
 
 
-def test_an_interrupted_compression_gives_what_an_uninterrupted_one_does(compressed, trained, digits_folder, tmp_path, capsys):
+def test_an_interrupted_compression_gives_what_an_uninterrupted_one_does(
+    compressed, trained, digits_folder, tmp_path, capsys
+):
     arguments = [str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), *QUICK]
     assert main(["compress", *arguments]) == 0
     text = capsys.readouterr().out
@@ -666,19 +726,38 @@ def test_the_package_is_pruned_shared_and_as_good_as_it_says(compressed, digits_
     stated = network.metadata["accuracy"]
     assert stated["integer_top1"] > 0.5 and abs(stated["integer_top1"] - stated["shared_top1"]) < 0.05
     assert 0.9 < stated["agreement"] <= 1.0
-    assert len(network.golden.images) == 32 and "&& python -m host_train compress runs/lenet --keep conv1=0.9" in network.metadata["recipe"]
+    assert (
+        len(network.golden.images) == 32
+        and "&& python -m host_train compress runs/lenet --keep conv1=0.9" in network.metadata["recipe"]
+    )
     assert main(["evaluate", str(compressed / "package"), "--data-dir", str(digits_folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["top1"] == stated["integer_top1"]
 
 
 def test_what_compression_costs_is_looked_at(trained, digits_folder, tmp_path, capsys):
-    few = ["--keep", "0.01", "--bits", "2", "--rounds", "1", "--round-epochs", "1", "--tune-epochs", "1", "--share-epochs", "1"]
+    few = [
+        "--keep",
+        "0.01",
+        "--bits",
+        "2",
+        "--rounds",
+        "1",
+        "--round-epochs",
+        "1",
+        "--tune-epochs",
+        "1",
+        "--share-epochs",
+        "1",
+    ]
     where = [str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--device", "cpu"]
     assert main(["compress", *where, *few]) == 0
     accuracy = load_package(tmp_path / "c" / "package").metadata["accuracy"]
     lost = 100 * (accuracy["float32_top1"] - accuracy["integer_top1"])
     assert lost > 20
-    assert f"host_train: {lost:.2f} points of accuracy are lost to compression; keep more (--keep)" in capsys.readouterr().err
+    assert (
+        f"host_train: {lost:.2f} points of accuracy are lost to compression; keep more (--keep)"
+        in capsys.readouterr().err
+    )
     assert main(["huffman", *where[:-2], "--min-agreement", "0"]) == 0
     assert "lost to compression" not in capsys.readouterr().err
 
@@ -691,7 +770,9 @@ def test_what_is_not_encoded_has_no_table(tmp_path):
 
 
 def test_sizes_count_the_biases_that_are_there():
-    model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 4, 3, bias=False)), nn.ConvTranspose2d(4, 3, 2), nn.Flatten(), nn.Linear(5, 2))
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 4, 3, bias=False)), nn.ConvTranspose2d(4, 3, 2), nn.Flatten(), nn.Linear(5, 2)
+    )
     assert layer_sizes(model) == {"0.0": (36, 0), "1": (48, 3), "3": (10, 2)}
 
 
@@ -716,7 +797,16 @@ def test_the_table_is_that_of_the_package(compressed):
 
 def test_an_interruption_behind_the_last_epoch_is_made_good(compressed, trained, digits_folder, tmp_path, monkeypatch):
     """While the curves are drawn: the picture comes, and what is of use only to a resumption goes."""
-    arguments = ["compress", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume", *QUICK]
+    arguments = [
+        "compress",
+        str(trained),
+        "--data-dir",
+        str(digits_folder),
+        "--out",
+        str(tmp_path / "c"),
+        "--resume",
+        *QUICK,
+    ]
     for name in ("prune 2/2", "tune", "share"):
         with monkeypatch.context() as patch:
 
@@ -729,7 +819,8 @@ def test_an_interruption_behind_the_last_epoch_is_made_good(compressed, trained,
             assert main(arguments) == 130
     assert main(arguments) == 0
     files, whole = (
-        {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} for folder in (tmp_path / "c", compressed)
+        {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "c", compressed)
     )
     assert files == whole
     assert load_package(tmp_path / "c" / "package") == load_package(compressed / "package")
@@ -763,7 +854,10 @@ def test_a_sweep_interrupted_in_its_first_point_is_of_its_run(trained, digits_fo
 
 def test_commands_say_numbers_as_they_were_given():
     args = make_parser().parse_args(["compress", "r", "--target", "100", "--learning-rate", "0.00123456789"])
-    assert command_line(args, "lenet5") == "python -m host_train compress runs/lenet5 --target 100 --learning-rate 0.00123456789"
+    assert (
+        command_line(args, "lenet5")
+        == "python -m host_train compress runs/lenet5 --target 100 --learning-rate 0.00123456789"
+    )
 
 
 def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_path, capsys):
@@ -796,7 +890,10 @@ def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_pat
     ("arguments", "message"),
     [
         (["compress", "RUN", "--keep", "fc1=x"], "--keep fc1=x: 'x' is not a number"),
-        (["compress", "RUN", "--keep", "fc9=0.1"], "keep names the layer 'fc9'; the layers with weights are conv1, conv2, fc1, fc2"),
+        (
+            ["compress", "RUN", "--keep", "fc9=0.1"],
+            "keep names the layer 'fc9'; the layers with weights are conv1, conv2, fc1, fc2",
+        ),
         (["compress", "RUN", "--bits", "2.5"], "--bits 2.5: '2.5' is not a number"),
         (["compress", "RUN", "--bits", "fc1=12"], "from 2 to 8, not 12"),
         (["compress", "RUN", "--target", "1000"], "can be asked for"),
@@ -822,7 +919,19 @@ def test_mistakes_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, a
 
 def test_a_plain_part_is_for_the_layers_not_named(trained, digits_folder, tmp_path, capsys):
     """Over the recipe, which names them all."""
-    words = ["--keep", "fc1=0.1", "--threads", "1", "--rounds", "1", "--round-epochs", "1", "--tune-epochs", "1", "--quiet"]
+    words = [
+        "--keep",
+        "fc1=0.1",
+        "--threads",
+        "1",
+        "--rounds",
+        "1",
+        "--round-epochs",
+        "1",
+        "--tune-epochs",
+        "1",
+        "--quiet",
+    ]
     assert main(["prune", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), *words]) == 0
     keep = json.loads((tmp_path / "c" / "prune" / "stage.json").read_text())["keep"]
     assert keep == {**find_compression("lenet").keep, "fc1": 0.1}
@@ -836,7 +945,9 @@ def test_a_damaged_stage_is_named(trained, digits_folder, tmp_path, capsys):
     (tmp_path / "c" / "prune" / "tune").mkdir(parents=True)
     (tmp_path / "c" / "prune" / "tune" / "checkpoint.pt").write_bytes(b"")
     (tmp_path / "c" / "prune" / "stage.json").write_text("{")
-    assert main(["prune", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume"]) == 1
+    assert (
+        main(["prune", str(trained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--resume"]) == 1
+    )
     assert "stage.json cannot be read" in capsys.readouterr().err
 
 
@@ -863,7 +974,19 @@ def test_a_short_compression_on_real_digits(tmp_path, monkeypatch):
     """Ten epochs in all: a fifth of the weights in 4 bits costs less than two points."""
     monkeypatch.delenv("PYNQ_CNN_DATA")
     assert main(["train", "lenet", "--out", str(tmp_path), "--epochs", "4", "--qat-epochs", "0", "--quiet"]) == 0
-    words = ["--keep", "fc1=0.2", "--rounds", "3", "--round-epochs", "1", "--tune-epochs", "2", "--share-epochs", "1", "--quiet"]
+    words = [
+        "--keep",
+        "fc1=0.2",
+        "--rounds",
+        "3",
+        "--round-epochs",
+        "1",
+        "--tune-epochs",
+        "2",
+        "--share-epochs",
+        "1",
+        "--quiet",
+    ]
     assert main(["compress", str(tmp_path), *words]) == 0
     accuracy = load_package(tmp_path / "compressed" / "package").metadata["accuracy"]
     assert accuracy["integer_top1"] > accuracy["float32_top1"] - 0.02 and accuracy["images"] == 10000

@@ -78,7 +78,9 @@ def cifar_pickles(arrays: dict[str, np.ndarray]) -> dict[str, bytes]:
     images = np.concatenate([arrays["train_images"], arrays["test_images"]]).transpose(0, 3, 1, 2).reshape(60, -1)
     labels = np.concatenate([arrays["train_labels"], arrays["test_labels"]])
     return {
-        name: pickle.dumps({"data": images[10 * i : 10 * i + 10], "labels": labels[10 * i : 10 * i + 10].tolist()}, protocol=2)
+        name: pickle.dumps(
+            {"data": images[10 * i : 10 * i + 10], "labels": labels[10 * i : 10 * i + 10].tolist()}, protocol=2
+        )
         for i, name in enumerate(BATCHES)
     }
 
@@ -103,7 +105,9 @@ def test_cifar_pickles_are_read(tmp_path, how):
             archive.add(place, place.name)
         shutil.rmtree(place)
     dataset = load_dataset("cifar10", tmp_path)
-    assert np.array_equal(dataset.train.images, arrays["train_images"]) and np.array_equal(dataset.test.labels, arrays["test_labels"])
+    assert np.array_equal(dataset.train.images, arrays["train_images"]) and np.array_equal(
+        dataset.test.labels, arrays["test_labels"]
+    )
 
 
 def write_sheets(folder: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -120,7 +124,9 @@ def test_cifar_sheets_are_read(tmp_path):
     arrays = cifar_arrays()
     write_sheets(tmp_path, arrays)
     dataset = load_dataset("cifar10", tmp_path)
-    assert np.array_equal(dataset.train.images, arrays["train_images"]) and np.array_equal(dataset.train.labels, arrays["train_labels"])
+    assert np.array_equal(dataset.train.images, arrays["train_images"]) and np.array_equal(
+        dataset.train.labels, arrays["train_labels"]
+    )
 
 
 # ----------------------------------------------------------------------------------------------- bad files
@@ -136,7 +142,11 @@ BAD_IDX = {
     "only half a header": (IMAGES, lambda good: good[:9], "truncated"),
     "truncated": (IMAGES, lambda good: good[:-1], "truncated"),
     "too long": (IMAGES, lambda good: good + b"\0", "altered"),
-    "labels where images belong": (IMAGES, lambda good: _header(b"\0\0\x08\x01", 3) + b"\0\0\0", "begins with 00000801"),
+    "labels where images belong": (
+        IMAGES,
+        lambda good: _header(b"\0\0\x08\x01", 3) + b"\0\0\0",
+        "begins with 00000801",
+    ),
     "no idx": (IMAGES, lambda good: b"<!DOCTYPE html><html>not found</html>", "begins with 3c21444f"),
     "floats": (IMAGES, lambda good: b"\0\0\x0d\x03" + good[4:], "begins with 00000d03"),
     "says more than it holds": (IMAGES, lambda good: _header(b"\0\0\x08\x03", 2**31, 28, 28) + good[16:], "truncated"),
@@ -190,7 +200,9 @@ BAD_NPZ = {
     "floats": lambda good, digits: _npz({**digits, "train_images": digits["train_images"] / 255.0}),
     "labels of floats": lambda good, digits: _npz({**digits, "train_labels": digits["train_labels"] * 1.0}),
     "negative label": lambda good, digits: _npz({**digits, "train_labels": digits["train_labels"].astype(int) - 1}),
-    "one-hot labels": lambda good, digits: _npz({**digits, "train_labels": np.eye(10, dtype=int)[digits["train_labels"]]}),
+    "one-hot labels": lambda good, digits: _npz(
+        {**digits, "train_labels": np.eye(10, dtype=int)[digits["train_labels"]]}
+    ),
 }
 
 
@@ -258,9 +270,13 @@ def test_bad_cifar_pickle_is_refused_and_runs_nothing(tmp_path, name):
 def test_labels_of_one_batch_do_not_go_to_the_images_of_another(tmp_path):
     for file, content in cifar_pickles(cifar_arrays()).items():
         batch = pickle.loads(content)
-        labels = {"data_batch_1": batch["labels"][:-1], "data_batch_4": [*batch["labels"], 0]}.get(file, batch["labels"])
+        labels = {"data_batch_1": batch["labels"][:-1], "data_batch_4": [*batch["labels"], 0]}.get(
+            file, batch["labels"]
+        )
         (tmp_path / file).write_bytes(pickle.dumps({**batch, "labels": labels}))
-    with pytest.raises(DatasetError, match=r"data_batch_1 must hold a label for each of its 10 images, not labels of shape \(9,\)"):
+    with pytest.raises(
+        DatasetError, match=r"data_batch_1 must hold a label for each of its 10 images, not labels of shape \(9,\)"
+    ):
         load_dataset("cifar10", tmp_path)
 
 
@@ -335,7 +351,9 @@ def tiny(monkeypatch, digits):
     def register(*ways: Way) -> None:
         entry = data.DATASETS["mnist"]
         spec = replace(entry.spec, digests={name: digest(digits[name]) for name in ARRAY_NAMES})
-        monkeypatch.setitem(data.DATASETS, "mnist", replace(entry, spec=spec, sources=tuple(way.source for way in ways)))
+        monkeypatch.setitem(
+            data.DATASETS, "mnist", replace(entry, spec=spec, sources=tuple(way.source for way in ways))
+        )
 
     return register
 
@@ -357,7 +375,9 @@ def test_a_folder_is_preferred_and_not_cached(tiny, digits, digits_folder, own_c
     assert load_dataset("mnist", digits_folder).original and way.asked == 0 and not own_cache.exists()
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:1000], lambda b: b"", lambda b: b[:3000] + bytes([b[3000] ^ 1]) + b[3001:]])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:1000], lambda b: b"", lambda b: b[:3000] + bytes([b[3000] ^ 1]) + b[3001:]]
+)
 def test_a_damaged_cache_is_replaced(tiny, digits, own_cache, damage):
     way = Way(digits)
     tiny(way)
@@ -508,13 +528,16 @@ def fake_torchvision(folder: Path, datasets: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_torchvision_download_is_read(tmp_path, digits_folder, digits, monkeypatch):
-    script = f"import shutil\ndef MNIST(root, train, download): shutil.copytree({str(digits_folder)!r}, root + '/MNIST/raw')"
+    script = (
+        f"import shutil\ndef MNIST(root, train, download): shutil.copytree({str(digits_folder)!r}, root + '/MNIST/raw')"
+    )
     arrays = fake_torchvision(tmp_path, script, monkeypatch).fetch()
     assert np.array_equal(arrays["test_images"], digits["test_images"])
 
 
 @pytest.mark.parametrize(
-    "error", ["RuntimeError('operator torchvision::nms does not exist')", "ImportError('libcudart')", "OSError('no route')"]
+    "error",
+    ["RuntimeError('operator torchvision::nms does not exist')", "ImportError('libcudart')", "OSError('no route')"],
 )
 def test_torchvision_that_does_not_import_is_a_way_that_does_not_work(tmp_path, monkeypatch, error):
     with pytest.raises(DatasetError, match=error.split("(")[0]):
@@ -539,7 +562,9 @@ def test_sample_has_as_many_of_each_class_from_the_test_set(digits_folder):
     assert np.array_equal(test.labels[sample["indices"]], sample["labels"])
     assert len(set(sample["indices"].tolist())) == 50
     again, other = take_sample(test, 10, 5, seed=3), take_sample(test, 10, 5, seed=4)
-    assert np.array_equal(again["indices"], sample["indices"]) and not np.array_equal(other["indices"], sample["indices"])
+    assert np.array_equal(again["indices"], sample["indices"]) and not np.array_equal(
+        other["indices"], sample["indices"]
+    )
     with pytest.raises(ArgumentError, match="class 0 has 12"):
         take_sample(test, 10, 13, seed=0)
 

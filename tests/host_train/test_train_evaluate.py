@@ -30,13 +30,17 @@ def case():
 
 def test_one_probability_is_measured_as_two_classes():
     network, (images, labels) = network_of_kind("sigmoid"), load_sample()
-    result = evaluate(predict_integers(network), Split(images[..., None], (labels == 0).astype(np.int64)), network.classes)
+    result = evaluate(
+        predict_integers(network), Split(images[..., None], (labels == 0).astype(np.int64)), network.classes
+    )
     logits = network.logits(ReferenceBackend(network).run(images[..., None]))[:, 0]
     assert result.top1 == ((logits > 0) == (labels == 0)).mean() and result.confusion.shape == (2, 2)
     assert result.loss == pytest.approx(metrics.log_loss(labels == 0, 1 / (1 + np.exp(-logits.astype(np.float64)))))
 
 
-@pytest.mark.parametrize(("kind", "message"), [("independent", "gives independent probabilities"), ("values", "gives plain values")])
+@pytest.mark.parametrize(
+    ("kind", "message"), [("independent", "gives independent probabilities"), ("values", "gives plain values")]
+)
 def test_what_has_no_one_class_is_not_measured_as_if_it_had(kind, message):
     with pytest.raises(ArgumentError, match=f"lenet {message}, not one class for each image"):
         predict_integers(network_of_kind(kind))
@@ -49,7 +53,9 @@ def test_measures_are_scikit_learns(case):
     assert result.top1 == pytest.approx(metrics.accuracy_score(split.labels, logits.argmax(1)))
     assert result.top5 == pytest.approx(metrics.top_k_accuracy_score(split.labels, logits, k=5))
     assert result.loss == pytest.approx(metrics.log_loss(split.labels, probabilities))
-    assert result.per_class == pytest.approx(metrics.recall_score(split.labels, logits.argmax(1), average=None).tolist())
+    assert result.per_class == pytest.approx(
+        metrics.recall_score(split.labels, logits.argmax(1), average=None).tolist()
+    )
     assert result.confusion.sum() == 500 == result.images
 
 

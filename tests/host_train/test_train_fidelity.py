@@ -1,4 +1,6 @@
-"""What a conversion states of its quality is looked at: the bound on agreement, the layer that loses it, and images that say nothing."""
+"""What a conversion states of its quality is looked at: the bound on agreement, the layer that loses it, and images
+that say nothing.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,8 @@ def test_the_layer_is_named_where_it_is_computed():
         model.second.bias[5] = 1e4 * model.second.bias[5].abs()
         model.third.weight[:, 5] /= 1e4
     with pytest.raises(
-        NetworkError, match=r"they part in layer second \(.*test_train_fidelity.py:\d+, `x = torch.relu\(self.second\(x\)\)"
+        NetworkError,
+        match=r"they part in layer second \(.*test_train_fidelity.py:\d+, `x = torch.relu\(self.second\(x\)\)",
     ):
         convert(model)
 
@@ -140,7 +143,9 @@ def test_partings_are_measured_by_hand(dense):
         float(peaks.max() / np.median(peaks[peaks > 0])), rel=1e-3
     )
     rough = partings(
-        fold(trace(scaled(dense, 1, 3, 3000), INPUTS[:2]).layers), convert(scaled(dense, 1, 3, 3000), min_agreement=0), IMAGES[..., None]
+        fold(trace(scaled(dense, 1, 3, 3000), INPUTS[:2]).layers),
+        convert(scaled(dense, 1, 3, 3000), min_agreement=0),
+        IMAGES[..., None],
     )
     assert rough[0].lost > 0.9
 
@@ -151,7 +156,9 @@ def test_a_model_that_hardly_decides_is_told_so():
     with torch.no_grad():
         model[3].weight[1] = model[3].weight[0] + 1e-5 * torch.randn(32, generator=torch.Generator().manual_seed(0))
         model[3].bias.zero_()
-    with pytest.raises(NetworkError, match="the model itself hardly tells its answers apart here; calibrate on images like those"):
+    with pytest.raises(
+        NetworkError, match="the model itself hardly tells its answers apart here; calibrate on images like those"
+    ):
         convert(model)
 
 
@@ -197,7 +204,9 @@ def test_images_of_one_answer_are_told(dense):
         convert(dense, zeros)
 
 
-@pytest.mark.parametrize("images", [np.zeros((20, 28, 28), np.uint8), torch.zeros(20, 1, 28, 28), np.full((1, 28, 28), 255, np.uint8)])
+@pytest.mark.parametrize(
+    "images", [np.zeros((20, 28, 28), np.uint8), torch.zeros(20, 1, 28, 28), np.full((1, 28, 28), 255, np.uint8)]
+)
 def test_images_of_one_colour_are_refused(dense, images):
     with pytest.raises(ArgumentError, match=r"all calibration images are of one colour, \[\d+\]"):
         convert(dense, images)
@@ -208,7 +217,8 @@ def test_a_normalisation_that_is_not_the_images_is_told(dense):
         with pytest.warns(UserWarning, match="far from the normalisation that was given"):
             from_torch(dense, IMAGES, name="n", mean=mean, std=std, min_agreement=0)
     with pytest.warns(
-        UserWarning, match="far from the normalisation that was given, mean 0.1307 and std 0.3081; both are of images in 0..1"
+        UserWarning,
+        match="far from the normalisation that was given, mean 0.1307 and std 0.3081; both are of images in 0..1",
     ):
         convert(dense, 255 - IMAGES, min_agreement=0)
 
@@ -232,7 +242,8 @@ def of(images, mean=(0.1307,), std=(0.3081,)):
 
 
 @pytest.mark.parametrize(
-    ("mean", "std"), [((0.1307,), (0.3081,)), ((0.5,), (0.5,)), ((0.0,), (1.0,)), ((0.485,), (0.229,)), ((0.286,), (0.353,))]
+    ("mean", "std"),
+    [((0.1307,), (0.3081,)), ((0.5,), (0.5,)), ((0.0,), (1.0,)), ((0.485,), (0.229,)), ((0.286,), (0.353,))],
 )
 def test_real_images_by_normalisations_that_people_use_leave_no_doubt(mean, std):
     for count in (16, 500):
@@ -283,7 +294,9 @@ def test_no_sample_of_a_published_data_set_is_doubted(name, mean, std):
 
 def comparison(integer: list[int], real: list[int], labels: list[int]) -> Comparison:
     split = Split(np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1), np.array(labels))
-    return Comparison(*(evaluate(lambda images, one=one: np.eye(3)[one], split, tuple("abc")) for one in (integer, real)))
+    return Comparison(
+        *(evaluate(lambda images, one=one: np.eye(3)[one], split, tuple("abc")) for one in (integer, real))
+    )
 
 
 def test_integers_that_are_right_as_often_as_the_model_are_no_loss():
@@ -292,6 +305,8 @@ def test_integers_that_are_right_as_often_as_the_model_are_no_loss():
     assert better.agreement == 0.6
     better.check(0.95, list)
     worse = comparison([0, 2, 2, 1, 1], [0, 1, 2, 0, 1], [0, 1, 2, 0, 1])
-    with pytest.raises(NetworkError, match="only 60.0 % of the 5 test images, less than the 95 % asked for; train it again"):
+    with pytest.raises(
+        NetworkError, match="only 60.0 % of the 5 test images, less than the 95 % asked for; train it again"
+    ):
         worse.check(0.95, list)
     worse.check(0.6, list)

@@ -28,7 +28,10 @@ from host_train.training.tensors import TensorData
 from pynq_cnn.errors import ArgumentError
 
 SCHEDULE = Schedule(
-    epochs=4, batch=64, learning_rate=1e-2, augmentation=Augmentation(shift=1, rotation=5, scale=0.05, shear=0.05, flip=True)
+    epochs=4,
+    batch=64,
+    learning_rate=1e-2,
+    augmentation=Augmentation(shift=1, rotation=5, scale=0.05, shear=0.05, flip=True),
 )
 
 
@@ -44,7 +47,13 @@ def make() -> nn.Module:
     with torch.random.fork_rng():
         seed_everything(7, 0)
         return nn.Sequential(
-            nn.MaxPool2d(4), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(100, 10)
+            nn.MaxPool2d(4),
+            nn.Conv2d(1, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(100, 10),
         )
 
 
@@ -70,7 +79,9 @@ def test_every_epoch_has_its_time(tmp_path, data):
     records = json.loads((tmp_path / "history.json").read_text())
     finished = [datetime.fromisoformat(record["finished"]) for record in records]
     assert finished == sorted(finished) and begun <= finished[0] and finished[-1] <= datetime.now(timezone.utc)
-    assert all(record["seconds"] > 0 for record in records) and [one.seconds for one in history] == [one["seconds"] for one in records]
+    assert all(record["seconds"] > 0 for record in records) and [one.seconds for one in history] == [
+        one["seconds"] for one in records
+    ]
     state = checkpoint.load_state(tmp_path / CHECKPOINT)
     for record in state["history"]:  # as of a version that noted no times
         del record["finished"], record["seconds"]
@@ -136,7 +147,9 @@ def test_it_learns_and_ends_with_its_best_epoch(tmp_path, data):
     history = fit(model, *data, Schedule(epochs=8, batch=32, learning_rate=1e-2), tmp_path, seed=1)
     best = max(history, key=lambda record: (record.validation_accuracy, -record.validation_loss))
     assert [record.epoch for record in history if record.best][-1] == best.epoch
-    assert measure(model, data[1]) == (best.validation_loss, best.validation_accuracy) and best.validation_accuracy > 0.9
+    assert (
+        measure(model, data[1]) == (best.validation_loss, best.validation_accuracy) and best.validation_accuracy > 0.9
+    )
     assert history[-1].train_loss < history[0].train_loss / 2
     stored = checkpoint.load_state(tmp_path / WEIGHTS)
     assert all(torch.equal(stored[name], value) for name, value in model.state_dict().items())
@@ -173,7 +186,9 @@ def test_an_earlier_run_is_not_overwritten(tmp_path, data):
         fit(make(), *data, Schedule(epochs=1), tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"seed": 6}, {"schedule": Schedule(epochs=5)}, {"schedule": Schedule(epochs=4, learning_rate=0.1)}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 6}, {"schedule": Schedule(epochs=5)}, {"schedule": Schedule(epochs=4, learning_rate=0.1)}]
+)
 def test_another_runs_checkpoint_is_refused(tmp_path, data, change):
     options = {"seed": 5, "schedule": Schedule(epochs=4)}
     with pytest.raises(Stop):
@@ -182,7 +197,9 @@ def test_another_runs_checkpoint_is_refused(tmp_path, data, change):
         fit(make(), *data, folder=tmp_path, resume=True, **{**options, **change})
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:500], lambda b: b"", lambda b: b"hello", lambda b: b"\x80\x02cos\nsystem\n(S'true'\ntR."])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:500], lambda b: b"", lambda b: b"hello", lambda b: b"\x80\x02cos\nsystem\n(S'true'\ntR."]
+)
 def test_a_damaged_checkpoint_is_named(tmp_path, data, damage):
     with pytest.raises(Stop):
         fit(make(), *data, SCHEDULE, tmp_path, report=stop_after(1))
@@ -200,7 +217,9 @@ def test_a_checkpoint_of_other_layers_is_named(tmp_path, data, change):
     state = checkpoint.load_state(tmp_path / CHECKPOINT)
     change(state)
     checkpoint.save_state(tmp_path / CHECKPOINT, state)
-    with pytest.raises(ArgumentError, match=f"{tmp_path / CHECKPOINT} has not the state of this network: .*; choose another folder"):
+    with pytest.raises(
+        ArgumentError, match=f"{tmp_path / CHECKPOINT} has not the state of this network: .*; choose another folder"
+    ):
         fit(make(), *data, SCHEDULE, tmp_path, resume=True)
 
 
@@ -218,7 +237,9 @@ def test_a_full_disk_is_an_os_error(tmp_path, monkeypatch):
 
 def test_a_compiled_training_in_bfloat16_resumes_bit_for_bit_too(tmp_path, data):
     """Also where torch compiles anew in the epoch that goes on."""
-    schedule = Schedule(epochs=2, batch=64, learning_rate=1e-2, augmentation=SCHEDULE.augmentation, bfloat16=True, compiled=True)
+    schedule = Schedule(
+        epochs=2, batch=64, learning_rate=1e-2, augmentation=SCHEDULE.augmentation, bfloat16=True, compiled=True
+    )
     whole, parts, resumed, plain = make(), make(), make(), make()
     history = fit(whole, *data, schedule, tmp_path / "whole", seed=5)
     with pytest.raises(Stop):
@@ -240,7 +261,9 @@ def test_training_goes_on_where_torch_cannot_compile(tmp_path, data, monkeypatch
         return call
 
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.warns(UserWarning, match=r"not compiled, and slower: torch.compile fails here \(CppCompileError: .*\); install g\+\+"):
+    with pytest.warns(
+        UserWarning, match=r"not compiled, and slower: torch.compile fails here \(CppCompileError: .*\); install g\+\+"
+    ):
         history = fit(make(), *data, Schedule(epochs=2, compiled=True), tmp_path / "compiled", seed=5)
     plain = fit(make(), *data, Schedule(epochs=2), tmp_path / "plain", seed=5)
     assert history[-1].train_loss == pytest.approx(plain[-1].train_loss, rel=0.05)
@@ -406,7 +429,16 @@ def test_images_too_small_to_reflect_are_refused():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"shift": -1}, {"rotation": float("nan")}, {"scale": 1.0}, {"shear": -0.1}, {"crop": -1}, {"crop": 1.5}, {"reflect": True}]
+    "bad",
+    [
+        {"shift": -1},
+        {"rotation": float("nan")},
+        {"scale": 1.0},
+        {"shear": -0.1},
+        {"crop": -1},
+        {"crop": 1.5},
+        {"reflect": True},
+    ],
 )
 def test_bad_augmentations_are_refused(bad):
     with pytest.raises(ArgumentError, match=list(bad)[0]):

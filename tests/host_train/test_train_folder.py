@@ -48,9 +48,15 @@ def real_folder(real, tmp_path_factory) -> Path:
 
 def test_real_digits_come_back_byte_for_byte(real, tmp_path):
     write_folder(real, DIGITS, tmp_path / "out")
-    assert (tmp_path / "out" / f"00042_{real.labels[42]}.png").is_file() and len(list((tmp_path / "out").iterdir())) == 500
+    assert (tmp_path / "out" / f"00042_{real.labels[42]}.png").is_file() and len(
+        list((tmp_path / "out").iterdir())
+    ) == 500
     back = read_folder(tmp_path / "out", GREY, DIGITS).split
-    assert np.array_equal(back.images, real.images) and np.array_equal(back.labels, real.labels) and back.labels.dtype == np.int64
+    assert (
+        np.array_equal(back.images, real.images)
+        and np.array_equal(back.labels, real.labels)
+        and back.labels.dtype == np.int64
+    )
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])
@@ -87,13 +93,16 @@ def test_letters_may_be_composed_or_not(tmp_path):
 def test_a_name_without_a_label_is_named(tmp_path, name):
     Image.new("L", (28, 28)).save(tmp_path / "00000_cat.png")
     Image.new("L", (28, 28)).save(tmp_path / name)
-    with pytest.raises(DatasetError, match=rf"/{name} carries no label: .* one of cat, ankle-boot, .*00042_cat\.png.*1 of 2"):
+    with pytest.raises(
+        DatasetError, match=rf"/{name} carries no label: .* one of cat, ankle-boot, .*00042_cat\.png.*1 of 2"
+    ):
         read_folder(tmp_path, GREY, ("cat", "Ankle boot"))
 
 
 # ------------------------------------------------------------------------------------------------ where labels are
 
-# The first ten images of MNIST's test set, as the study of binary networks names them: the label, then the number of the image.
+# The first ten images of MNIST's test set, as the study of binary networks names them: the label, then the number of
+# the image.
 FIRST_TEN = (7, 2, 1, 0, 4, 1, 4, 9, 5, 9)
 
 
@@ -102,14 +111,18 @@ def make(folder: Path, names: Iterable[str]) -> Path:
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.linear_gradient("L").resize((28, 28)).point(lambda value, number=number: max(value, number % 100)).save(path)
+        Image.linear_gradient("L").resize((28, 28)).point(lambda value, number=number: max(value, number % 100)).save(
+            path
+        )
     return folder
 
 
 def read(folder: Path, classes: Sequence[str] = DIGITS, naming: str = "auto") -> tuple[str, dict[str, int]]:
     found = read_folder(folder, PLAIN, classes, naming)
     assert len(found.files) == len(found.split) == len(found.split.labels)
-    return found.naming, {path.relative_to(folder).as_posix(): int(label) for path, label in zip(found.files, found.split.labels)}
+    return found.naming, {
+        path.relative_to(folder).as_posix(): int(label) for path, label in zip(found.files, found.split.labels)
+    }
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp"])
@@ -126,8 +139,14 @@ def test_labels_before_and_behind_are_told_apart_where_both_could_be(tmp_path, s
 
 
 def test_a_number_that_is_no_label_decides(tmp_path):
-    assert read(make(tmp_path / "a", ["3_0.png", "5_11.png", "3_2.png"])) == ("label_index", {"3_0.png": 3, "3_2.png": 3, "5_11.png": 5})
-    assert read(make(tmp_path / "b", ["00003_5.png", "00005_3.png"])) == ("index_label", {"00003_5.png": 5, "00005_3.png": 3})
+    assert read(make(tmp_path / "a", ["3_0.png", "5_11.png", "3_2.png"])) == (
+        "label_index",
+        {"3_0.png": 3, "3_2.png": 3, "5_11.png": 5},
+    )
+    assert read(make(tmp_path / "b", ["00003_5.png", "00005_3.png"])) == (
+        "index_label",
+        {"00003_5.png": 5, "00005_3.png": 3},
+    )
     per_class = [f"{label}_{number}.bmp" for label in range(10) for number in range(12)]
     naming, labels = read(make(tmp_path / "c", per_class))
     assert naming == "label_index" and all(name.startswith(f"{label}_") for name, label in labels.items())
@@ -147,7 +166,8 @@ def test_a_number_that_is_no_label_decides(tmp_path):
 def test_names_that_can_be_read_in_two_ways_are_refused(tmp_path, names):
     make(tmp_path, names)
     with pytest.raises(
-        DatasetError, match="may be before or behind the underscore; say which: --naming label_index or --naming index_label"
+        DatasetError,
+        match="may be before or behind the underscore; say which: --naming label_index or --naming index_label",
     ):
         read(tmp_path)
     assert read(tmp_path, naming="label_index")[1] == {name: int(name[0]) for name in names}
@@ -169,7 +189,9 @@ def test_classes_have_names_or_numbers(tmp_path):
     make(tmp_path / "d", ["bag_0.png", "1_1.png"])
     with pytest.raises(DatasetError, match=r"one of t-shirt-top, ankle-boot, bag, or a number from 0 to 2"):
         read(tmp_path / "d", classes)
-    with pytest.raises(DatasetError, match="carries no label"):  # where a class is called by a number, numbers are names
+    with pytest.raises(
+        DatasetError, match="carries no label"
+    ):  # where a class is called by a number, numbers are names
         read(make(tmp_path / "e", ["0_10.png"]), ("1", "2", "ten"))
 
 
@@ -187,7 +209,9 @@ def test_folders_by_class_are_read(tmp_path):
 
 def test_folders_that_are_no_classes_are_named(tmp_path):
     make(tmp_path, ["test/7/a.png", "7/b.png"])
-    with pytest.raises(DatasetError, match=r"test has images, but is no class: 1 of 2 folders are; its name must be one of 0, 1"):
+    with pytest.raises(
+        DatasetError, match=r"test has images, but is no class: 1 of 2 folders are; its name must be one of 0, 1"
+    ):
         read(tmp_path)
 
 
@@ -209,11 +233,16 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
 def test_files_beside_folders_are_told(tmp_path):
     make(tmp_path, ["7/a.png", "00000_3.png"])
     with pytest.raises(
-        DatasetError, match=r"has images, such as 00000_3.png, and folders of images, such as 7; say which .*--naming folders"
+        DatasetError,
+        match=r"has images, such as 00000_3.png, and folders of images, such as 7; say which .*--naming folders",
     ):
         read(tmp_path)
-    assert read(tmp_path, naming="folders")[1] == {"7/a.png": 7} and read(tmp_path, naming="index_label")[1] == {"00000_3.png": 3}
-    with pytest.raises(ArgumentError, match="naming must be one of auto, folders, index_label, label_index, not 'upside'"):
+    assert read(tmp_path, naming="folders")[1] == {"7/a.png": 7} and read(tmp_path, naming="index_label")[1] == {
+        "00000_3.png": 3
+    }
+    with pytest.raises(
+        ArgumentError, match="naming must be one of auto, folders, index_label, label_index, not 'upside'"
+    ):
         read(tmp_path, naming="upside")
 
 
@@ -242,7 +271,11 @@ def test_the_command_says_where_it_found_the_labels_and_lists_what_is_wrong(real
         assert list(csv.reader(file)) == [["image", "label", "answer"], [str(folder / "3_10.bmp"), "3", "7"]]
     assert main(["evaluate", "lenet", "--images", str(folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["naming"] == "label_index" and told["top1"] == 10 / 11 and told["milliseconds_per_image"] == told["seconds"] * 1000 / 11
+    assert (
+        told["naming"] == "label_index"
+        and told["top1"] == 10 / 11
+        and told["milliseconds_per_image"] == told["seconds"] * 1000 / 11
+    )
     assert main(["evaluate", "lenet", "--images", str(folder), "--naming", "index_label"]) == 1
     assert "3_10.bmp carries no label" in capsys.readouterr().err
     assert main(["evaluate", "lenet", "--naming", "folders"]) == 1
@@ -320,12 +353,13 @@ def test_what_is_interrupted_leaves_no_part_of_a_set(real, tmp_path, monkeypatch
 
 def test_the_command_needs_no_torch(digits_folder, tmp_path):
     script = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from host_train.cli import main\n"
-        f"assert main(['images', 'mnist', {str(tmp_path / 'o')!r}, '--count', '2', '--data-dir', {str(digits_folder)!r}]) == 0\n"
+        "import sys; sys.modules['torch'] = None\nfrom host_train.cli import main\nassert main(['images', 'mnist',"
+        f" {str(tmp_path / 'o')!r}, '--count', '2', '--data-dir', {str(digits_folder)!r}]) == 0\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -358,7 +392,10 @@ def test_a_network_of_one_probability_is_measured_on_files_of_two_classes(real, 
     command = ["evaluate", str(tmp_path / "n"), "--images", str(tmp_path / "images"), "--json"]
     assert main([*command, "--wrong", str(tmp_path / "wrong.csv"), "--plot", str(tmp_path / "confusion.png")]) == 0
     answers = network.answers(network.logits(ReferenceBackend(network).run(real.images[::5])))
-    assert json.loads(capsys.readouterr().out)["top1"] == (answers == labels[::5]).mean() and set(answers.tolist()) == {0, 1}
+    assert json.loads(capsys.readouterr().out)["top1"] == (answers == labels[::5]).mean() and set(answers.tolist()) == {
+        0,
+        1,
+    }
     save_package(network_of_kind("independent"), tmp_path / "tags")
     assert main(["evaluate", str(tmp_path / "tags"), "--dataset", "mnist"]) == 1
     assert "lenet gives independent probabilities, not one class for each image" in capsys.readouterr().err
@@ -368,7 +405,10 @@ def test_a_run_is_measured_on_files_too(real_folder, tmp_path, capsys):
     pytest.importorskip("torch")
     out, run, data = str(tmp_path / "files"), str(tmp_path / "run"), ["--data-dir", str(real_folder)]
     assert main(["images", "mnist", out, *data]) == 0
-    assert main(["train", "lenet", "--out", run, "--epochs", "1", "--batch", "32", "--qat-epochs", "0", "--quiet", *data]) == 0
+    assert (
+        main(["train", "lenet", "--out", run, "--epochs", "1", "--batch", "32", "--qat-epochs", "0", "--quiet", *data])
+        == 0
+    )
     capsys.readouterr()
     assert main(["evaluate", run, "--images", out, "--json", *data]) == 0
     files = json.loads(capsys.readouterr().out)

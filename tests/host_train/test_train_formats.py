@@ -36,12 +36,18 @@ def convolutional(shared: bool = False) -> Network:
     with torch.no_grad():
         for layer in (model[0], model[4]):
             layer.weight[torch.rand(layer.weight.shape, generator=torch.Generator().manual_seed(0)) < 0.6] = 0
-    return from_torch(model, np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8), name="small", shared=shared)
+    return from_torch(
+        model, np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8), name="small", shared=shared
+    )
 
 
 def binary() -> Network:
     model = nn.Sequential(
-        BinaryConv2d(1, 70, 3, input_step=1 / 128), nn.BatchNorm2d(70), nn.Hardtanh(), nn.Flatten(), BinaryLinear(70 * 16, 3)
+        BinaryConv2d(1, 70, 3, input_step=1 / 128),
+        nn.BatchNorm2d(70),
+        nn.Hardtanh(),
+        nn.Flatten(),
+        BinaryLinear(70 * 16, 3),
     )
     images = np.random.default_rng(0).integers(0, 256, (20, 6, 6), np.uint8)
     return from_torch(model, images, name="bits", mean=128 / 255, std=128 / 255)
@@ -79,7 +85,9 @@ def test_text_files_are_plain_numbers_under_their_shape(tmp_path):
     assert lines[0] == "# int8 4 3 3 3" and len(lines) == 1 + 4 * 3 * 3
     assert [int(word) for word in lines[1].split()] == network.layers[0].weight[0, 0, 0].tolist()
     plain = np.loadtxt(tmp_path / "net" / "output.scale.txt", dtype=np.float32)
-    assert np.array_equal(plain, network.output.scale) and np.array_equal(np.loadtxt(tmp_path / "net" / "output.scale.txt"), plain)
+    assert np.array_equal(plain, network.output.scale) and np.array_equal(
+        np.loadtxt(tmp_path / "net" / "output.scale.txt"), plain
+    )
     assert read_array(tmp_path / "net" / "output.scale.txt").dtype == np.float32
 
 
@@ -129,7 +137,9 @@ def test_every_number_of_a_mat_file_is_read_exactly(tmp_path, name):
     write_mat(network, tmp_path / "net.mat")
     variables = loadmat(tmp_path / "net.mat")
     manifest, arrays = unpack(network)
-    assert {one for one in variables if not one.startswith("__")} == {"manifest"} | {one.replace(".", "_") for one in arrays}
+    assert {one for one in variables if not one.startswith("__")} == {"manifest"} | {
+        one.replace(".", "_") for one in arrays
+    }
     for file, array in arrays.items():
         found = variables[file.replace(".", "_")]
         assert found.dtype == array.dtype and found.shape == ((1, *array.shape) if array.ndim == 1 else array.shape)
@@ -244,11 +254,19 @@ def test_names_that_matlab_cannot_tell_apart_are_refused(tmp_path, monkeypatch):
     model = nn.Sequential()
     model.add_module("a" * 59, nn.Conv2d(1, 2, 4))
     network = from_torch(model, np.arange(64, dtype=np.uint8).reshape(4, 4, 4), name="n")
-    with pytest.raises(ModelPackageError, match=r"layer\.a+\.bias makes the MATLAB variable layer_a+_bias, which is longer than the 63 "):
+    with pytest.raises(
+        ModelPackageError,
+        match=r"layer\.a+\.bias makes the MATLAB variable layer_a+_bias, which is longer than the 63 ",
+    ):
         write_mat(network, tmp_path / "net.mat")
     layers = (replace(network.layers[0], name="a.b"), replace(network.layers[0], name="a-b"))
-    monkeypatch.setattr("host_train.export.containers.unpack", lambda _: ("{}", {f"layer.{one.name}.bias": one.bias for one in layers}))
-    with pytest.raises(ModelPackageError, match=r"layer\.a-b\.bias makes the MATLAB variable layer_a_b_bias, which would be there twice"):
+    monkeypatch.setattr(
+        "host_train.export.containers.unpack", lambda _: ("{}", {f"layer.{one.name}.bias": one.bias for one in layers})
+    )
+    with pytest.raises(
+        ModelPackageError,
+        match=r"layer\.a-b\.bias makes the MATLAB variable layer_a_b_bias, which would be there twice",
+    ):
         write_mat(network, tmp_path / "net.mat")
     assert not list(tmp_path.iterdir())
 
@@ -264,7 +282,13 @@ def test_every_kind_of_output_in_every_format(tmp_path, kind):
     write_torchscript(model, spec, network.classes, tmp_path / "m.pt", kind)
     assert read_torchscript(tmp_path / "m.pt")[1:] == (spec, network.classes, kind)
     with pytest.raises(ArgumentError, match="needs two outputs at least|is of one logit|need 10 names, not 9"):
-        write_torchscript(model, spec, network.classes[:9], tmp_path / "m.pt", {"softmax": "sigmoid", "sigmoid": "softmax"}.get(kind, kind))
+        write_torchscript(
+            model,
+            spec,
+            network.classes[:9],
+            tmp_path / "m.pt",
+            {"softmax": "sigmoid", "sigmoid": "softmax"}.get(kind, kind),
+        )
 
 
 def test_torchscript_refuses_other_files(tmp_path):
@@ -317,7 +341,11 @@ def trained(tmp_path, digits_folder) -> Path:
 
 
 def test_export_writes_each_format_and_all_say_the_same(trained, digits_folder, capsys):
-    for options in (["--quantise", "max"], ["--quantise", "max", "--format", "mat"], ["--quantise", "max", "--format", "txt"]):
+    for options in (
+        ["--quantise", "max"],
+        ["--quantise", "max", "--format", "mat"],
+        ["--quantise", "max", "--format", "txt"],
+    ):
         assert main(["export", str(trained), "--data-dir", str(digits_folder), *options]) == 0
     assert main(["export", str(trained), "--data-dir", str(digits_folder), "--format", "torchscript"]) == 0
     assert capsys.readouterr().out.count("written: ") == 4
@@ -340,13 +368,17 @@ def test_several_formats_are_of_one_calibration(trained, digits_folder, tmp_path
     text = capsys.readouterr().out
     assert asked == ["auto"] and text.count("written: ") == 4 and text.count("<- exported") == 1
     network = load_package(trained / "package")
-    assert network == read_mat(trained / "network.mat") == read_txt(trained / "txt") and (trained / "model.pt").is_file()
+    assert (
+        network == read_mat(trained / "network.mat") == read_txt(trained / "txt") and (trained / "model.pt").is_file()
+    )
     assert main([*base, "--out", str(tmp_path / "all"), "--quantise", "max"]) == 0
     assert {path.name for path in (tmp_path / "all").iterdir()} == {"package", "network.mat", "txt", "model.pt"}
     assert load_package(tmp_path / "all" / "package").metadata["quantisation"] == "max"
     for words, message in {"mat,onnx": "not 'onnx'", "": "not ''", "mat,": "not ''"}.items():
         assert main(["export", str(trained), "--data-dir", str(digits_folder), "--format", words]) == 1
-        assert f"--format must be of npy, mat, txt, torchscript, separated by commas, {message}" in capsys.readouterr().err
+        assert (
+            f"--format must be of npy, mat, txt, torchscript, separated by commas, {message}" in capsys.readouterr().err
+        )
 
 
 def test_a_shipped_network_is_exported_as_it_is(tmp_path, monkeypatch, capsys):
@@ -356,7 +388,9 @@ def test_a_shipped_network_is_exported_as_it_is(tmp_path, monkeypatch, capsys):
     assert text.count("written: ") == 3 and "vgg_bnn_half is in integers already" in text and "84.40 %" in text
     network = load_model("vgg_bnn_half")
     assert network == read_mat(out / "network.mat") == read_txt(out / "txt") == load_package(out / "package")
-    assert main(["export", "lenet", "--format", "mat", "--out", "my.mat"]) == 0 and read_mat("my.mat") == load_model("lenet")
+    assert main(["export", "lenet", "--format", "mat", "--out", "my.mat"]) == 0 and read_mat("my.mat") == load_model(
+        "lenet"
+    )
 
 
 def test_a_package_is_exported_by_its_folder(tmp_path, monkeypatch, capsys):
@@ -368,7 +402,9 @@ def test_a_package_is_exported_by_its_folder(tmp_path, monkeypatch, capsys):
     assert read_txt(tmp_path / "exports" / "small" / "txt") == network and contents(tmp_path / "packages") == before
     (tmp_path / "packages" / "mine" / "output.scale.npy").unlink()
     assert main(["export", "packages/mine", "--format", "mat"]) == 1
-    assert "output.scale.npy" in capsys.readouterr().err and not (tmp_path / "exports" / "small" / "network.mat").exists()
+    assert (
+        "output.scale.npy" in capsys.readouterr().err and not (tmp_path / "exports" / "small" / "network.mat").exists()
+    )
 
 
 @pytest.mark.parametrize(
@@ -378,7 +414,10 @@ def test_a_package_is_exported_by_its_folder(tmp_path, monkeypatch, capsys):
             ["lenet", "--format", "torchscript"],
             "TorchScript is of the model in floating point, which cannot be had from them; give the folder",
         ),
-        (["lenet", "--format", "mat,torchscript"], "TorchScript is of the model in floating point, which cannot be had from them"),
+        (
+            ["lenet", "--format", "mat,torchscript"],
+            "TorchScript is of the model in floating point, which cannot be had from them",
+        ),
         (["lenet", "--quantise", "qat"], "lenet is in integers already; leave --quantise qat away"),
         (["nowhere"], "nowhere is no run, no model package and no shipped network (convnet, "),
         (["."], ". is no run, no model package and no shipped network"),
@@ -399,7 +438,9 @@ def test_export_takes_a_place_and_refuses_what_does_not_go_together(trained, dig
 
 
 @pytest.mark.parametrize("form", ["npy", "txt", "mat", "torchscript"])
-def test_a_place_that_cannot_be_taken_is_told_before_anything_is_measured(trained, digits_folder, tmp_path, capsys, monkeypatch, form):
+def test_a_place_that_cannot_be_taken_is_told_before_anything_is_measured(
+    trained, digits_folder, tmp_path, capsys, monkeypatch, form
+):
     def measure(self, how="auto"):
         raise AssertionError("measured")
 
@@ -409,7 +450,9 @@ def test_a_place_that_cannot_be_taken_is_told_before_anything_is_measured(traine
     (tmp_path / "out" / "manifest.json").write_text("{}")
     for out in (tmp_path / "out", trained):
         before = contents(out)
-        assert main(["export", str(trained), "--data-dir", str(digits_folder), "--format", form, "--out", str(out)]) == 1
+        assert (
+            main(["export", str(trained), "--data-dir", str(digits_folder), "--format", form, "--out", str(out)]) == 1
+        )
         assert f"host_train: {out} " in capsys.readouterr().err and contents(out) == before
 
 

@@ -28,7 +28,9 @@ def test_uint8_images_of_either_library_are_the_same_images():
     ours = from_torch(model, pictures, name="n")
     assert from_torch(model, torch.from_numpy(pictures).permute(0, 3, 1, 2), name="n") == ours
     assert from_torch(model, torch.from_numpy(pictures), name="n") == ours
-    assert from_torch(model, torch.from_numpy(pictures).permute(0, 3, 1, 2).double() / 255, name="n").layers == ours.layers
+    assert (
+        from_torch(model, torch.from_numpy(pictures).permute(0, 3, 1, 2).double() / 255, name="n").layers == ours.layers
+    )
     grey = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 2))
     assert from_torch(grey, images(8)[..., 0], name="n") == from_torch(grey, images(8), name="n")
 
@@ -63,7 +65,14 @@ def test_a_channel_that_is_never_above_0_may_have_any_weights():
 def test_a_ratio_past_the_largest_changes_no_byte():
     acc = np.array([-(2**31), -1, 0, 1, 2, 2**31 - 1], np.int32)[:, None]
     for ratio in (255.0, 32767.5, 1e30):
-        assert requantise(acc, Requantisation(*fixed_point(np.array([ratio])))).ravel().tolist() == [0, 0, 0, 255, 255, 255]
+        assert requantise(acc, Requantisation(*fixed_point(np.array([ratio])))).ravel().tolist() == [
+            0,
+            0,
+            0,
+            255,
+            255,
+            255,
+        ]
 
 
 class SpareBits(Twice):
@@ -96,7 +105,9 @@ def test_what_is_too_large_for_the_accelerator_is_converted_with_a_warning(case)
     make, message = LARGE[case]
     model = make()  # here, and not at import: its weights would depend on what was imported before
     with pytest.warns(UserWarning, match=message) as warned:
-        network = from_torch(model, images(8), name="n", min_agreement=0)  # two random logits may lie close to each other
+        network = from_torch(
+            model, images(8), name="n", min_agreement=0
+        )  # two random logits may lie close to each other
     assert "\n" not in str(warned[0].message) and warned[0].filename == __file__
     assert logits(network, images(8)).shape == (8, 2)
 

@@ -24,7 +24,11 @@ class Styled(nn.Module):
     def __init__(self, draw: st.DrawFn) -> None:
         super().__init__()
         self.steps: list[tuple[str, object]] = []
-        self.pool, self.averaging, self.flattening = nn.MaxPool2d(2), nn.AvgPool2d(2), nn.Flatten()  # used wherever they are drawn
+        self.pool, self.averaging, self.flattening = (
+            nn.MaxPool2d(2),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+        )  # used wherever they are drawn
         channels, side = draw(st.sampled_from([1, 3])), SIDE
         self.channels = channels
         for i in range(draw(st.integers(1, 3))):
@@ -63,9 +67,13 @@ class Styled(nn.Module):
             elif kind == "relu":
                 x = (F.relu, torch.relu, lambda v: v.relu(), lambda v: F.relu(v, inplace=True))[way](x)
             elif kind == "max":
-                x = (self.pool, lambda v: F.max_pool2d(v, 2), lambda v: F.max_pool2d(v, kernel_size=(2, 2), stride=2))[way](x)
+                x = (self.pool, lambda v: F.max_pool2d(v, 2), lambda v: F.max_pool2d(v, kernel_size=(2, 2), stride=2))[
+                    way
+                ](x)
             elif kind == "average":
-                x = (self.averaging, lambda v: F.avg_pool2d(v, 2), lambda v: F.avg_pool2d(input=v, kernel_size=(2, 2)))[way](x)
+                x = (self.averaging, lambda v: F.avg_pool2d(v, 2), lambda v: F.avg_pool2d(input=v, kernel_size=(2, 2)))[
+                    way
+                ](x)
             elif kind == "global":
                 x = (
                     lambda v: F.adaptive_avg_pool2d(v, 1),
@@ -109,10 +117,16 @@ def test_integers_are_close_to_any_supported_model(model, form, training):
     mean, std = (0.4, 0.5, 0.3)[: model.channels], (0.3, 0.25, 0.2)[: model.channels]
     pictures = images(64, model.channels)
     inputs = (tensor(pictures) - torch.tensor(mean).reshape(-1, 1, 1)) / torch.tensor(std).reshape(-1, 1, 1)
-    data = {"uint8": pictures, "float": inputs, "batches": [(batch, torch.zeros(len(batch))) for batch in inputs.split(10)]}[form]
+    data = {
+        "uint8": pictures,
+        "float": inputs,
+        "batches": [(batch, torch.zeros(len(batch))) for batch in inputs.split(10)],
+    }[form]
     model.train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    network = from_torch(model, data, name="mine", mean=mean, std=std, min_agreement=0)  # untrained, it may hardly tell images apart
+    network = from_torch(
+        model, data, name="mine", mean=mean, std=std, min_agreement=0
+    )  # untrained, it may hardly tell images apart
 
     assert all(module.training == training for module in model.modules())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -121,8 +135,13 @@ def test_integers_are_close_to_any_supported_model(model, form, training):
         real = model(inputs).softmax(1).log().numpy()
     ours = torch.from_numpy(logits(network, pictures)).log_softmax(1).numpy()
     conversion = network.metadata["conversion"]
-    assert conversion["images"] == 64 and conversion["source"] == "Styled" and conversion["method"] in ("max", "percentile", "mse")
-    # Random networks of few channels tell images apart by little, so the error is taken against the whole range of what they say.
+    assert (
+        conversion["images"] == 64
+        and conversion["source"] == "Styled"
+        and conversion["method"] in ("max", "percentile", "mse")
+    )
+    # Random networks of few channels tell images apart by little, so the error is taken against the whole range of what
+    # they say.
     assert np.abs(ours - real).mean() < 0.05 * np.ptp(real) and conversion["mean_error"] < 0.25
     if not any(isinstance(layer, AvgPool2d) for layer in network.layers):
         assert np.array_equal(ReferenceBackend(network).run(pictures), simulate(network, pictures))

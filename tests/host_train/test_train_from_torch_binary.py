@@ -59,7 +59,12 @@ class Head(Bits):
     def __init__(self) -> None:
         super().__init__()
         self.norm2 = nn.BatchNorm2d(8, affine=False)
-        self.hidden, self.norm3, self.norm4, self.fc = BinaryLinear(8 * 36, 9), nn.BatchNorm1d(9), nn.BatchNorm1d(5), BinaryLinear(9, 5)
+        self.hidden, self.norm3, self.norm4, self.fc = (
+            BinaryLinear(8 * 36, 9),
+            nn.BatchNorm1d(9),
+            nn.BatchNorm1d(5),
+            BinaryLinear(9, 5),
+        )
         self.sign = Sign()
 
     def forward(self, x):
@@ -103,9 +108,23 @@ def test_binary_blocks_become_bits_and_agree_on_every_image(kind, seed):
 def test_a_pooling_that_a_binary_network_calls_twice_is_there_twice():
     pool, act = nn.MaxPool2d(2), nn.Hardtanh()
     first, second = BinaryConv2d(3, 8, 3, padding=1, input_step=1 / 128), BinaryConv2d(8, 8, 3, padding=1)
-    layers = (first, pool, nn.BatchNorm2d(8), act, second, pool, nn.BatchNorm2d(8), act, nn.Flatten(), BinaryLinear(8 * 9, 5))
+    layers = (
+        first,
+        pool,
+        nn.BatchNorm2d(8),
+        act,
+        second,
+        pool,
+        nn.BatchNorm2d(8),
+        act,
+        nn.Flatten(),
+        BinaryLinear(8 * 9, 5),
+    )
     model, spec = nn.Sequential(*layers).eval(), InputSpec(SIDE, SIDE, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3)
-    for network in (from_torch(model, images(8, 3), name="n", spec=spec), binary_to_network(model, "n", spec, tuple("abcde"))):
+    for network in (
+        from_torch(model, images(8, 3), name="n", spec=spec),
+        binary_to_network(model, "n", spec, tuple("abcde")),
+    ):
         assert [type(layer).__name__ for layer in network.layers].count("MaxPool2d") == 2
 
 
@@ -123,7 +142,14 @@ def test_masks_of_pruning_and_parametrisations_of_binary_layers_act():
 
 def test_a_binary_network_whose_sums_are_rounded_is_refused():
     model = nn.Sequential(
-        BinaryConv2d(1, 16, 3, input_step=1 / 255), nn.BatchNorm2d(16), nn.Hardtanh(), nn.Flatten(), BinaryLinear(1600, 3)
+        BinaryConv2d(1, 16, 3, input_step=1 / 255),
+        nn.BatchNorm2d(16),
+        nn.Hardtanh(),
+        nn.Flatten(),
+        BinaryLinear(1600, 3),
     )
-    with pytest.raises(NetworkError, match="gives other logits in PyTorch than in bits, on .* of 64 calibration images.*input_step=1/128"):
+    with pytest.raises(
+        NetworkError,
+        match="gives other logits in PyTorch than in bits, on .* of 64 calibration images.*input_step=1/128",
+    ):
         from_torch(model, images() % 8, name="n")  # sums of few small bytes are often 0, but not so in float32

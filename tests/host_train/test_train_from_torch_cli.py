@@ -78,7 +78,10 @@ def test_a_model_in_a_file_becomes_a_measured_package(source, digits_folder, tmp
     assert main([*base, "--weights", str(tmp_path / "weights.pt"), "--method", "mse", "--shared"]) == 0
     text = capsys.readouterr().out
     assert "weights.pt: took the weights from its 'state_dict'" in text
-    assert "on 700 training images: softmax, agreement of the integers with the model " in text and f"written: {out}" in text
+    assert (
+        "on 700 training images: softmax, agreement of the integers with the model " in text
+        and f"written: {out}" in text
+    )
     network = load_package(out)
     assert network.name == "mine" and network.input.fit == "digit" and network.metadata["conversion"]["method"] == "mse"
     assert network.metadata["accuracy"]["images"] == 120 and network.layers[0].shared is not None
@@ -146,7 +149,10 @@ def test_every_kind_of_output_becomes_a_package(tmp_path, digits_folder, capsys,
     assert set(accuracy) == {"agreement", "images"} and 0.5 < accuracy["agreement"] <= 1
     out = capsys.readouterr().out
     assert f"on 700 training images: {kind}, agreement of the integers with the model" in out
-    assert f"on the 120 test images of MNIST: agreement of the integers with the model {100 * accuracy['agreement']:.2f} %" in out
+    assert (
+        f"on the 120 test images of MNIST: agreement of the integers with the model {100 * accuracy['agreement']:.2f} %"
+        in out
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,11 @@ def test_every_kind_of_output_becomes_a_package(tmp_path, digits_folder, capsys,
             "the output 'softmax' contradicts Sequential, which gives one number for each image: state 'sigmoid' or",
         ),
         ("one", ["--output", "logit"], "output must be one of softmax, sigmoid, independent, values, not 'logit'"),
-        ("three", [], "has 3 outputs, but MNIST has 10 classes; name its own by --classes, or say by --output what else they are"),
+        (
+            "three",
+            [],
+            "has 3 outputs, but MNIST has 10 classes; name its own by --classes, or say by --output what else they are",
+        ),
         ("uneven", [], "; they part in layer 0, which loses"),
         ("tags", ["--min-agreement", "2"], "min_agreement must be a number from 0 (take anything) to 1, not 2.0"),
     ],
@@ -176,7 +186,18 @@ def test_names_of_classes_in_another_order_are_measured_as_they_are_called(sourc
         torch.manual_seed(5)
         more = ["--classes", *classes] if classes else []
         place, out = f"{source}:Mine", tmp_path / f"p{i}"
-        base = ["convert", place, "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(out), "--min-agreement", "0"]
+        base = [
+            "convert",
+            place,
+            "--dataset",
+            "mnist",
+            "--data-dir",
+            str(digits_folder),
+            "--out",
+            str(out),
+            "--min-agreement",
+            "0",
+        ]
         assert main([*base, *more]) == 0
         accuracies.append(load_package(out).metadata["accuracy"]["integer_top1"])
         assert main(["evaluate", str(out), "--data-dir", str(digits_folder), "--json"]) == 0
@@ -194,15 +215,30 @@ def test_names_of_classes_in_another_order_are_measured_as_they_are_called(sourc
         ("SOURCE:made", "has no function or class made"),
         ("SOURCE:nothing", "gives 3, not a torch.nn.Module"),
         ("SOURCE:bad", "1: a Tanh cannot be mapped; use ReLU"),
-        ("SOURCE:Sized", "Sized cannot be called without arguments (missing a required argument: 'classes'); add a function that can"),
-        ("SOURCE:broken", "mine.py:27, `return missing_name`: NameError: name 'missing_name' is not defined; correct the file"),
+        (
+            "SOURCE:Sized",
+            (
+                "Sized cannot be called without arguments (missing a required argument: 'classes'); add a function"
+                " that can"
+            ),
+        ),
+        (
+            "SOURCE:broken",
+            "mine.py:27, `return missing_name`: NameError: name 'missing_name' is not defined; correct the file",
+        ),
         ("SOURCE:leaves", "SystemExit: 3; correct the file"),
-        ("SOURCE:wrong_layer", "mine.py:33, `return nn.Conv2d(3, 4, 3, groups=2)`: ValueError: in_channels must be divisible by groups"),
+        (
+            "SOURCE:wrong_layer",
+            "mine.py:33, `return nn.Conv2d(3, 4, 3, groups=2)`: ValueError: in_channels must be divisible by groups",
+        ),
     ],
 )
 def test_mistakes_are_told_in_a_line(source, digits_folder, tmp_path, capsys, place, message):
     place = place.replace("SOURCE", str(source))
-    assert main(["convert", place, "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(tmp_path / "out")]) == 1
+    assert (
+        main(["convert", place, "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(tmp_path / "out")])
+        == 1
+    )
     err = capsys.readouterr().err
     assert err.startswith("host_train: ") and message in err and not (tmp_path / "out").exists()
     assert err.count("\n") == 1
@@ -216,7 +252,10 @@ def test_mistakes_are_told_in_a_line(source, digits_folder, tmp_path, capsys, pl
             "import torch\n\nraise RuntimeError('two\\nlines')\n",
             "mine.py:3, `raise RuntimeError('two\\nlines')`: RuntimeError: two; correct",
         ),
-        ("import no_such_module\n", "mine.py:1, `import no_such_module`: ModuleNotFoundError: No module named 'no_such_module'"),
+        (
+            "import no_such_module\n",
+            "mine.py:1, `import no_such_module`: ModuleNotFoundError: No module named 'no_such_module'",
+        ),
         ("import beside\n", "beside.py:2, `1 / 0`: ZeroDivisionError: division by zero"),
         ("raise ValueError\n", "mine.py:1, `raise ValueError`: ValueError: ValueError()"),
     ],
@@ -258,7 +297,10 @@ def prefixed(prefix: str) -> dict[str, torch.Tensor]:
 
 ACCEPTED = {
     "state_dict": (lambda: net().state_dict(), []),
-    "checkpoint": (lambda: {"epoch": 3, "state_dict": net().state_dict(), "loss": 0.5}, ["took the weights from its 'state_dict'"]),
+    "checkpoint": (
+        lambda: {"epoch": 3, "state_dict": net().state_dict(), "loss": 0.5},
+        ["took the weights from its 'state_dict'"],
+    ),
     "model": (lambda: {"model": net().state_dict(), "optimizer": {}}, ["took the weights from its 'model'"]),
     "parallel": (lambda: prefixed("module."), ["took the names without 'module.'"]),
     "compiled": (lambda: prefixed("_orig_mod."), ["took the names without '_orig_mod.'"]),
@@ -288,11 +330,24 @@ def test_lazy_layers_take_their_shape_from_the_file(tmp_path):
 
 def test_a_model_that_ends_in_one_pixel_a_class_becomes_a_package(tmp_path, digits_folder, capsys):
     (tmp_path / "mine.py").write_text(
-        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv2d(1, 10, 5, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(1))\n"
+        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv2d(1, 10, 5, stride=3), nn.ReLU(),"
+        " nn.AdaptiveAvgPool2d(1))\n"
     )
     out = tmp_path / "mine"
     assert (
-        main(["convert", f"{tmp_path / 'mine.py'}:build", "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(out)]) == 0
+        main(
+            [
+                "convert",
+                f"{tmp_path / 'mine.py'}:build",
+                "--dataset",
+                "mnist",
+                "--data-dir",
+                str(digits_folder),
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
     )
     assert load_package(out).metadata["accuracy"]["images"] == 120
 
@@ -306,7 +361,10 @@ def test_a_prefix_that_the_model_has_too_stays(tmp_path):
 UNUSABLE = {
     "whole model": (
         net,
-        "holds a torch.nn.modules.container.Sequential, not weights alone; save the weights alone: torch.save(model.state_dict",
+        (
+            "holds a torch.nn.modules.container.Sequential, not weights alone; save the weights alone:"
+            " torch.save(model.state_dict"
+        ),
     ),
     "tensor": (lambda: torch.zeros(3), "holds a Tensor, not a state_dict of tensors; save the weights alone"),
     "list": (lambda: [1, 2], "holds a list, not a state_dict of tensors"),
@@ -337,7 +395,10 @@ def test_unusable_weights_are_told_with_what_the_file_holds(tmp_path, case):
 @pytest.mark.parametrize("octets", [b"", b"hello there " * 20, b"PK\x03\x04 cut off"])
 def test_files_of_another_kind_are_told(tmp_path, octets):
     (tmp_path / "w.pt").write_bytes(octets)
-    check_refused(tmp_path / "w.pt", "holds no weights that torch can read; it may be damaged or of another kind; save the weights alone")
+    check_refused(
+        tmp_path / "w.pt",
+        "holds no weights that torch can read; it may be damaged or of another kind; save the weights alone",
+    )
 
 
 def test_torchscript_is_told(tmp_path):
@@ -356,6 +417,15 @@ def check_refused(path: Path, message: str) -> None:
 
 
 def test_weights_that_are_not_there_are_told(source, digits_folder, tmp_path, capsys):
-    base = ["convert", f"{source}:Mine", "--dataset", "mnist", "--data-dir", str(digits_folder), "--out", str(tmp_path / "out")]
+    base = [
+        "convert",
+        f"{source}:Mine",
+        "--dataset",
+        "mnist",
+        "--data-dir",
+        str(digits_folder),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*base, "--weights", "nowhere.pt"]) == 1
     assert "--weights nowhere.pt: there is no such file; save the weights alone: torch.save" in capsys.readouterr().err

@@ -18,7 +18,14 @@ def hooked(kind: type[nn.Module]) -> nn.Module:
     """A model whose layer of this kind has a hook that changes its values."""
     if kind in (BinaryConv2d, BinaryLinear, nn.Hardtanh, Sign):
         model: nn.Module = nn.Sequential(
-            *(BinaryConv2d(3, 8, 3, input_step=1 / 128), nn.BatchNorm2d(8), nn.Hardtanh(), Sign(), nn.Flatten(), BinaryLinear(800, 3))
+            *(
+                BinaryConv2d(3, 8, 3, input_step=1 / 128),
+                nn.BatchNorm2d(8),
+                nn.Hardtanh(),
+                Sign(),
+                nn.Flatten(),
+                BinaryLinear(800, 3),
+            )
         )
     else:
         model = nn.Sequential(

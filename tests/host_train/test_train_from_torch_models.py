@@ -19,7 +19,12 @@ pytestmark = IGNORE_NOISE
 def test_layers_have_the_modules_names_and_the_softmax_is_left_to_the_host(tmp_path):
     model = digits()
     network = from_torch(
-        model, images(), name="digits", classes=["a", "b", "c"], metadata={"dataset": "noise"}, folder=tmp_path / "package"
+        model,
+        images(),
+        name="digits",
+        classes=["a", "b", "c"],
+        metadata={"dataset": "noise"},
+        folder=tmp_path / "package",
     )
     assert [layer.name for layer in network.layers] == ["conv1", "pool", "conv2", "pool_2", "fc1", "fc2"]
     assert network.classes == ("a", "b", "c") and network.metadata["dataset"] == "noise"
@@ -33,7 +38,10 @@ def test_layers_have_the_modules_names_and_the_softmax_is_left_to_the_host(tmp_p
 def test_methods_and_the_number_of_images_are_obeyed():
     network = from_torch(digits(), images(50), name="n", method="percentile", images=20)
     assert network.metadata["conversion"]["method"] == "percentile" and network.metadata["conversion"]["images"] == 20
-    errors = {m: from_torch(digits(), images(), name="n", method=m).metadata["conversion"] for m in ("max", "percentile", "mse", "auto")}
+    errors = {
+        m: from_torch(digits(), images(), name="n", method=m).metadata["conversion"]
+        for m in ("max", "percentile", "mse", "auto")
+    }
     best = min(("max", "percentile", "mse"), key=lambda m: (-errors[m]["agreement"], errors[m]["mean_error"]))
     assert errors["auto"] == errors[best]
 

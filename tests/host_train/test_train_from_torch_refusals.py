@@ -373,12 +373,17 @@ REFUSALS = {
     NotLast: "its result is not used",
     Normalised: "sub: it cannot be mapped; leave it away here: what normalises the images goes into the mean and std",
     NormalisedByBuffers: "sub: it cannot be mapped; leave it away here",
-    Temperature: "i?mul: it cannot be mapped; leave it away here.* a factor or shift behind a layer into that layer's weights",
+    Temperature: (
+        "i?mul: it cannot be mapped; leave it away here.* a factor or shift behind a layer into that layer's weights"
+    ),
     Product: "matmul: it cannot be mapped; use the module nn.Linear",
     PoolBeforePadding: "conv pads behind a max pooling of the image.*give it padding=0, or put the pooling behind it",
     PaddedByMore: r"c1 has padding=\(5, 5\), which must be smaller than the kernel \(3, 3\); use less",
     LongStride: r"c1.stride must be 2 integer\(s\) from 1 to 255, not \(300, 300\)",
-    Pixels: r"more is the last layer and gives 12 x 12 pixels.*put nn.AdaptiveAvgPool2d\(1\), or nn.Flatten and nn.Linear, behind it",
+    Pixels: (
+        r"more is the last layer and gives 12 x 12 pixels.*put nn.AdaptiveAvgPool2d\(1\), or nn.Flatten and nn.Linear,"
+        r" behind it"
+    ),
     Unflattened: r"fc: it takes \[n, features\], not \(2, 4, 12, 12\); flatten each image",
     TwiceReLU: "relu_1 does not follow a Conv2d or Linear; remove it",
     NoActivationBeforeOthers: "conv has no ReLU behind it",
@@ -415,13 +420,19 @@ def test_modules_without_source_lines_are_named_by_their_path():
 
 C, R = nn.Conv2d, nn.ReLU
 SEQUENCES = {
-    "no ReLU, then no counterpart": ([C(1, 2, 3), C(2, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(128, 2)], "0 has no ReLU behind it"),
+    "no ReLU, then no counterpart": (
+        [C(1, 2, 3), C(2, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(128, 2)],
+        "0 has no ReLU behind it",
+    ),
     "no counterpart": (
         [C(1, 2, 3), nn.Sigmoid(), C(2, 2, 3), nn.Flatten(), nn.Linear(128, 2)],
         "1: a sigmoid can only be the last operation",
     ),
     "option, then no ReLU": ([C(1, 2, 3), R(), C(2, 2, 3, dilation=2), C(2, 2, 3)], "2 has dilation"),
-    "average of an image": ([nn.AvgPool2d(2), C(1, 2, 3), nn.Tanh()], "0 averages what no layer has made bytes of; put it behind a Conv2d"),
+    "average of an image": (
+        [nn.AvgPool2d(2), C(1, 2, 3), nn.Tanh()],
+        "0 averages what no layer has made bytes of; put it behind a Conv2d",
+    ),
     "batch norm first": ([nn.BatchNorm2d(1), C(1, 2, 3), nn.Tanh()], "0 does not follow a Conv2d or Linear"),
     "wrapped": ([nn.DataParallel(C(1, 2, 12))], "give from_torch the model inside it: model.module"),
 }

@@ -35,7 +35,14 @@ INTEGER = ["lenet", "convnet", "lenet5", "deepnet", "nin", "nin_one"]
 def input_of(recipe: Recipe) -> InputSpec:
     spec = DATASETS[recipe.dataset].spec
     height, width = recipe.size or spec.shape[:2]
-    return InputSpec(height, width, spec.shape[2], {1: "L", 3: "RGB"}[spec.shape[2]], recipe.mean or spec.mean, recipe.std or spec.std)
+    return InputSpec(
+        height,
+        width,
+        spec.shape[2],
+        {1: "L", 3: "RGB"}[spec.shape[2]],
+        recipe.mean or spec.mean,
+        recipe.std or spec.std,
+    )
 
 
 def pictures(spec: InputSpec, count: int, seed: int = 0) -> np.ndarray:
@@ -80,13 +87,20 @@ def simulate(network: Network, images: np.ndarray) -> np.ndarray:
             acc = F.avg_pool2d(values, layer.size, layer.stride, divisor_override=1)
         elif isinstance(layer, Dense):
             weight = torch.from_numpy(layer.weight.astype(np.float64))
-            acc = F.linear(values.permute(0, 2, 3, 1).flatten(1), weight, torch.from_numpy(layer.bias.astype(np.float64)))[:, :, None, None]
+            acc = F.linear(
+                values.permute(0, 2, 3, 1).flatten(1), weight, torch.from_numpy(layer.bias.astype(np.float64))
+            )[:, :, None, None]
         else:
             assert isinstance(layer, Conv2d)
-            weight, bias = (torch.from_numpy(array.astype(np.float64)) for array in (layer.weight.transpose(0, 3, 1, 2), layer.bias))
+            weight, bias = (
+                torch.from_numpy(array.astype(np.float64)) for array in (layer.weight.transpose(0, 3, 1, 2), layer.bias)
+            )
             down, right = layer.padding
             pad = np.zeros(layer.weight.shape[3]) if layer.pad_value is None else layer.pad_value
-            padded = torch.stack([F.pad(values[:, c], (right, right, down, down), value=float(pad[c])) for c in range(values.shape[1])], 1)
+            padded = torch.stack(
+                [F.pad(values[:, c], (right, right, down, down), value=float(pad[c])) for c in range(values.shape[1])],
+                1,
+            )
             acc = F.conv2d(padded, weight, bias, layer.stride)
         if layer.requantisation is None:
             return acc[:, :, 0, 0].numpy().astype(np.int32)
@@ -107,8 +121,18 @@ def simulate(network: Network, images: np.ndarray) -> np.ndarray:
         ("lenet5", 431_080),
         ("deepnet", 640 + (64 * 9 + 1) * 256 + 12545 * 512 + 5130),
         # Convolutions without bias; two values of batch norm for each of 746 channels.
-        ("nin", 96 * (121 + 2 * 96) + 256 * (96 * 25 + 2 * 256) + 384 * (256 * 9 + 2 * 384) + 10 * (384 * 9 + 20) + 3 * 2 * 746),
-        ("nin_one", 96 * (121 + 96) + 256 * (96 * 25 + 256) + 384 * (256 * 9 + 384) + 10 * (384 * 9 + 10) + 2 * 2 * 746),
+        (
+            "nin",
+            96 * (121 + 2 * 96)
+            + 256 * (96 * 25 + 2 * 256)
+            + 384 * (256 * 9 + 2 * 384)
+            + 10 * (384 * 9 + 20)
+            + 3 * 2 * 746,
+        ),
+        (
+            "nin_one",
+            96 * (121 + 96) + 256 * (96 * 25 + 256) + 384 * (256 * 9 + 384) + 10 * (384 * 9 + 10) + 2 * 2 * 746,
+        ),
     ],
 )
 def test_sizes(name, parameters):
@@ -136,9 +160,16 @@ def test_every_network_runs_in_integers_as_pytorch_computes_them(name):
 def test_a_nin_ends_with_the_average_of_its_maps():
     network = network_of(lived_in(build_nin(1)), input_of(RECIPES["nin_one"]))
     kinds = [(layer.size, layer.stride) for layer in network.layers if isinstance(layer, MaxPool2d)]
-    assert kinds == [(3, 2)] * 3 and network.layers[0].weight.shape[1:3] == (11, 11) and network.layers[0].stride == (4, 4)
+    assert (
+        kinds == [(3, 2)] * 3 and network.layers[0].weight.shape[1:3] == (11, 11) and network.layers[0].stride == (4, 4)
+    )
     last = network.layers[-1]
-    assert isinstance(last, AvgPool2d) and last.size == (2, 2) and last.requantisation is None and len(set(network.output.scale)) == 1
+    assert (
+        isinstance(last, AvgPool2d)
+        and last.size == (2, 2)
+        and last.requantisation is None
+        and len(set(network.output.scale)) == 1
+    )
 
 
 # ------------------------------------------------------------------------------------------- average pooling
@@ -149,7 +180,13 @@ def average_net(spec: InputSpec, kind: str) -> nn.Sequential:
     endings = {
         "global": [nn.MaxPool2d(3, 2), nn.Conv2d(6, 5, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
         "global, then linear": [nn.MaxPool2d(3, 2), nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(6, 5)],
-        "overlapping": [nn.AvgPool2d(3, 2), nn.Conv2d(6, 5, 3, padding=1), nn.ReLU(), nn.AvgPool2d((4, 4)), nn.Flatten()],
+        "overlapping": [
+            nn.AvgPool2d(3, 2),
+            nn.Conv2d(6, 5, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool2d((4, 4)),
+            nn.Flatten(),
+        ],
         "oblong": [nn.AvgPool2d((2, 3), (4, 3)), nn.Flatten(), nn.Linear(54, 5)],
         "no flatten": [nn.AvgPool2d((10, 9))],
         "convolution last": [nn.MaxPool2d(3, 2), nn.Conv2d(6, 5, (4, 4)), nn.Flatten()],
@@ -157,7 +194,9 @@ def average_net(spec: InputSpec, kind: str) -> nn.Sequential:
     return lived_in(nn.Sequential(*first, *endings[kind]))
 
 
-@pytest.mark.parametrize("kind", ["global", "global, then linear", "overlapping", "oblong", "no flatten", "convolution last"])
+@pytest.mark.parametrize(
+    "kind", ["global", "global, then linear", "overlapping", "oblong", "no flatten", "convolution last"]
+)
 @pytest.mark.parametrize("seed", range(2))
 def test_averages_in_integers_are_pytorchs_to_the_last_bit(kind, seed):
     spec = InputSpec(47, 43, 3, "RGB", (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
@@ -269,7 +308,12 @@ def test_training_calibration_and_integers_see_the_same_bytes(digits_folder, tmp
 
 def tiny_bnn(stochastic: bool = False) -> nn.Sequential:
     return nn.Sequential(
-        *(BinaryConv2d(1, 8, 3, padding=1, input_step=1 / 128, stochastic=stochastic), nn.BatchNorm2d(8), nn.Hardtanh(), nn.MaxPool2d(4)),
+        *(
+            BinaryConv2d(1, 8, 3, padding=1, input_step=1 / 128, stochastic=stochastic),
+            nn.BatchNorm2d(8),
+            nn.Hardtanh(),
+            nn.MaxPool2d(4),
+        ),
         *(nn.Flatten(), BinaryLinear(392, 10, stochastic=stochastic)),
     )
 
@@ -277,7 +321,16 @@ def tiny_bnn(stochastic: bool = False) -> nn.Sequential:
 def test_stochastic_training_is_an_option_of_binary_networks(digits_folder, tmp_path, monkeypatch, capsys):
     centre = (128 / 255,)
     schedule = Schedule(epochs=2, batch=32, learning_rate=1e-2, weight_decay=0.0)
-    recipe = Recipe("bnn", "a small one", "mnist", tiny_bnn, schedule, mean=centre, std=centre, build_stochastic=partial(tiny_bnn, True))
+    recipe = Recipe(
+        "bnn",
+        "a small one",
+        "mnist",
+        tiny_bnn,
+        schedule,
+        mean=centre,
+        std=centre,
+        build_stochastic=partial(tiny_bnn, True),
+    )
     monkeypatch.setitem(RECIPES, "bnn", recipe)
     data = ["--data-dir", str(digits_folder), "--quiet"]
     for folder, options in (("a", ["--stochastic"]), ("b", ["--stochastic"]), ("c", [])):

@@ -67,7 +67,9 @@ SIGMOIDS = {
 def test_a_sigmoid_of_one_output_is_a_probability_of_two_classes(way, tmp_path):
     model = Net(1, SIGMOIDS[way])
     network = from_torch(model, PICTURES, name="n", classes=["bad", "good"], folder=tmp_path / "n")
-    assert (network.output.kind, network.classes) == ("sigmoid", ("bad", "good")) and load_package(tmp_path / "n") == network
+    assert (network.output.kind, network.classes) == ("sigmoid", ("bad", "good")) and load_package(
+        tmp_path / "n"
+    ) == network
     with torch.no_grad():
         theirs = model(INPUTS).reshape(-1).numpy()
     ours = probabilities(logits(network), "sigmoid")[:, 1]
@@ -83,12 +85,17 @@ def test_one_logit_must_be_said_to_be_one():
     """Without a statement it may be a logit or a plain value; two names of classes are a statement."""
     for end in (lambda x: x, lambda x: x.squeeze(1)):
         with pytest.raises(
-            ArgumentError, match="Net gives one number for each image, and nothing says what it is: state the output, 'sigmoid'.*'values'"
+            ArgumentError,
+            match=(
+                "Net gives one number for each image, and nothing says what it is: state the output,"
+                " 'sigmoid'.*'values'"
+            ),
         ):
             from_torch(Net(1, end), PICTURES, name="n")
         assert from_torch(Net(1, end), PICTURES, name="n", classes=["no", "yes"]).output.kind == "sigmoid"
     sigmoid, plain, tag = (
-        from_torch(Net(), PICTURES, name="n", method="max", output=kind) for kind in ("sigmoid", "values", "independent")
+        from_torch(Net(), PICTURES, name="n", method="max", output=kind)
+        for kind in ("sigmoid", "values", "independent")
     )
     assert (sigmoid.classes, plain.classes, tag.classes) == (("0", "1"), ("0",), ("0",))
     assert np.array_equal(sigmoid.logits(ReferenceBackend(sigmoid).run(PICTURES)), logits(plain))
@@ -114,9 +121,12 @@ def test_plain_values_are_bounded_by_their_error():
     with torch.no_grad():
         theirs = model(INPUTS).numpy()
     error = np.abs(logits(network) - theirs).mean(0) / theirs.std(0)
-    assert network.metadata["conversion"]["agreement"] == pytest.approx(1 - error.max(), abs=1e-5) and error.max() < 0.05
+    assert (
+        network.metadata["conversion"]["agreement"] == pytest.approx(1 - error.max(), abs=1e-5) and error.max() < 0.05
+    )
     with pytest.raises(
-        NetworkError, match=r"its values are off by .* % of their standard deviation in the mean on the 96 calibration images"
+        NetworkError,
+        match=r"its values are off by .* % of their standard deviation in the mean on the 96 calibration images",
     ):
         from_torch(model, PICTURES, name="n", output="values", min_agreement=1)
 
@@ -146,7 +156,9 @@ def test_a_statement_that_contradicts_the_model_is_refused(outputs, end, stated,
 
 
 def test_what_cannot_be_said():
-    with pytest.raises(ArgumentError, match="output must be one of softmax, sigmoid, independent, values, not 'logits'"):
+    with pytest.raises(
+        ArgumentError, match="output must be one of softmax, sigmoid, independent, values, not 'logits'"
+    ):
         from_torch(Net(), PICTURES, name="n", output="logits")
     with pytest.raises(NetworkError, match="ends with a softmax over one number, which is always 1"):
         from_torch(Net(1, nn.Softmax(1)), PICTURES, name="n")
@@ -163,7 +175,13 @@ def test_what_cannot_be_said():
 
 @pytest.mark.parametrize("kind", ["sigmoid", "values"])
 def test_bits_have_every_kind_of_output(kind):
-    layers = BinaryConv2d(1, 16, 3, input_step=1 / 128), nn.BatchNorm2d(16), nn.Hardtanh(), nn.Flatten(), BinaryLinear(576, 1)
+    layers = (
+        BinaryConv2d(1, 16, 3, input_step=1 / 128),
+        nn.BatchNorm2d(16),
+        nn.Hardtanh(),
+        nn.Flatten(),
+        BinaryLinear(576, 1),
+    )
     model = nn.Sequential(*layers, *([nn.Sigmoid()] if kind == "sigmoid" else [])).eval()
     network = from_torch(model, PICTURES, name="n", mean=CENTRE, std=CENTRE, output=kind)
     assert network.output.kind == kind and network.metadata["conversion"]["agreement"] > 1 - 1e-5
@@ -181,7 +199,12 @@ class Shaped(nn.Module):
 
     def __init__(self, flatten, kernel: int = 6, inputs: int = 4, last: bool = True) -> None:
         super().__init__()
-        self.conv, self.conv2, self.fc, self.flatten = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, kernel), nn.Linear(inputs, 3), flatten
+        self.conv, self.conv2, self.fc, self.flatten = (
+            nn.Conv2d(1, 4, 3),
+            nn.Conv2d(4, 4, kernel),
+            nn.Linear(inputs, 3),
+            flatten,
+        )
         self.last = last
 
     def forward(self, x):
@@ -289,7 +312,10 @@ def test_pooling_of_one_pixel_elsewhere_is_no_layer():
         [nn.Conv2d(1, 4, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
         [nn.Conv2d(1, 4, 8), nn.AvgPool2d(1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)],
     ):
-        kinds = [type(layer).__name__ for layer in from_torch(nn.Sequential(*layers), PICTURES, name="n", min_agreement=0).layers]
+        kinds = [
+            type(layer).__name__
+            for layer in from_torch(nn.Sequential(*layers), PICTURES, name="n", min_agreement=0).layers
+        ]
         assert "AvgPool2d" not in kinds
 
 
@@ -298,11 +324,17 @@ REFUSED = {
     "a channel": (lambda x: x[:, :1].flatten(1), r"taking \(2, 1, 3, 3\) of"),
     "a part by select": (lambda x: x.select(3, 1).flatten(1), r"taking \(2, 4, 3\) of"),
     "another order": (lambda x: x[:, [3, 1, 2, 0]].flatten(1), "an index of several places cannot be mapped"),
-    "rows together": (lambda x: F.relu(x.flatten(2)).flatten(1), r"making \(2, 4, 9\) of \(2, 4, 3, 3\) cannot be mapped"),
+    "rows together": (
+        lambda x: F.relu(x.flatten(2)).flatten(1),
+        r"making \(2, 4, 9\) of \(2, 4, 3, 3\) cannot be mapped",
+    ),
     "channels together": (lambda x: F.relu(x.reshape(x.size(0), 2, 2, 9)).flatten(1), r"making \(2, 2, 2, 9\) of"),
     "images together": (lambda x: x.reshape(1, -1), "making"),
     "mean of channels": (lambda x: x.mean(1).flatten(1), "a mean over dimensions 1 of"),
-    "mean of other rows": (lambda x: x.reshape(x.size(0), 9, 4).mean(2), r"making \(2, 9, 4, 1\) of|making \(2, 9, 4\) of"),
+    "mean of other rows": (
+        lambda x: x.reshape(x.size(0), 9, 4).mean(2),
+        r"making \(2, 9, 4, 1\) of|making \(2, 9, 4\) of",
+    ),
 }
 
 
@@ -347,7 +379,9 @@ def test_images_in_any_layout_are_the_same_images(make):
 
 @st.composite
 def reshapes(draw: st.DrawFn) -> list:
-    """Functions that give an image [n, 4, 2, 3] other shapes, one behind the other, each written in one of several ways."""
+    """Functions that give an image [n, 4, 2, 3] other shapes, one behind the other, each written in one of several
+    ways.
+    """
     shape, steps = [4, 2, 3], []
     for _ in range(draw(st.integers(1, 5))):
         kind = draw(st.sampled_from(["view", "flatten", "unsqueeze", "squeeze", "index", "split"]))
@@ -362,7 +396,9 @@ def reshapes(draw: st.DrawFn) -> list:
         elif kind == "unsqueeze":
             place = draw(st.integers(1, len(shape)))
             way = draw(st.booleans())
-            steps.append(lambda x, place=place, way=way: x.unsqueeze(place) if way else x[(slice(None),) * place + (None,)])
+            steps.append(
+                lambda x, place=place, way=way: x.unsqueeze(place) if way else x[(slice(None),) * place + (None,)]
+            )
             shape = [*shape[: place - 1], 1, *shape[place - 1 :]]
         elif kind == "split" and shape[0] % 2 == 0:
             steps.append(lambda x: x.unflatten(1, (2, x.shape[1] // 2)))

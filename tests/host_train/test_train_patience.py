@@ -32,7 +32,10 @@ def bars(words: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     assert main(words) == 0, terminal.getvalue()
-    return {title.strip() for title in re.findall(r"(?:^|[\r\n]|\x1b\[A)([^\r\n\x1b:%]+(?:: [a-z]+)?): +\d+%", terminal.getvalue())}
+    return {
+        title.strip()
+        for title in re.findall(r"(?:^|[\r\n]|\x1b\[A)([^\r\n\x1b:%]+(?:: [a-z]+)?): +\d+%", terminal.getvalue())
+    }
 
 
 def test_long_commands_show_how_far_they_are(untrained, digits_folder, tmp_path, monkeypatch):
@@ -44,8 +47,22 @@ def test_long_commands_show_how_far_they_are(untrained, digits_folder, tmp_path,
     both = {"integers", "PyTorch"}
     assert bars(["export", str(untrained), *data], monkeypatch) == ways | calibrating | both
     assert bars(["images", "mnist", str(tmp_path / "files"), *data], monkeypatch) == {"writing files"}
-    assert bars(["evaluate", "lenet", "--images", str(tmp_path / "files")], monkeypatch) == {"reading", "lenet, integers"}
-    sweep = ["sweep", str(untrained), "--thresholds", "0", "1", "--out", str(tmp_path / "sweep"), "--device", "cpu", *data]
+    assert bars(["evaluate", "lenet", "--images", str(tmp_path / "files")], monkeypatch) == {
+        "reading",
+        "lenet, integers",
+    }
+    sweep = [
+        "sweep",
+        str(untrained),
+        "--thresholds",
+        "0",
+        "1",
+        "--out",
+        str(tmp_path / "sweep"),
+        "--device",
+        "cpu",
+        *data,
+    ]
     assert bars(sweep, monkeypatch) == {"sweep"}
     assert {"rates", "integers", "PyTorch"} | calibrating <= bars(
         ["spectrum", str(untrained), "--rates", "2", "--out", str(tmp_path / "spectrum"), *data], monkeypatch
@@ -61,12 +78,15 @@ def test_a_training_shows_how_far_it_is_unless_it_is_quiet(digits_folder, tmp_pa
     assert not bars([*words, "--out", str(tmp_path / "b"), "--quiet"], monkeypatch)
     data = ["--data-dir", str(digits_folder)]
     assert not bars(["compress", str(tmp_path / "a"), "--quiet", *QUICK, *data], monkeypatch)
-    assert not bars(["sweep", str(tmp_path / "a"), "--thresholds", "1", "--quiet", "--device", "cpu", *data], monkeypatch)
+    assert not bars(
+        ["sweep", str(tmp_path / "a"), "--thresholds", "1", "--quiet", "--device", "cpu", *data], monkeypatch
+    )
 
 
 def test_a_conversion_shows_how_far_it_is(digits_folder, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(
-        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(1, 2, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 10))\n"
+        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(1, 2, 5, 3), nn.ReLU(), nn.Flatten(),"
+        " nn.Linear(128, 10))\n"
     )
     words = [
         "convert",
@@ -93,10 +113,17 @@ def test_compressions_that_failed_block_no_other_and_force_puts_them_aside(untra
     share = ["share", *base, "--share-epochs", "1", "--device", "cpu"]
     assert main([*share, "--bits", "3"]) == 0
     assert main([*share, "--bits", "4"]) == 1
-    assert "go on with it (--resume), put it aside (--force), or choose another folder (--out)" in capsys.readouterr().err
+    assert (
+        "go on with it (--resume), put it aside (--force), or choose another folder (--out)" in capsys.readouterr().err
+    )
     assert main([*share, "--bits", "4", "--force"]) == 0
-    assert f"{tmp_path / 'c' / 'share'} was there already and is now {tmp_path / 'c' / 'share.1'}" in capsys.readouterr().out
-    assert (tmp_path / "c" / "share.1" / "tune" / "weights.pt").is_file() and (tmp_path / "c" / "prune" / "tune" / "weights.pt").is_file()
+    assert (
+        f"{tmp_path / 'c' / 'share'} was there already and is now {tmp_path / 'c' / 'share.1'}"
+        in capsys.readouterr().out
+    )
+    assert (tmp_path / "c" / "share.1" / "tune" / "weights.pt").is_file() and (
+        tmp_path / "c" / "prune" / "tune" / "weights.pt"
+    ).is_file()
     assert main(["prune", *base, *QUICK[:6], "--device", "cpu", "--keep", "0.5", "--force"]) == 0
     assert (tmp_path / "c.1" / "share.1").is_dir() and not (tmp_path / "c" / "share").exists()
 
@@ -125,4 +152,7 @@ def test_a_compression_says_how_long_it_will_be(untrained, digits_folder, tmp_pa
     words = ["compress", str(untrained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), *QUICK]
     assert main(words) == 0
     text = capsys.readouterr().out
-    assert "pruning in rounds: 1 x 1 epochs, then 1 of fine-tuning" in text and "sharing weights: 1 epochs of fine-tuning" in text
+    assert (
+        "pruning in rounds: 1 x 1 epochs, then 1 of fine-tuning" in text
+        and "sharing weights: 1 epochs of fine-tuning" in text
+    )

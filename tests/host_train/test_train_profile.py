@@ -48,7 +48,10 @@ def test_the_integer_network_says_the_same(name):
 def test_bits_are_counted_in_words():
     net = build_vgg_bnn(40).eval()
     result = profile(net, "small", (3, 32, 32))
-    check(result, binary_to_network(net, "small", InputSpec(32, 32, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3), list("0123456789")))
+    check(
+        result,
+        binary_to_network(net, "small", InputSpec(32, 32, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3), list("0123456789")),
+    )
     assert result.layers[0].engine_bytes == 32 * 32 * 8  # 40 channels are a word
     assert result.parameters == sum(p.numel() for p in net.parameters())
 

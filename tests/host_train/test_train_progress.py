@@ -49,8 +49,14 @@ def test_an_interrupted_command_advises_what_it_has(command, monkeypatch, capsys
     for option in ("--resume", "--force"):
         if resumable or (command, option) == ("sweep", "--force"):
             assert main([command, *COMMANDS[command], option]) == 130
-            change = {"--resume": " again", "--force": " with --resume in place of --force" if resumable else " again, without --force,"}
-            assert capsys.readouterr().err == f"\nhost_train: interrupted; give the same command{change[option]} to go on\n"
+            change = {
+                "--resume": " again",
+                "--force": " with --resume in place of --force" if resumable else " again, without --force,",
+            }
+            assert (
+                capsys.readouterr().err
+                == f"\nhost_train: interrupted; give the same command{change[option]} to go on\n"
+            )
         else:
             with pytest.raises(SystemExit):
                 main([command, *COMMANDS[command], option])
@@ -70,5 +76,8 @@ def test_bars_go_where_a_terminal_is(monkeypatch):
 def test_without_tqdm_there_are_no_bars(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert list(track([1, 2], "numbers", "number")) == [1, 2] and list(pieces("abc", 2, "halves", "letter")) == ["ab", "c"]
+    assert list(track([1, 2], "numbers", "number")) == [1, 2] and list(pieces("abc", 2, "halves", "letter")) == [
+        "ab",
+        "c",
+    ]
     assert not sys.stderr.getvalue()

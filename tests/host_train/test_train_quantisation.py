@@ -42,7 +42,9 @@ def small_net(spec: InputSpec, seed: int = 0) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = nn.Sequential(
-            nn.Sequential(nn.Conv2d(spec.channels, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
+            nn.Sequential(
+                nn.Conv2d(spec.channels, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)
+            ),
             nn.Conv2d(6, 9, (3, 2), stride=(1, 2), padding=(1, 0)),
             nn.MaxPool2d(2, stride=1),
             nn.ReLU(inplace=True),
@@ -128,11 +130,17 @@ UNMAPPABLE = {
     "ends with a ReLU": (nn.Sequential(L(2, 2), R()), "not with 1"),
     "unknown layer": (nn.Sequential(C(1, 1, 1), nn.Sigmoid(), L(2, 2)), "1 is a Sigmoid"),
     "no ReLU": (nn.Sequential(C(1, 1, 1), C(1, 1, 1)), "0 has no ReLU"),
-    "no ReLU, nested": (nn.Sequential(nn.Sequential(C(1, 1, 1), nn.MaxPool2d(2)), nn.Flatten(), L(2, 2)), "0_0 has no ReLU"),
+    "no ReLU, nested": (
+        nn.Sequential(nn.Sequential(C(1, 1, 1), nn.MaxPool2d(2)), nn.Flatten(), L(2, 2)),
+        "0_0 has no ReLU",
+    ),
     "ReLU first": (nn.Sequential(R(), L(2, 2)), "0 does not follow"),
     "batch norm behind ReLU": (nn.Sequential(C(1, 1, 1), R(), nn.BatchNorm2d(1), L(2, 2)), "2 does not follow"),
     "batch norm first": (nn.Sequential(nn.BatchNorm2d(1), L(2, 2)), "0 does not follow"),
-    "no statistics": (nn.Sequential(C(1, 1, 1), nn.BatchNorm2d(1, track_running_stats=False), R(), L(2, 2)), "track_running_stats"),
+    "no statistics": (
+        nn.Sequential(C(1, 1, 1), nn.BatchNorm2d(1, track_running_stats=False), R(), L(2, 2)),
+        "track_running_stats",
+    ),
     "groups": (nn.Sequential(C(2, 2, 1, groups=2), R(), L(2, 2)), "groups=2"),
     "dilation": (nn.Sequential(C(1, 1, 3, dilation=2), R(), L(2, 2)), "dilation"),
     "padding by name": (nn.Sequential(C(1, 1, 3, padding="same"), R(), L(2, 2)), "padding='same'"),
@@ -207,7 +215,9 @@ def test_gradients_pass_straight_through_but_not_where_clipped():
 
 
 def simulate(network: Network, images: np.ndarray) -> np.ndarray:
-    """docs/numerics.md in PyTorch's int64, independent of the reference backend: sums over shifted slices, no im2col, no floats."""
+    """docs/numerics.md in PyTorch's int64, independent of the reference backend: sums over shifted slices, no im2col,
+    no floats.
+    """
     values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
     for layer in network.layers:
         if isinstance(layer, MaxPool2d):
@@ -282,8 +292,12 @@ def test_integers_are_close_to_floating_point_and_closer_to_the_fake(spec, seed)
 
 
 def test_normalisation_and_padding_are_folded_into_the_first_layer():
-    """With weights that are on their grid, accumulators are the real convolution, but for the rounding of bias and pad bytes."""
-    spec = InputSpec(9, 8, 3, "BGR", (100 / 255, 50 / 255, 200 / 255), (0.5, 0.25, 0.125))  # pad bytes and 1/std are exact
+    """With weights that are on their grid, accumulators are the real convolution, but for the rounding of bias and pad
+    bytes.
+    """
+    spec = InputSpec(
+        9, 8, 3, "BGR", (100 / 255, 50 / 255, 200 / 255), (0.5, 0.25, 0.125)
+    )  # pad bytes and 1/std are exact
     generator = np.random.default_rng(0)
     units = generator.integers(-127, 128, (5, 3, 3, 3))
     units[:, 0, 0, 0] = 127
@@ -374,7 +388,9 @@ def test_golden_vectors_hold_extremes_and_survive_the_package(tmp_path):
     network = with_golden(network_of(small_net(GREY), GREY), images)
     golden = network.golden
     assert golden.images.shape == (32, 12, 12, 1) and len({image.tobytes() for image in golden.images}) == 32
-    assert not golden.images[0].any() and (golden.images[1] == 255).all() and set(np.unique(golden.images[2])) == {0, 255}
+    assert (
+        not golden.images[0].any() and (golden.images[1] == 255).all() and set(np.unique(golden.images[2])) == {0, 255}
+    )
     assert np.array_equal(golden.images[2] + golden.images[3], golden.images[1])
     assert all((images == image).all((1, 2, 3)).any() for image in golden.images[8:])
     assert np.array_equal(golden.accumulators, simulate(network, golden.images))
@@ -385,7 +401,8 @@ def test_golden_vectors_hold_extremes_and_survive_the_package(tmp_path):
 def test_the_best_candidate_is_chosen():
     network = network_of(small_net(GREY), GREY)
     given_ = [
-        Candidate(name, network, top1, loss) for name, top1, loss in [("a", 0.9, 0.1), ("b", 0.95, 0.3), ("c", 0.95, 0.2), ("d", 0.95, 0.2)]
+        Candidate(name, network, top1, loss)
+        for name, top1, loss in [("a", 0.9, 0.1), ("b", 0.95, 0.3), ("c", 0.95, 0.2), ("d", 0.95, 0.2)]
     ]
     assert choose(given_).label == "c"
     with pytest.raises(ArgumentError):

@@ -1,4 +1,5 @@
-"""The frequency study: the transform loses nothing, the allocation is optimal, what is encoded is decoded within its error; plots and files
+"""The frequency study: the transform loses nothing, the allocation is optimal, what is encoded is decoded within its
+error; plots and files
 say what they show, and a claim over seeds tells the spread."""
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ def test_variance_is_numpys():
     padded[:, :3, :3] = weight.reshape(12, 3, 3)
     assert np.allclose(weight_variance(weight, (8, 9)), np.fft.fft2(padded).var(0))
     assert np.allclose(activation_variance(planes[:12].reshape(3, 4, 4, 6)), np.fft.fft2(planes[:12]).var(0))
-    for wrong in (lambda: coefficient_variance(planes[0]), lambda: weight_variance(weight, (2, 9)), lambda: activation_variance(planes)):
+    for wrong in (
+        lambda: coefficient_variance(planes[0]),
+        lambda: weight_variance(weight, (2, 9)),
+        lambda: activation_variance(planes),
+    ):
         with pytest.raises(ArgumentError):
             wrong()
 
@@ -104,14 +109,18 @@ def test_water_filling_beats_uniform_on_smooth_kernels():
     """Kernels whose variance lies in low frequencies: what the study proposes pays there, at equal code bits."""
     basis = RealFourier(5, 5)
     rng = np.random.default_rng(0)
-    deviation = np.exp(-0.3 * np.minimum(basis.frequencies // 5, 5 - basis.frequencies // 5) - 0.8 * (basis.frequencies % 5))
+    deviation = np.exp(
+        -0.3 * np.minimum(basis.frequencies // 5, 5 - basis.frequencies // 5) - 0.8 * (basis.frequencies % 5)
+    )
     weight = basis.inverse(rng.normal(size=(400, 25)) * deviation).reshape(20, 20, 5, 5)
     error = {method: ((EncodedWeight.encode(weight, method, 3).decode() - weight) ** 2).sum() for method in METHODS}
     assert error[METHODS[2]] < 0.8 * error[METHODS[1]] and error[METHODS[2]] < 0.8 * error[METHODS[0]]
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(2, 5), st.integers(1, 5)), min_size=1, max_size=3),
+    st.lists(
+        st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(2, 5), st.integers(1, 5)), min_size=1, max_size=3
+    ),
     st.integers(1, 8),
 )
 def test_methods_are_compared_at_equal_stored_bits(shapes, rate):
@@ -119,12 +128,17 @@ def test_methods_are_compared_at_equal_stored_bits(shapes, rate):
     weights = [rng.normal(size=shape) for shape in shapes]
     own = water_filling_rate(shapes, rate)
     stored = {
-        method: sum(EncodedWeight.encode(weight, method, own if method == METHODS[2] else rate).stored_bits for weight in weights)
+        method: sum(
+            EncodedWeight.encode(weight, method, own if method == METHODS[2] else rate).stored_bits
+            for weight in weights
+        )
         for method in METHODS
     }
     assert stored[METHODS[0]] == stored[METHODS[1]]
     assert stored[METHODS[2]] <= stored[METHODS[0]] or own == 0
-    if 0 < own < 7:  # less at most one bit for a coefficient of each layer, which are whole, and the steps of those without a bit
+    if (
+        0 < own < 7
+    ):  # less at most one bit for a coefficient of each layer, which are whole, and the steps of those without a bit
         unused = sum(shape[0] * shape[1] + 32 * shape[2] * shape[3] for shape in shapes)
         assert stored[METHODS[2]] >= stored[METHODS[0]] - unused
 
@@ -132,13 +146,19 @@ def test_methods_are_compared_at_equal_stored_bits(shapes, rate):
 def test_a_large_group_is_searched_in_a_sample():
     values = np.random.default_rng(0).normal(size=300_000)
     group = Group.encode(values, 3)
-    assert ((group.decode() - values) ** 2).mean() == pytest.approx(0.0374, rel=0.01)  # Max 1960, Table II: uniform, 8 levels
+    assert ((group.decode() - values) ** 2).mean() == pytest.approx(
+        0.0374, rel=0.01
+    )  # Max 1960, Table II: uniform, 8 levels
 
 
 def test_group_keeps_constants_and_refuses_nothing_silently():
     group = Group.encode(np.full(7, 0.25), 4)
     assert group.bits == 0 and group.decode().tolist() == [0.25] * 7
-    for wrong in ((np.zeros((2, 2)), METHODS[0], 2), (np.zeros((1, 1, 1, 1)), "jpeg", 2), (np.zeros((1, 1, 1, 1)), METHODS[0], 2.5)):
+    for wrong in (
+        (np.zeros((2, 2)), METHODS[0], 2),
+        (np.zeros((1, 1, 1, 1)), "jpeg", 2),
+        (np.zeros((1, 1, 1, 1)), METHODS[0], 2.5),
+    ):
         with pytest.raises(ArgumentError):
             EncodedWeight.encode(*wrong)
 
@@ -154,7 +174,13 @@ def test_spectra_where_a_kernel_is_larger_than_its_map():
 def small():
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(588, 8), nn.ReLU(), nn.Linear(8, 10)
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(588, 8),
+        nn.ReLU(),
+        nn.Linear(8, 10),
     )
     return fold(model)
 
@@ -212,7 +238,9 @@ def test_study_of_a_binary_network():
 
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 1000))
 def test_a_map_over_frequencies_is_that_of_the_fft(height, width, seed):
-    """Real and imaginary part together are the coefficient: of their variances the mean is what the complex FFT says; no bit gets lost."""
+    """Real and imaginary part together are the coefficient: of their variances the mean is what the complex FFT says;
+    no bit gets lost.
+    """
     basis = RealFourier(height, width)
     planes = np.random.default_rng(seed).normal(size=(6, height, width))
     assert np.allclose(basis.as_map(basis.forward(planes).var(0)), np.fft.fft2(planes, norm="ortho").var(0))
@@ -225,13 +253,18 @@ def test_a_map_over_frequencies_is_that_of_the_fft(height, width, seed):
 def test_the_map_of_bits_is_what_the_codec_spends(small):
     weights = as_planes(small, (1, 28, 28))
     layers = bit_maps(weights, [1, 5])
-    assert [(layer.name, layer.variance.shape) for layer in layers] == [("0", (3, 3)), ("4", (14, 14))]  # the last has one pixel
+    assert [(layer.name, layer.variance.shape) for layer in layers] == [
+        ("0", (3, 3)),
+        ("4", (14, 14)),
+    ]  # the last has one pixel
     shapes = [weights[layer.name].shape for layer in layers]
     for layer in layers:
         assert list(layer.bits) == [1, 5] and not np.array_equal(layer.bits[1], layer.bits[5])
         for rate, bits in layer.bits.items():
             code = EncodedWeight.encode(weights[layer.name], METHODS[2], water_filling_rate(shapes, rate))
-            assert np.array_equal(bits, RealFourier(*bits.shape).as_map(np.array([group.bits for group in code.groups])))
+            assert np.array_equal(
+                bits, RealFourier(*bits.shape).as_map(np.array([group.bits for group in code.groups]))
+            )
     with pytest.raises(ArgumentError, match="rates"):
         bit_maps(weights, [0])
 
@@ -275,16 +308,26 @@ def test_spectra_say_what_they_show(tmp_path, drawn, corners, place):
             image = axes.images[0]
             assert np.unravel_index(image.get_array().argmax(), (7, 6)) == place
             side = "map" if figure is drawn[0] else "kernel"
-            assert axes.get_xlabel() == f"horizontal, cycles per {side}" and axes.get_ylabel() == f"vertical, cycles per {side}"
+            assert (
+                axes.get_xlabel() == f"horizontal, cycles per {side}"
+                and axes.get_ylabel() == f"vertical, cycles per {side}"
+            )
             left, right, bottom, top = image.get_extent()
             across, down = np.arange(left + 0.5, right)[place[1]], np.arange(top + 0.5, bottom)[place[0]]
             assert axes.xaxis.get_major_formatter()(across) == "0" == axes.yaxis.get_major_formatter()(down)
-            assert axes.xaxis.get_major_formatter()(np.arange(left + 0.5, right)[place[1] - 1]) == ("-1")
+            assert axes.xaxis.get_major_formatter()(np.arange(left + 0.5, right)[place[1] - 1]) == "-1"
     surfaces = [axes for axes in drawn[0].axes if axes.name == "3d"]
-    assert len(surfaces) == 2 and all(axes.get_xlabel() and axes.get_ylabel() and axes.get_zlabel() == "dB" for axes in surfaces)
+    assert len(surfaces) == 2 and all(
+        axes.get_xlabel() and axes.get_ylabel() and axes.get_zlabel() == "dB" for axes in surfaces
+    )
     assert sum(axes.get_ylabel() == "variance, dB" for axes in drawn[0].axes) == 2  # of the colour bars
     assert sum(axes.get_ylabel() == "bits" for axes in drawn[1].axes) == 2
-    assert {text.get_text() for axes in drawn[1].axes for text in axes.texts} == {"2", "4", "0.02", "0.04"}  # the bits, written down
+    assert {text.get_text() for axes in drawn[1].axes for text in axes.texts} == {
+        "2",
+        "4",
+        "0.02",
+        "0.04",
+    }  # the bits, written down
     assert decibels(PEAK).max() == 20 and decibels(np.zeros(3)).tolist() == [-3000.0] * 3
 
 
@@ -298,33 +341,54 @@ def test_numbers_are_saved_beside_the_plots(tmp_path):
     weights, image, batch, bits = np.random.default_rng(0).normal(size=(4, 4, 3))
     save_spectra([LayerSpectrum("conv", weights, image, batch)], tmp_path / "new")
     save_bits([LayerBits("conv", weights, {2: bits})], tmp_path / "new")
-    for name, values in {"weights": weights, "image": image, "batch": batch, "kernels": weights, "bits-2": bits}.items():
+    for name, values in {
+        "weights": weights,
+        "image": image,
+        "batch": batch,
+        "kernels": weights,
+        "bits-2": bits,
+    }.items():
         assert np.array_equal(np.load(tmp_path / "new" / "maps" / f"conv-{name}.npy"), values)
     rows = table_of(tmp_path / "new" / "spectra.csv")
-    assert [float(row["variance"]) for row in rows] == [*weights.ravel(), *image.ravel(), *batch.ravel()]  # every digit of them
+    assert [float(row["variance"]) for row in rows] == [
+        *weights.ravel(),
+        *image.ravel(),
+        *batch.ravel(),
+    ]  # every digit of them
     assert {(row["layer"], row["of"]) for row in rows} == {("conv", kind) for kind in ("weights", "image", "batch")}
     rows = table_of(tmp_path / "new" / "bits.csv")
     assert [(float(row["variance"]), float(row["bits"])) for row in rows] == list(zip(weights.ravel(), bits.ravel()))
-    assert [(int(row["vertical"]), int(row["horizontal"])) for row in rows] == [(v, h) for v in (0, 1, -2, -1) for h in (0, 1, -1)]
+    assert [(int(row["vertical"]), int(row["horizontal"])) for row in rows] == [
+        (v, h) for v in (0, 1, -2, -1) for h in (0, 1, -1)
+    ]
 
 
 def points_of(*seeds: tuple[float, float, float]) -> dict[int, list[Point]]:
     """At one rate: weight errors of the three methods, and 1 less them as accuracy."""
-    return {seed: [Point(m, 3, 80, e, e, 1 - e) for m, e in zip(METHODS, errors)] for seed, errors in enumerate(seeds, 5)}
+    return {
+        seed: [Point(m, 3, 80, e, e, 1 - e) for m, e in zip(METHODS, errors)] for seed, errors in enumerate(seeds, 5)
+    }
 
 
 def test_the_spread_over_seeds_is_told(tmp_path, drawn):
     """One seed where a method is ahead is no law: the table counts them, with means and standard deviations."""
     points = points_of((0.10, 0.3, 0.2), (0.20, 0.4, 0.1), (0.15, 0.5, 0.15))
     error, _, top1 = MEASURES
-    assert best_counts(points, error) == {(3, METHODS[0]): 2, (3, METHODS[1]): 0, (3, METHODS[2]): 2}  # a tie counts for both
+    assert best_counts(points, error) == {
+        (3, METHODS[0]): 2,
+        (3, METHODS[1]): 0,
+        (3, METHODS[2]): 2,
+    }  # a tie counts for both
     assert best_counts(points, top1) == best_counts(points, error)
     head, _, row = to_markdown(points, error).splitlines()
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert "best in, of 3" in head
     assert cells == ["3", "10 / 10", "15 ± 5", "40 ± 10", "15 ± 5", "2 / 0 / 2"]
     assert "85.00 ± 5.00" in to_markdown(points, top1)
-    assert "±" not in to_markdown(points_of((0.1, 0.3, 0.2)), error) and spread(np.array([1.0, 1.0]), ".2f") == "1.00 ± 0.00"
+    assert (
+        "±" not in to_markdown(points_of((0.1, 0.3, 0.2)), error)
+        and spread(np.array([1.0, 1.0]), ".2f") == "1.00 ± 0.00"
+    )
     plot_comparison(points, tmp_path / "many.png", "title")
     plot_comparison(points_of((0.1, 0.3, 0.2)), tmp_path / "one.png", "title")
     many, one = drawn
@@ -359,7 +423,19 @@ def test_several_seeds_by_the_command_line(digits_folder, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     data = ["--data-dir", str(digits_folder)]
     for seed in ("0", "3"):
-        train = ["train", "convnet", "--seed", seed, "--epochs", "1", "--qat-epochs", "0", "--quiet", "--out", f"runs/convnet-{seed}"]
+        train = [
+            "train",
+            "convnet",
+            "--seed",
+            seed,
+            "--epochs",
+            "1",
+            "--qat-epochs",
+            "0",
+            "--quiet",
+            "--out",
+            f"runs/convnet-{seed}",
+        ]
         assert main([*train, *data]) == 0
     capsys.readouterr()
     assert main(["spectrum", "runs/convnet-0", "runs/convnet-3", "--rates", "2", "--corners", *data]) == 0
@@ -371,7 +447,13 @@ def test_several_seeds_by_the_command_line(digits_folder, tmp_path, monkeypatch,
     assert len(saved) == 2 * 3 and set(saved["seed"]) == {0, 3}
     assert len(set(saved["weight_error"])) == len(saved)  # no seed stands for the other
     for seed in (0, 3):
-        assert {path.name for path in (out / f"seed-{seed}").iterdir()} == {"spectra.png", "spectra.csv", "bits.png", "bits.csv", "maps"}
+        assert {path.name for path in (out / f"seed-{seed}").iterdir()} == {
+            "spectra.png",
+            "spectra.csv",
+            "bits.png",
+            "bits.csv",
+            "maps",
+        }
         assert len(list((out / f"seed-{seed}" / "maps").iterdir())) == 3 * (3 + 1 + 1)
     assert main(["spectrum", "runs/convnet-3", "--rates", "2", *data]) == 0
     alone = tmp_path / "runs" / "convnet-3" / "spectrum"

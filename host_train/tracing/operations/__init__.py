@@ -20,13 +20,25 @@ from host_train.tracing.operations.relu import RELU
 from host_train.tracing.operations.reshape import RESHAPE, Reshape, unmapped_shape
 from pynq_cnn.errors import NetworkError
 
-__all__ = ["FUNCTIONS", "LEAVES", "METHODS", "WEIGHTED", "Reshape", "Unchanged", "advice", "module_layers", "unmapped_shape"]
+__all__ = [
+    "FUNCTIONS",
+    "LEAVES",
+    "METHODS",
+    "WEIGHTED",
+    "Reshape",
+    "Unchanged",
+    "advice",
+    "module_layers",
+    "unmapped_shape",
+]
 
 KINDS = (CONV2D, LINEAR, NORM, BINARY, SIGN, HARDTANH, RELU, MAXPOOL, AVGPOOL, RESHAPE, DROPPED, ENDING)
 
 FUNCTIONS: dict[Any, Handler] = {function: handler for kind in KINDS for function, handler in kind.functions.items()}
 METHODS: dict[str, Handler] = {method: handler for kind in KINDS for method, handler in kind.methods.items()}
-MODULES: dict[type[nn.Module], Handler] = {module: handler for kind in KINDS for module, handler in kind.modules.items()}
+MODULES: dict[type[nn.Module], Handler] = {
+    module: handler for kind in KINDS for module, handler in kind.modules.items()
+}
 WEIGHTED = tuple(module for kind in KINDS if kind.weighted for module in kind.modules)
 LEAVES = tuple(MODULES)
 

@@ -7,32 +7,50 @@ import re
 SUPPORTED = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and Dropout, one behind the other"
 _JOIN = "the engine has no branches: leave the skip connection away and use one straight line of layers"
 _SCALE = (
-    "leave it away here: what normalises the images goes into the mean and std that from_torch is given, a factor or shift behind a layer "
-    "into that layer's weights and bias"
+    "leave it away here: what normalises the images goes into the mean and std that from_torch is given, a factor or"
+    " shift behind a layer into that layer's weights and bias"
 )
 _PRODUCTS = ("matmul", "mm", "bmm")
-_ARITHMETIC = re.compile(r"[ir]?(add|sub|mul|div|truediv|neg)_?")  # with the methods in place and the operators of Python
+_ARITHMETIC = re.compile(
+    r"[ir]?(add|sub|mul|div|truediv|neg)_?"
+)  # with the methods in place and the operators of Python
 ACTIVATION = "use ReLU and train it again"
 _AT_THE_END = "leave it away, say output 'values', and apply it to what Classifier.predict gives"
 _NORM = "use BatchNorm2d, which folds into the layer before it"
 
 ADVICE = {
-    **dict.fromkeys(("cat", "concat", "stack", "hstack", "vstack"), "the engine has no branches: use one wider Conv2d in their place"),
+    **dict.fromkeys(
+        ("cat", "concat", "stack", "hstack", "vstack"),
+        "the engine has no branches: use one wider Conv2d in their place",
+    ),
     **dict.fromkeys(("chunk", "split", "unbind"), "the engine has no branches: use one straight line of layers"),
-    **dict.fromkeys(("tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), ACTIVATION),
-    **dict.fromkeys(("Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "ReLU6", "Hardswish", "PReLU", "SELU", "Mish"), ACTIVATION),
-    **dict.fromkeys(("LayerNorm", "GroupNorm", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm"), _NORM),
+    **dict.fromkeys(
+        ("tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), ACTIVATION
+    ),
+    **dict.fromkeys(
+        ("Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "ReLU6", "Hardswish", "PReLU", "SELU", "Mish"), ACTIVATION
+    ),
+    **dict.fromkeys(
+        ("LayerNorm", "GroupNorm", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm"), _NORM
+    ),
     **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "give from_torch the model inside it: model.module"),
     "conv2d": "use the module nn.Conv2d",
     **dict.fromkeys(("linear", *_PRODUCTS), "use the module nn.Linear"),
     "batch_norm": "use the module nn.BatchNorm2d",
     **dict.fromkeys(
-        ("where", "ge", "gt"), "for the sign before binary layers use torch.sign(x), or the layer Sign of host_train.layers.binary"
+        ("where", "ge", "gt"),
+        "for the sign before binary layers use torch.sign(x), or the layer Sign of host_train.layers.binary",
     ),
-    **dict.fromkeys(("permute", "transpose"), "keep the order [n, channels, height, width]; flattening is torch.flatten(x, 1)"),
+    **dict.fromkeys(
+        ("permute", "transpose"), "keep the order [n, channels, height, width]; flattening is torch.flatten(x, 1)"
+    ),
     "clamp": "use ReLU",
-    **dict.fromkeys(("argmax", "max", "topk", "round"), "leave it away: Classifier.predict chooses the class from the logits"),
-    **dict.fromkeys(("logsigmoid", "LogSigmoid"), "leave it away, and give from_torch output='sigmoid' or output='independent'"),
+    **dict.fromkeys(
+        ("argmax", "max", "topk", "round"), "leave it away: Classifier.predict chooses the class from the logits"
+    ),
+    **dict.fromkeys(
+        ("logsigmoid", "LogSigmoid"), "leave it away, and give from_torch output='sigmoid' or output='independent'"
+    ),
     "max_pool2d_with_indices": "use max pooling without return_indices",
 }
 

@@ -28,8 +28,14 @@ def _avg_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> list[nn.Module]:
-    pool = nn.AvgPool2d(plain_size(kernel_size), plain_size(stride), plain_size(padding), ceil_mode, count_include_pad, divisor_override)
-    return [Unchanged()] if after == before and pair(pool.kernel_size) == (1, 1) and divisor_override in (None, 1) else [pool]
+    pool = nn.AvgPool2d(
+        plain_size(kernel_size), plain_size(stride), plain_size(padding), ceil_mode, count_include_pad, divisor_override
+    )
+    return (
+        [Unchanged()]
+        if after == before and pair(pool.kernel_size) == (1, 1) and divisor_override in (None, 1)
+        else [pool]
+    )
 
 
 def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn.Module]:
@@ -38,7 +44,10 @@ def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn
         raise NetworkError(f"average pooling takes [n, channels, height, width], not {before}")
     given, wanted = before[2:], after[2:]
     if any(side % parts for side, parts in zip(given, wanted)):
-        raise NetworkError(f"adaptive pooling of {given} to {wanted} has windows of different sizes; choose an output size that divides it")
+        raise NetworkError(
+            f"adaptive pooling of {given} to {wanted} has windows of different sizes; choose an output size that"
+            " divides it"
+        )
     return _average((given[0] // wanted[0], given[1] // wanted[1]))
 
 
@@ -47,10 +56,14 @@ def _average(window: tuple[int, int]) -> list[nn.Module]:
 
 
 def _mean(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False) -> list[nn.Module]:
-    """The mean over height and width is global average pooling; so is that over pixels in a row, or over one side and then the other."""
+    """The mean over height and width is global average pooling; so is that over pixels in a row, or over one side and
+    then the other.
+    """
     dims = sorted(d % len(before) for d in ([dim] if isinstance(dim, int) else dim or []))
     if len(before) not in (3, 4) or not dims or dims[0] < 2:
-        raise NetworkError(f"a mean over dimensions {dim} of {before} cannot be mapped; over height and width, dim=(2, 3), it can")
+        raise NetworkError(
+            f"a mean over dimensions {dim} of {before} cannot be mapped; over height and width, dim=(2, 3), it can"
+        )
     image = (*before, 1) if len(before) == 3 else before
     left = tuple(1 if d in dims else side for d, side in enumerate(image))
     pooled = _average((image[2] // left[2], image[3] // left[3]))

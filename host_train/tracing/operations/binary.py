@@ -27,7 +27,9 @@ def _linear(layer: BinaryLinear, before: Shape, after: Shape) -> list[nn.Module]
     return with_weights(made, layer)
 
 
-def _hardtanh(before: Shape, after: Shape, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> list[nn.Module]:
+def _hardtanh(
+    before: Shape, after: Shape, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> list[nn.Module]:
     if not min_val < 0 < max_val:
         raise NetworkError(f"a Hardtanh from {min_val} to {max_val} cannot be mapped; {ACTIVATION}")
     return [nn.Hardtanh(min_val, max_val)]

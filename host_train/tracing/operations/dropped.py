@@ -15,7 +15,9 @@ def _nothing(before: Any, after: Any, *args: Any, **options: Any) -> list[nn.Mod
     return []
 
 
-def _dropout(before: Shape, after: Shape, p: float = 0.5, training: bool = True, inplace: bool = False) -> list[nn.Module]:
+def _dropout(
+    before: Shape, after: Shape, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> list[nn.Module]:
     if training and p:
         raise NetworkError("this dropout is always on; give it training=self.training, or use nn.Dropout")
     return []

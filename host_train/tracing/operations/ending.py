@@ -15,7 +15,9 @@ from pynq_cnn.errors import NetworkError
 def _softmax(kind: type[nn.Module]) -> Handler:
     def handler(before: Shape, after: Shape, dim: int | None = None, *args: Any, **options: Any) -> list[nn.Module]:
         if len(before) != 2 or dim not in (None, 1, -1):
-            raise NetworkError(f"a softmax over dimension {dim} of {before} cannot be mapped; over dimension 1 of [n, classes] it can")
+            raise NetworkError(
+                f"a softmax over dimension {dim} of {before} cannot be mapped; over dimension 1 of [n, classes] it can"
+            )
         return [kind(1)]
 
     return handler

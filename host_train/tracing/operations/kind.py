@@ -19,8 +19,8 @@ Handler = Callable[..., list[nn.Module]]
 class Kind:
     """One kind of operation.
 
-    A handler takes the shapes of the tensor before and after, then the call's own arguments; that of a module takes the module and the
-    shapes. Each gives the layers in whose place the call is, or raises `NetworkError`.
+    A handler takes the shapes of the tensor before and after, then the call's own arguments; that of a module takes the
+    module and the shapes. Each gives the layers in whose place the call is, or raises `NetworkError`.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ class Kind:
 def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:
     """`made` with the weights of `layer` as they act, masks of pruning applied: tensors of its own on the CPU.
 
-    Layers are made anew and not copied: hooks stay behind, so that comparing with the model finds those that change values.
+    Layers are made anew and not copied: hooks stay behind, so that comparing with the model finds those that change
+    values.
     """
     with torch.no_grad():
         for name in [*dict(made.named_parameters()), *dict(made.named_buffers())]:

@@ -21,7 +21,11 @@ def _max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> list[nn.Module]:
-    return [nn.MaxPool2d(plain_size(kernel_size), plain_size(stride), plain_size(padding), plain_size(dilation), ceil_mode=ceil_mode)]
+    return [
+        nn.MaxPool2d(
+            plain_size(kernel_size), plain_size(stride), plain_size(padding), plain_size(dilation), ceil_mode=ceil_mode
+        )
+    ]
 
 
 def _module(layer: nn.MaxPool2d, before: Shape, after: Shape) -> list[nn.Module]:

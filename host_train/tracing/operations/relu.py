@@ -17,4 +17,8 @@ def _module(layer: nn.ReLU, before: Shape, after: Shape) -> list[nn.Module]:
     return [nn.ReLU()]
 
 
-RELU = Kind({nn.ReLU: _module}, dict.fromkeys((F.relu, torch.relu, torch.relu_, F.relu_), _relu), dict.fromkeys(("relu", "relu_"), _relu))
+RELU = Kind(
+    {nn.ReLU: _module},
+    dict.fromkeys((F.relu, torch.relu, torch.relu_, F.relu_), _relu),
+    dict.fromkeys(("relu", "relu_"), _relu),
+)

@@ -1,4 +1,6 @@
-"""The kernel backend: the source of the FPGA design, compiled for this machine, on the memory image that the board gets."""
+"""The kernel backend: the source of the FPGA design, compiled for this machine, on the memory image that the board
+gets.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class KernelBackend(Backend):
         super().__init__(network, batch)
         self._engine = engine or load_engine()
         identity = self._engine.run(0, 0, 0, mem_words=0, program=0, instructions=0, images=0)
-        self.program = compile_network(network, hardware=Hardware.from_registers(identity.geometry, identity.buffers), capacity=self.batch)
+        self.program = compile_network(
+            network, hardware=Hardware.from_registers(identity.geometry, identity.buffers), capacity=self.batch
+        )
         self._memory = np.zeros(self.program.memory_words, np.uint64)
         self._memory[: len(self.program.constants)] = self.program.constants
         self.last_cycles = np.zeros((self.program.instructions, len(PHASES)), np.uint64)
@@ -72,7 +76,8 @@ class KernelBackend(Backend):
         )
         if done.status:
             raise BackendError(
-                f"the kernel stopped with status {done.status} at {program.instruction_names[done.failed_at]}: a bug in the compiler"
+                f"the kernel stopped with status {done.status} at {program.instruction_names[done.failed_at]}: a bug in"
+                " the compiler"
             )
         self.last_cycles += done.cycles
         mark = self._spent("run", mark)

@@ -20,7 +20,8 @@ PHASES = ("setup", "load_weights", "load_input", "compute", "store")
 
 @dataclass(frozen=True, eq=False)
 class EngineRun:
-    """What one run of the engine leaves in its registers, and the cycles it counted (docs/instruction-set.md, sections 5 and 7).
+    """What one run of the engine leaves in its registers, and the cycles it counted (docs/instruction-set.md, sections
+    5 and 7).
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ class EngineRun:
 
 
 class Engine:
-    """The compiled kernel. Safe to call from several threads, each call with its own memory; the GIL is released meanwhile.
+    """The compiled kernel. Safe to call from several threads, each call with its own memory; the GIL is released
+    meanwhile.
 
     Parameters
     ----------
@@ -62,7 +64,9 @@ class Engine:
         self._run.restype = None
         self._run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_uint32] * 4 + [ctypes.c_void_p] * 2
 
-    def run(self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int) -> EngineRun:
+    def run(
+        self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int
+    ) -> EngineRun:
         """Run `instructions` instructions over `images` images.
 
         Parameters
@@ -75,7 +79,9 @@ class Engine:
         """
         registers = np.zeros(len(OUTPUTS), np.uint32)
         cycles = np.zeros((instructions, len(PHASES)), np.uint64)
-        self._run(weights, fm_in, fm_out, mem_words, program, instructions, images, registers.ctypes.data, cycles.ctypes.data)
+        self._run(
+            weights, fm_in, fm_out, mem_words, program, instructions, images, registers.ctypes.data, cycles.ctypes.data
+        )
         return EngineRun(**dict(zip(OUTPUTS, registers.tolist())), cycles=cycles)
 
 
@@ -103,7 +109,9 @@ def load_engine() -> Engine:
     here = f"pynq_cnn is imported from its source folder {sources}, where the kernel is not compiled for this Python"
     installed = hidden_installation(Path("backends", "kernel", name) for name in names)
     if installed is not None:
-        raise BackendError(f"{here}; this hides the installed pynq_cnn in {installed}, which has it: start Python in another folder")
+        raise BackendError(
+            f"{here}; this hides the installed pynq_cnn in {installed}, which has it: start Python in another folder"
+        )
     raise BackendError(
         f"{here}; with a C++ compiler {how}, pip install -e . compiles it there; "
         "or install pynq_cnn and start Python in another folder, or use backend='reference'"

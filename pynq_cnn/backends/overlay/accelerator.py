@@ -28,14 +28,15 @@ from pynq_cnn.errors import BackendError, BoardWarning, DeviceError
 
 ANSWER_SECONDS = 5.0  # for a run of 0 instructions, or for what a killed process has left running
 
-# The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL). Bit 0 makes the port
-# 32 bits wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on UltraScale+ only. Xilinx's zynq-afi driver
-# for Linux writes the same bits.
+# The Zynq-7000's AXI FIFO interfaces, one block for each of S_AXI_HP0..3 (UG585, AFI_RDCHAN_CTRL and AFI_WRCHAN_CTRL).
+# Bit 0 makes the port 32 bits wide. The boot loader sets it and loading a bitstream does not; pynq corrects it on
+# UltraScale+ only. Xilinx's zynq-afi driver for Linux writes the same bits.
 AFI_BASE, AFI_BYTES, AFI_CONTROLS, AFI_32_BITS = 0xF800_8000, 0x1000, (0x00, 0x14), 1
 
 NO_DEVICE = (
-    "pynq finds no device here ({error}); on a PYNQ-Z2 be root, as Jupyter is (sudo -i), and source the environment first "
-    f"({SOURCE}), then start Python anew; without a board take the virtual one (pynq_cnn.virtual_board), or backend='kernel'"
+    "pynq finds no device here ({error}); on a PYNQ-Z2 be root, as Jupyter is (sudo -i), and source the environment"
+    f" first ({SOURCE}), then start Python anew; without a board take the virtual one (pynq_cnn.virtual_board), or"
+    " backend='kernel'"
 )
 
 
@@ -45,7 +46,9 @@ class _Registry:
     lock: AbstractContextManager[bool]
 
     def __init__(self) -> None:
-        give_lock(self, "lock")  # re-entrant: a backend that nobody holds any more is given back wherever that is noticed
+        give_lock(
+            self, "lock"
+        )  # re-entrant: a backend that nobody holds any more is given back wherever that is noticed
         self.renew()
         renew_after_fork(self)
 
@@ -61,7 +64,9 @@ _registry = _Registry()
 def default_device() -> pynq.Device:
     """pynq's active device; `BackendError`, with the remedies, if there is none."""
     if not vars(pynq.Device).get("_devices", True):
-        del pynq.Device._devices  # an earlier search that failed half way counts as one that found nothing: search again
+        del (
+            pynq.Device._devices
+        )  # an earlier search that failed half way counts as one that found nothing: search again
     _have_event_loop()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "No devices found": the error says more
@@ -129,9 +134,13 @@ class Accelerator:
         try:
             self._process_lock.acquire()
             before = loaded_on(device)
-            self._overlay = self._guard("read", lambda: pynq.Overlay(str(bitfile), download=False, ignore_version=True, device=device))
+            self._overlay = self._guard(
+                "read", lambda: pynq.Overlay(str(bitfile), download=False, ignore_version=True, device=device)
+            )
             self.design = Design.of(self._overlay.ip_dict, f"{bitfile.stem}.hwh")
-            self._driver: EngineDriver = self._guard("map", lambda: reduce(getattr, self.design.engine.split("/"), self._overlay))
+            self._driver: EngineDriver = self._guard(
+                "map", lambda: reduce(getattr, self.design.engine.split("/"), self._overlay)
+            )
             ours = before.is_of(bitfile) or _registry.own_loads.get(device.tag) == self._load_record()
             if not (ours and self._take_over()):
                 if before.bitfile is not None and _registry.own_loads.get(device.tag, [None])[-1] != before.stamp:
@@ -149,7 +158,9 @@ class Accelerator:
             if found is None:
                 found = _registry.accelerators[device.tag] = cls(bitfile, device)
             elif found.bitfile != bitfile:
-                raise DeviceError(f"{device.tag} is in use with {found.bitfile}; close what uses it before loading {bitfile}")
+                raise DeviceError(
+                    f"{device.tag} is in use with {found.bitfile}; close what uses it before loading {bitfile}"
+                )
             found._users += 1
             return found
 
@@ -203,24 +214,36 @@ class Accelerator:
     def allocate(self, words: int) -> PynqBuffer:
         """uint64 [words] in contiguous memory; `DeviceError` if there is not enough.
 
-        Not cached by the processor, which is pynq's default: images are written once and front to back, a few words of results are
-        read, and the ports of the engine are not coherent. Cached memory would be faster to read, but pynq 3.1 writes back and
-        invalidates a whole buffer for any part of it, and this one holds the weights too.
+        Not cached by the processor, which is pynq's default: images are written once and front to back, a few words of
+        results are read, and the ports of the engine are not coherent. Cached memory would be faster to read, but pynq
+        3.1 writes back and invalidates a whole buffer for any part of it, and this one holds the weights too.
         """
         try:
             return pynq.allocate((words,), dtype=np.uint64, target=self.device)
         except (RuntimeError, OSError, MemoryError) as error:
             raise DeviceError(
-                f"not enough contiguous memory: {words * 8 / 2**20:.1f} MiB are needed in one piece ({error}). Take a smaller batch=, "
-                "close other models, free other pynq.allocate buffers, or shut other notebooks' kernels down"
+                f"not enough contiguous memory: {words * 8 / 2**20:.1f} MiB are needed in one piece ({error}). Take a"
+                " smaller batch=, close other models, free other pynq.allocate buffers, or shut other notebooks'"
+                " kernels down"
             ) from error
 
     def refuse_forks(self) -> None:
         """`DeviceError` in a forked child: the engine is its parent's."""
         if self._forked():
-            raise DeviceError(f"process {self._process} owns the accelerator, and this is its child {os.getpid()}; use it in one of them")
+            raise DeviceError(
+                f"process {self._process} owns the accelerator, and this is its child {os.getpid()}; use it in one of"
+                " them"
+            )
 
-    def run(self, program: Program, buffer: PynqBuffer, slot: int, images: int, timeout: float, meanwhile: Callable[[], None]) -> None:
+    def run(
+        self,
+        program: Program,
+        buffer: PynqBuffer,
+        slot: int,
+        images: int,
+        timeout: float,
+        meanwhile: Callable[[], None],
+    ) -> None:
         """Run a Program that is flushed to `buffer`, and call `meanwhile` while the engine works.
 
         After an error the next call waits for the engine, or loads the bitstream again.
@@ -240,7 +263,9 @@ class Accelerator:
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Have buffers that are collected meanwhile freed at the end: the garbage collector calls `free` from anywhere."""
+        """Have buffers that are collected meanwhile freed at the end: the garbage collector calls `free` from
+        anywhere.
+        """
         try:
             self._running = True
             yield
@@ -276,8 +301,8 @@ class Accelerator:
             return
         name, again = ("another program's design", "") if other is None else (Path(other).name, f"({other!r})")
         warnings.warn(
-            f"{self.bitfile.name} replaces {name} in the programmable logic; to have that again, close what uses pynq_cnn "
-            f"(pynq_cnn.release() for classify) and load it with pynq.Overlay{again}",
+            f"{self.bitfile.name} replaces {name} in the programmable logic; to have that again, close what uses"
+            f" pynq_cnn (pynq_cnn.release() for classify) and load it with pynq.Overlay{again}",
             BoardWarning,
             stacklevel=2,
         )
@@ -316,14 +341,18 @@ class Accelerator:
         except DeviceError:
             raise
         except Exception as error:
-            denied = isinstance(error, PermissionError) or "root permissions" in str(error).lower()  # pynq raises it as an OSError
+            denied = (
+                isinstance(error, PermissionError) or "root permissions" in str(error).lower()
+            )  # pynq raises it as an OSError
             remedy = "check that the .bit is whole and for this board, or restart it"
             if denied:
                 remedy = "be root, as Jupyter is (sudo -i)"
             elif action == "read":
                 remedy = whole(f"{self.bitfile.stem}.hwh")
             what = f"{self.bitfile.stem}.hwh" if action == "read" else self.bitfile.name
-            raise DeviceError(f"cannot {action} {what} on {self.device.tag}: {type(error).__name__}: {error}; {remedy}") from error
+            raise DeviceError(
+                f"cannot {action} {what} on {self.device.tag}: {type(error).__name__}: {error}; {remedy}"
+            ) from error
 
     def _set_clock(self) -> None:
         """The design's clock, whatever the dividers in the `.hwh`: they assume the crystal that Vivado was told of."""
@@ -341,4 +370,6 @@ class Accelerator:
 def check_hardware(hardware: Hardware, program: Program) -> None:
     """`DeviceError` if `program` was not compiled for `hardware`."""
     if hardware != program.hardware:
-        raise DeviceError(f"the engine is {hardware}, but the Program was compiled for {program.hardware}; make a new backend for it")
+        raise DeviceError(
+            f"the engine is {hardware}, but the Program was compiled for {program.hardware}; make a new backend for it"
+        )

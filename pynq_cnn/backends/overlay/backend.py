@@ -21,15 +21,17 @@ from pynq_cnn.model import Network
 if TYPE_CHECKING:
     from pynq_cnn.backends.overlay.accelerator import Accelerator
 
-# A deadline is so many times the estimate, and no shorter than the floor: the estimate knows nothing of who else uses the memory.
+# A deadline is so many times the estimate, and no shorter than the floor: the estimate knows nothing of who else uses
+# the memory.
 DEADLINE_FACTOR, DEADLINE_FLOOR = 20.0, 5.0
 
 
 class OverlayBackend(Backend):
     """Runs a network's Program on a PYNQ-Z2, or on a virtual one.
 
-    Backends in one process share the device as long as they use the same bitstream, and take turns, batch by batch. Another process has to
-    wait until all of them are closed. While the engine works on one batch, the next is written and the results of the last are read.
+    Backends in one process share the device as long as they use the same bitstream, and take turns, batch by batch.
+    Another process has to wait until all of them are closed. While the engine works on one batch, the next is written
+    and the results of the last are read.
 
     Parameters
     ----------
@@ -42,7 +44,8 @@ class OverlayBackend(Backend):
     device : pynq.Device, optional
         Where to run; pynq's active device if not given.
     timeout : float, optional
-        Seconds to wait for one batch; if not given, 20 times what the Program's cycles are estimated to take, and at least 5.
+        Seconds to wait for one batch; if not given, 20 times what the Program's cycles are estimated to take, and at
+        least 5.
 
     Attributes
     ----------
@@ -91,7 +94,9 @@ class OverlayBackend(Backend):
         super().__init__(network, batch)
         wanted = check_timeout(timeout)
         resources = ExitStack()
-        self._give_back = weakref.finalize(self, resources.close)  # by close(), or when nobody holds this backend any more, or at exit
+        self._give_back = weakref.finalize(
+            self, resources.close
+        )  # by close(), or when nobody holds this backend any more, or at exit
         try:
             self._accelerator = _open(bitfile, device)
             resources.callback(self._accelerator.release)
@@ -114,7 +119,9 @@ class OverlayBackend(Backend):
         return super().run(images)
 
     def _run_batches(self, batches: list[np.ndarray], results: list[np.ndarray]) -> None:
-        """Batch by batch in the two slots in turn: the host fills one and empties it while the engine works on the other."""
+        """Batch by batch in the two slots in turn: the host fills one and empties it while the engine works on the
+        other.
+        """
         for k, batch in enumerate(batches):
             with self._accelerator.lock:
                 mark = perf_counter()
@@ -133,7 +140,9 @@ class OverlayBackend(Backend):
                 before = sum(self.last_seconds.values())
                 mark = perf_counter()
                 self._accelerator.run(self.program, self._buffer, k % 2, len(batch), self.timeout, meanwhile)
-                aside = sum(self.last_seconds.values()) - before  # packing and unpacking, which have booked their time themselves
+                aside = (
+                    sum(self.last_seconds.values()) - before
+                )  # packing and unpacking, which have booked their time themselves
                 self._spent("run", mark + aside)
                 self._constants_written = True
                 if k + 1 == len(batches):
@@ -154,8 +163,8 @@ class OverlayBackend(Backend):
             self._constants_written = False
             self._accelerator.distrust()
             raise DeviceError(
-                f"the engine says that it has finished, but it has written no results for image {n - 1} of the batch: something else has "
-                "changed its registers or its memory. The next call writes both anew"
+                f"the engine says that it has finished, but it has written no results for image {n - 1} of the batch:"
+                " something else has changed its registers or its memory. The next call writes both anew"
             )
         accumulators = self.program.read_accumulators(self._buffer, n, slot)
         self._spent("unpack", mark)
@@ -169,7 +178,9 @@ class OverlayBackend(Backend):
             self._constants_written = True
 
     def close(self) -> None:
-        """Give the contiguous memory and the accelerator back, after the batch that is running. Calling it again does nothing."""
+        """Give the contiguous memory and the accelerator back, after the batch that is running. Calling it again does
+        nothing.
+        """
         with self._lock:
             super().close()
             self._buffer = None
@@ -193,6 +204,7 @@ def _check_sizes(hardware: Hardware) -> None:
     wanted = Hardware()
     if (hardware.pe, hardware.simd) != (wanted.pe, wanted.simd) or not hardware.parameter_groups:
         raise DeviceError(
-            f"the engine says it has {hardware.pe} x {hardware.simd} multipliers and {hardware.parameter_groups} parameter groups, but "
-            f"this pynq_cnn compiles for {wanted.pe} x {wanted.simd}; install the one that the bitstream was built with, or rebuild it"
+            f"the engine says it has {hardware.pe} x {hardware.simd} multipliers and {hardware.parameter_groups}"
+            f" parameter groups, but this pynq_cnn compiles for {wanted.pe} x {wanted.simd}; install the one that the"
+            " bitstream was built with, or rebuild it"
         )

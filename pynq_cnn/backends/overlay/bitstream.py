@@ -36,13 +36,22 @@ def find_bitfile(bitfile: str | os.PathLike[str] | None = None) -> Path:
     if bitfile is not None and not isinstance(bitfile, (str, os.PathLike)):
         raise ArgumentError(f"bitfile must be the path of a .bit file, not {bitfile!r:.100}")
     path = overlay_folder() / "pynq_cnn.bit" if bitfile is None else Path(bitfile)
-    remedy = "build it (make -C hls_src bitstream; docs/building-the-overlay.md), pass bitfile=, or do without the board: backend='kernel'"
+    remedy = (
+        "build it (make -C hls_src bitstream; docs/building-the-overlay.md), pass bitfile=, or do without the board:"
+        " backend='kernel'"
+    )
     if not path.is_file():
         installed = hidden_installation([Path("overlays", path.name)]) if bitfile is None else None
         if installed is not None:
-            remedy = f"the installed pynq_cnn in {installed} has one, but the source folder hides it: start Python in another folder"
+            remedy = (
+                f"the installed pynq_cnn in {installed} has one, but the source folder hides it: start Python in"
+                " another folder"
+            )
         raise BackendError(f"there is no bitstream {path}; {remedy}")
     hwh = path.with_suffix(".hwh")
     if not hwh.is_file():
-        raise BackendError(f"there is no {hwh.name} next to {path}: a .bit needs the .hwh of the same build and the same stem; {remedy}")
+        raise BackendError(
+            f"there is no {hwh.name} next to {path}: a .bit needs the .hwh of the same build and the same stem;"
+            f" {remedy}"
+        )
     return path.resolve()

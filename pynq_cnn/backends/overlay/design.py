@@ -57,22 +57,35 @@ class Design:
         engines = [key for key, details in ip_dict.items() if (details.get("type") or "").startswith(f"{ENGINE_TYPE}:")]
         if len(engines) != 1:
             have = ", ".join(str(details.get("type")) for details in ip_dict.values())
-            raise DeviceError(f"{name} has {len(engines)} engines of type {ENGINE_TYPE}, and one is needed; it has {have}")
+            raise DeviceError(
+                f"{name} has {len(engines)} engines of type {ENGINE_TYPE}, and one is needed; it has {have}"
+            )
         details = ip_dict[engines[0]]
         offsets = {register: entry["address_offset"] for register, entry in details.get("registers", {}).items()}
         processor = _processor(ip_dict, name)
-        return cls(engines[0], details["phys_addr"], details["addr_range"], offsets, _ports(processor, name), _clock(processor, name))
+        return cls(
+            engines[0],
+            details["phys_addr"],
+            details["addr_range"],
+            offsets,
+            _ports(processor, name),
+            _clock(processor, name),
+        )
 
     @classmethod
     def read(cls, hwh: Path) -> Design:
-        """The design of a `.hwh`, which pynq's parser reads; imports `pynq`. `DeviceError` as of `of`, and for a damaged file."""
+        """The design of a `.hwh`, which pynq's parser reads; imports `pynq`. `DeviceError` as of `of`, and for a
+        damaged file.
+        """
         from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
         from pynqmetadata.frontends import Metadata
 
         try:
             ip_dict = RuntimeMetadataParser(Metadata(input=str(hwh))).ip_dict
         except Exception as error:  # the parser has no exception of its own for a damaged file
-            raise DeviceError(f"{hwh.name} cannot be read: {type(error).__name__}: {error}; {whole(hwh.name)}") from error
+            raise DeviceError(
+                f"{hwh.name} cannot be read: {type(error).__name__}: {error}; {whole(hwh.name)}"
+            ) from error
         return cls.of(ip_dict, hwh.name)
 
 
@@ -94,7 +107,9 @@ def _ports(processor: Mapping[str, Any], name: str) -> tuple[int, ...]:
     narrow = {port: bits for port, bits in widths.items() if bits != PORT_BITS}
     if narrow or not used:
         have = ", ".join(f"{port} of {bits} bits" for port, bits in narrow.items()) or "no S_AXI_HP port"
-        raise DeviceError(f"{name} has {have}, but the engine's memory ports are {PORT_BITS} bits wide; rebuild the bitstream")
+        raise DeviceError(
+            f"{name} has {have}, but the engine's memory ports are {PORT_BITS} bits wide; rebuild the bitstream"
+        )
     return tuple(used)
 
 
@@ -105,5 +120,7 @@ def _clock(processor: Mapping[str, Any], name: str) -> float:
     except (TypeError, ValueError):
         clock = 0.0
     if not 0 < clock < 1000:
-        raise DeviceError(f"{name} gives the clock as {value!r} (PCW_FPGA0_PERIPHERAL_FREQMHZ, in MHz); rebuild the bitstream")
+        raise DeviceError(
+            f"{name} gives the clock as {value!r} (PCW_FPGA0_PERIPHERAL_FREQMHZ, in MHz); rebuild the bitstream"
+        )
     return clock

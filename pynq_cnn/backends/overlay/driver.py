@@ -40,8 +40,8 @@ class Identity:
 class EngineDriver(pynq.DefaultIP):
     """Runs the engine whose registers a `.hwh` describes; no offset is written down here.
 
-    An access to a register takes long (10 to 40 microseconds through pynq, on a board, as others report): only what has changed is
-    written, and after a run that went well one word is read.
+    An access to a register takes long (10 to 40 microseconds through pynq, on a board, as others report): only what has
+    changed is written, and after a run that went well one word is read.
 
     Parameters
     ----------
@@ -57,22 +57,31 @@ class EngineDriver(pynq.DefaultIP):
     bindto = [f"{ENGINE_TYPE}:1.0"]
 
     def __init__(self, description: dict[str, Any]) -> None:
-        # Without the interrupts: pynq binds them to its active device and to an event loop of this thread, and there need be neither.
+        # Without the interrupts: pynq binds them to its active device and to an event loop of this thread, and there
+        # need be neither.
         super().__init__({**description, "interrupts": {}})
         registers = description.get("registers", {})
         missing = [name for name in REGISTERS if name not in registers]
         if missing:
-            raise DeviceError(f"the .hwh gives the engine no register {', '.join(missing)}; take the one that was built with the .bit")
+            raise DeviceError(
+                f"the .hwh gives the engine no register {', '.join(missing)}; take the one that was built with the .bit"
+            )
         self._offsets = {name: details["address_offset"] for name, details in registers.items()}
         self._written: dict[str, int] = {}  # input registers as this driver left them
-        self.interrupt: EngineInterrupt | None = None  # set by who loads the overlay; without it, a run's end is asked for again and again
+        self.interrupt: EngineInterrupt | None = (
+            None  # set by who loads the overlay; without it, a run's end is asked for again and again
+        )
 
     def forget(self) -> None:
-        """Take no register for written any more: after the bitstream was loaded, or when somebody else may have written to them."""
+        """Take no register for written any more: after the bitstream was loaded, or when somebody else may have written
+        to them.
+        """
         self._written.clear()
 
     def is_engine(self) -> bool:
-        """Whether an engine that `identify` has asked answers here: one read, and no write to whatever else it may be."""
+        """Whether an engine that `identify` has asked answers here: one read, and no write to whatever else it
+        may be.
+        """
         try:
             return self.get_register("magic") == MAGIC
         except OSError:
@@ -98,14 +107,15 @@ class EngineDriver(pynq.DefaultIP):
             values = {name: self.get_register(name) for name in OUTPUTS}
         if values["magic"] != MAGIC:
             raise DeviceError(
-                f"what answers in the programmable logic is not the engine: its magic register says {values['magic']:#010x}, not "
-                f"{MAGIC:#010x}. The .bit and the .hwh are of different designs, or another process has loaded one meanwhile; put the two "
-                "files of one build side by side"
+                "what answers in the programmable logic is not the engine: its magic register says"
+                f" {values['magic']:#010x}, not {MAGIC:#010x}. The .bit and the .hwh are of different designs, or"
+                " another process has loaded one meanwhile; put the two files of one build side by side"
             )
         if values["isa_version"] != ISA_VERSION:
             raise DeviceError(
-                f"the bitstream speaks version {values['isa_version']} of the instruction set, and this pynq_cnn version {ISA_VERSION}; "
-                "install the pynq_cnn that the bitstream was built with, or rebuild the bitstream from hls_src of this one"
+                f"the bitstream speaks version {values['isa_version']} of the instruction set, and this pynq_cnn"
+                f" version {ISA_VERSION}; install the pynq_cnn that the bitstream was built with, or rebuild the"
+                " bitstream from hls_src of this one"
             )
         return Identity(Hardware.from_registers(values["geometry"], values["buffers"]), values["build"])
 
@@ -134,7 +144,10 @@ class EngineDriver(pynq.DefaultIP):
     def _start(self, inputs: dict[str, int]) -> None:
         with self._answering():
             if not self.get_register("CTRL") & AP_IDLE:  # also takes the "done" of whoever did not wait for it
-                raise DeviceError(f"the engine is still busy with an earlier run ({self._report()}); the next call waits for it or reloads")
+                raise DeviceError(
+                    f"the engine is still busy with an earlier run ({self._report()}); the next call waits for it or"
+                    " reloads"
+                )
             for name, value in inputs.items():
                 if self._written.get(name) != value:
                     self.set_register(name, value)
@@ -161,22 +174,26 @@ class EngineDriver(pynq.DefaultIP):
         pause, late = 0.0, False
         told = self.interrupt is not None and self.interrupt.wait(min(until - time.monotonic(), LONGEST))
         with self._answering():
-            # Idle counts as done too: "done" clears when it is read, and a notebook that shows the register map reads it.
+            # Idle counts as done too: "done" clears when it is read, and a notebook that shows the register map reads
+            # it.
             while not self.get_register("CTRL") & (AP_DONE | AP_IDLE):
                 left = until - time.monotonic()
                 if left < 0 and not late:
                     late = True  # ask once more: this process may have slept for longer than the engine has worked
                 elif left < 0:
                     raise DeviceError(
-                        f"the engine did not finish within {timeout:.3g} s ({self._report()}). Likely causes: a bitstream of "
-                        "another design, a memory port that is off or of another width, or a clock that is slower than the .hwh "
-                        "says: then pass a longer timeout=. The next call reloads the bitstream"
+                        f"the engine did not finish within {timeout:.3g} s ({self._report()}). Likely causes: a"
+                        " bitstream of another design, a memory port that is off or of another width, or a clock that"
+                        " is slower than the .hwh says: then pass a longer timeout=. The next call reloads the"
+                        " bitstream"
                     )
                 elif self.interrupt is not None:
                     told = self.interrupt.wait(min(left, LONGEST))
                 else:
                     time.sleep(pause)
-                    pause = min(pause + 20e-6, 1e-3)  # short runs are seen at once, long ones leave the processor to others
+                    pause = min(
+                        pause + 20e-6, 1e-3
+                    )  # short runs are seen at once, long ones leave the processor to others
         if self.interrupt is not None and not told:
             self.interrupt = None  # it was not told, and found out by asking: so it will from now on
 
@@ -194,14 +211,21 @@ class EngineDriver(pynq.DefaultIP):
             values = {name: self.get_register(name) for name in OUTPUTS}
         reason = STATUS.get(values["status"], "unknown status")
         failed_at = values["failed_at"]
-        where = program.instruction_names[failed_at] if failed_at < program.instructions else "an instruction that is not there"
+        where = (
+            program.instruction_names[failed_at]
+            if failed_at < program.instructions
+            else "an instruction that is not there"
+        )
         raise DeviceError(
-            f"the engine stopped with status {values['status']} ({reason}) at instruction {failed_at}, {where} ({_show(values)}). "
-            "The Program in contiguous memory is damaged, as by somebody else's buffer there; the next call writes it anew"
+            f"the engine stopped with status {values['status']} ({reason}) at instruction {failed_at}, {where}"
+            f" ({_show(values)}). The Program in contiguous memory is damaged, as by somebody else's buffer there; the"
+            " next call writes it anew"
         )
 
     def settled(self, until: float) -> bool:
-        """Whether the engine is at rest, waiting for it up to `until` on the clock of `time.monotonic`; False after a bus error."""
+        """Whether the engine is at rest, waiting for it up to `until` on the clock of `time.monotonic`; False after a
+        bus error.
+        """
         try:
             self.wait(until, 0.0)
             return bool(self.get_register("CTRL") & AP_IDLE)
@@ -223,8 +247,8 @@ class EngineDriver(pynq.DefaultIP):
             yield
         except OSError as error:
             raise DeviceError(
-                f"bus error while talking to the engine: {error} ({self._report()}). Likely causes: another design in the programmable "
-                "logic, its clock off, or memory freed under it. The next call reloads the bitstream"
+                f"bus error while talking to the engine: {error} ({self._report()}). Likely causes: another design in"
+                " the programmable logic, its clock off, or memory freed under it. The next call reloads the bitstream"
             ) from error
 
     def _report(self) -> str:

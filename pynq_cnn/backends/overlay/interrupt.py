@@ -1,8 +1,9 @@
-"""The engine's interrupt, through Linux's UIO: a thread sleeps until the engine is done. Importing this module imports `pynq`.
+"""The engine's interrupt, through Linux's UIO: a thread sleeps until the engine is done. Importing this module imports
+`pynq`.
 
-pynq's own `Interrupt` belongs to the event loop that was current when the first one was made, and to pynq's active device; this one
-is a file that any thread can wait for. The design has an AXI interrupt controller between the engine and the processor, as pynq
-expects it (PG099: registers of the controller).
+pynq's own `Interrupt` belongs to the event loop that was current when the first one was made, and to pynq's active
+device; this one is a file that any thread can wait for. The design has an AXI interrupt controller between the engine
+and the processor, as pynq expects it (PG099: registers of the controller).
 """
 
 from __future__ import annotations

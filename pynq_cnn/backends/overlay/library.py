@@ -30,7 +30,9 @@ def load_pynq(who: str) -> ModuleType:
     """
     try:
         import pynq
-    except Exception as error:  # a pynq whose XRT is missing fails with an ImportError, an OSError or others, by its version
+    except (
+        Exception
+    ) as error:  # a pynq whose XRT is missing fails with an ImportError, an OSError or others, by its version
         remedy = GET_XRT if on_board() else GET_PYNQ
         raise BackendError(f"{who} needs the pynq library ({type(error).__name__}: {error}); {remedy}") from error
     return pynq

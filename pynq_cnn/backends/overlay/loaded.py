@@ -1,7 +1,8 @@
 """What the programmable logic holds, by what pynq knows of it. Importing this module imports `pynq`.
 
-pynq keeps two records. In a process, `device.timestamp` says when something was loaded last; another process's loads do not show
-there. On a board, `pynq.pl_server.global_state` writes a file with the name and the SHA-1 of every bitstream that any process loads.
+pynq keeps two records. In a process, `device.timestamp` says when something was loaded last; another process's loads do
+not show there. On a board, `pynq.pl_server.global_state` writes a file with the name and the SHA-1 of every bitstream
+that any process loads.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def loaded_on(device: pynq.Device) -> Loaded:
 
 def _state_file(device: pynq.Device) -> Path | None:
     """pynq's record of what any process has loaded on `device`; None for a device of which it keeps none."""
-    # Not imported here: pynq imports it itself where there is XRT, and elsewhere importing it breaks pynq's search for devices.
+    # Not imported here: pynq imports it itself where there is XRT, and elsewhere importing it breaks pynq's search for
+    # devices.
     embedded = sys.modules.get("pynq.pl_server.embedded_device")
     if embedded is None or not isinstance(device, embedded.EmbeddedDevice):
         return None
@@ -82,7 +84,9 @@ def _file_stamp(file: Path | None) -> tuple[int, ...] | None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The record, read without pynq, whose class takes the hash of the file as it is now in place of the one that was loaded."""
+    """The record, read without pynq, whose class takes the hash of the file as it is now in place of the one that was
+    loaded.
+    """
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -27,9 +27,13 @@ def _private_folder() -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = os.lstat(folder)
     except OSError as error:
-        raise DeviceError(f"the folder of lock files, {folder}, cannot be made: {error}; make room, or remove what is there") from error
+        raise DeviceError(
+            f"the folder of lock files, {folder}, cannot be made: {error}; make room, or remove what is there"
+        ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise DeviceError(f"{folder}, the folder of lock files, is not a folder that only this user can write to; remove it")
+        raise DeviceError(
+            f"{folder}, the folder of lock files, is not a folder that only this user can write to; remove it"
+        )
     return folder
 
 
@@ -67,13 +71,15 @@ class ProcessLock:
                     file.close()
 
     def _lock(self, file: io.FileIO) -> bool:
-        """Lock the open file; False if its last owner has removed it between our opening and locking it: then it is nobody's lock."""
+        """Lock the open file; False if its last owner has removed it between our opening and locking it: then it is
+        nobody's lock.
+        """
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DeviceError(
-                f"process {_owner(file)} is using the accelerator (lock file {self.path}); "
-                "close its Classifier or call pynq_cnn.release() there, shut its notebook's kernel down, or end that process"
+                f"process {_owner(file)} is using the accelerator (lock file {self.path}); close its Classifier or call"
+                " pynq_cnn.release() there, shut its notebook's kernel down, or end that process"
             ) from None
         try:
             if not os.path.samestat(os.fstat(file.fileno()), os.lstat(self.path)):
@@ -87,10 +93,13 @@ class ProcessLock:
     def _open(self) -> io.FileIO:
         _private_folder()
         try:
-            return io.FileIO(self.path, "r+", opener=lambda path, _: os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            return io.FileIO(
+                self.path, "r+", opener=lambda path, _: os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            )
         except OSError as error:
             raise DeviceError(
-                f"the accelerator's lock file {self.path} cannot be opened ({error}); remove it if nobody uses the board"
+                f"the accelerator's lock file {self.path} cannot be opened ({error}); remove it if nobody uses the"
+                " board"
             ) from error
 
     def release(self) -> None:

@@ -36,7 +36,9 @@ class ReferenceBackend(Backend):
 
     def __init__(self, network: Network, batch: int = 64) -> None:
         super().__init__(network, batch)
-        self._steps = [execution(layer) for layer in network.layers]  # weights are made floats once, not with every batch
+        self._steps = [
+            execution(layer) for layer in network.layers
+        ]  # weights are made floats once, not with every batch
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         mark = perf_counter()

@@ -13,6 +13,8 @@ from pynq_cnn.model import BinaryConv2d
 
 @execution.register
 def _(layer: BinaryConv2d) -> Step:
-    """Section 6: sums of products of +1 and -1, with 0 outside the image; the definition, and far from how the engine counts bits."""
+    """Section 6: sums of products of +1 and -1, with 0 outside the image; the definition, and far from how the engine
+    counts bits.
+    """
     weight = ExactMatrix.of(layer.signs())
     return lambda bits: finish(convolve(bits.astype(np.int8) * 2 - 1, layer, weight, 0), None, layer.threshold)

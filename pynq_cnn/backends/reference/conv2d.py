@@ -12,4 +12,6 @@ from pynq_cnn.model import Conv2d
 @execution.register
 def _(layer: Conv2d) -> Step:
     weight, outside = ExactMatrix.of(layer.weight), 0 if layer.pad_value is None else layer.pad_value
-    return lambda images: finish(convolve(images, layer, weight, outside) + layer.bias, layer.requantisation, layer.threshold)
+    return lambda images: finish(
+        convolve(images, layer, weight, outside) + layer.bias, layer.requantisation, layer.threshold
+    )

@@ -13,8 +13,9 @@ PARTS = 8
 class ExactMatrix:
     """Weights in floating point, for exact integer products at the speed of a BLAS.
 
-    Floating point adds integers exactly, in any order, while every partial sum stays below 2^24 (float32) or 2^53 (float64). Where the
-    weights' own bound is beyond 2^24, the sum is taken in a few parts that are below it: float64 would take twice as long.
+    Floating point adds integers exactly, in any order, while every partial sum stays below 2^24 (float32) or 2^53
+    (float64). Where the weights' own bound is beyond 2^24, the sum is taken in a few parts that are below it: float64
+    would take twice as long.
 
     Parameters
     ----------

@@ -31,8 +31,12 @@ def im2col(images: np.ndarray, layer: Conv2d | BinaryConv2d, outside: np.ndarray
     return windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], -1)
 
 
-def convolve(images: np.ndarray, layer: Conv2d | BinaryConv2d, weight: ExactMatrix, outside: np.ndarray | int) -> np.ndarray:
-    """int32 [n, out_h, out_w, out] sums of products of integers [n, h, w, in] (numerics, section 2), without the bias."""
+def convolve(
+    images: np.ndarray, layer: Conv2d | BinaryConv2d, weight: ExactMatrix, outside: np.ndarray | int
+) -> np.ndarray:
+    """int32 [n, out_h, out_w, out] sums of products of integers [n, h, w, in] (numerics, section 2), without
+    the bias.
+    """
     _, height, width, channels = images.shape
     out_h, out_w, outputs = layer.output_shape((height, width, channels))
     acc = np.empty((len(images), out_h, out_w, outputs), np.int32)
@@ -40,5 +44,7 @@ def convolve(images: np.ndarray, layer: Conv2d | BinaryConv2d, weight: ExactMatr
     step = max(1, COLUMN_BYTES // column)
     for start in range(0, len(images), step):
         columns = im2col(images[start : start + step], layer, outside)
-        acc[start : start + step] = weight.product(columns.reshape(-1, columns.shape[-1])).reshape(-1, out_h, out_w, outputs)
+        acc[start : start + step] = weight.product(columns.reshape(-1, columns.shape[-1])).reshape(
+            -1, out_h, out_w, outputs
+        )
     return acc

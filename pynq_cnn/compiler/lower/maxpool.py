@@ -25,4 +25,6 @@ def _(layer: MaxPool2d, so_far: Lowering) -> None:
     if stages and stages[-1].pool is None:
         stages[-1] = replace(stages[-1], name=f"{stages[-1].name}+{layer.name}", out_shape=so_far.out_shape, pool=layer)
     else:
-        stages.append(Stage(layer.name, identity(layer.name, so_far.in_shape[2]), so_far.in_shape, so_far.out_shape, layer))
+        stages.append(
+            Stage(layer.name, identity(layer.name, so_far.in_shape[2]), so_far.in_shape, so_far.out_shape, layer)
+        )

@@ -33,7 +33,9 @@ class Lowering:
 
 def no_bits(layer: Layer, so_far: Lowering) -> CompileError:
     """The refusal of a layer that gives or takes bits, which instruction set 1 does not have."""
-    return CompileError(f"{layer.name}: the engine has no layers of bits yet; use backend='reference' for {so_far.network}")
+    return CompileError(
+        f"{layer.name}: the engine has no layers of bits yet; use backend='reference' for {so_far.network}"
+    )
 
 
 @singledispatch

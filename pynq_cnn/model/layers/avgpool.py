@@ -15,7 +15,8 @@ from pynq_cnn.model.layers.window import window_shape
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AvgPool2d(Pooling):
-    """Sum over windows of bytes, without padding; the division is in what follows the sum (docs/numerics.md, section 7).
+    """Sum over windows of bytes, without padding; the division is in what follows the sum (docs/numerics.md, section
+    7).
 
     Parameters
     ----------
@@ -24,7 +25,8 @@ class AvgPool2d(Pooling):
     size, stride : tuple of int
         (vertical, horizontal). Global average pooling has its whole input as the window.
     requantisation : Requantisation, optional
-        To bytes, per channel or one pair of constants for all. None only in the last layer, whose result is the int32 sum.
+        To bytes, per channel or one pair of constants for all. None only in the last layer, whose result is the int32
+        sum.
 
     Examples
     --------
@@ -42,7 +44,9 @@ class AvgPool2d(Pooling):
         for field in ("size", "stride"):
             object.__setattr__(self, field, integers(f"{self.name}.{field}", getattr(self, field), 2, 1, 255))
         if self.requantisation is not None and not isinstance(self.requantisation, Requantisation):
-            raise NetworkError(f"{self.name}.requantisation must be a Requantisation or None, not {short(self.requantisation)}")
+            raise NetworkError(
+                f"{self.name}.requantisation must be a Requantisation or None, not {short(self.requantisation)}"
+            )
 
     def output_type(self, given: DataType) -> DataType:
         """uint8, or int32 without requantisation; `NetworkError` if its input is not uint8."""

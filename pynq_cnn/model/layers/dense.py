@@ -69,7 +69,8 @@ class Dense(Weighted):
         """(1, 1, out); `NetworkError` if the flattened input does not have `in` values."""
         if shape[0] * shape[1] * shape[2] != self.weight.shape[1]:
             raise NetworkError(
-                f"{self.name} takes {self.weight.shape[1]} inputs, but its input {shape} has {shape[0] * shape[1] * shape[2]}"
+                f"{self.name} takes {self.weight.shape[1]} inputs, but its input {shape} has"
+                f" {shape[0] * shape[1] * shape[2]}"
             )
         return 1, 1, len(self.weight)
 

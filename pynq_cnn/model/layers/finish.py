@@ -14,7 +14,8 @@ from pynq_cnn.model.description import Description, short
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Requantisation(Description):
-    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3): per channel, or one for all.
+    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3): per channel,
+    or one for all.
 
     Parameters
     ----------

@@ -64,7 +64,9 @@ class Convolution(Weighted):
 
 
 def check_shared(layer: Any) -> None:
-    """See that a layer's shared weights are its weights; the layer then has that array alone, no equal one beside it."""
+    """See that a layer's shared weights are its weights; the layer then has that array alone, no equal one
+    beside it.
+    """
     name, shared, weight = layer.name, layer.shared, layer.weight
     if shared is None:
         return

@@ -16,7 +16,9 @@ from pynq_cnn.model.package.reading import as_path, read_manifest
 
 
 def array_entries(manifest: Any) -> Iterator[dict[str, Any]]:
-    """The descriptions of all arrays of a manifest: every object that names a file, but for those in the metadata, which is free."""
+    """The descriptions of all arrays of a manifest: every object that names a file, but for those in the metadata,
+    which is free.
+    """
     if isinstance(manifest, dict):
         if "file" in manifest:
             yield manifest
@@ -57,7 +59,8 @@ def check_replaceable(folder: str | os.PathLike[str], suffix: str = ".npy") -> N
     foreign = [name for name in found if name not in own or not os.path.isfile(target / name)]
     if foreign:
         raise ModelPackageError(
-            f"{target} exists and is not a model package of {suffix} files alone: it holds {foreign[0]}; choose another folder"
+            f"{target} exists and is not a model package of {suffix} files alone: it holds {foreign[0]}; choose another"
+            " folder"
         )
 
 
@@ -68,7 +71,8 @@ def _array_files(manifest_path: Path, suffix: str) -> set[str]:
 
 @contextmanager
 def whole_folder(folder: str | os.PathLike[str], suffix: str = ".npy") -> Iterator[Path]:
-    """A new folder to write a package into; it takes the place of `folder` when all is written, and a failure leaves what was there.
+    """A new folder to write a package into; it takes the place of `folder` when all is written, and a failure leaves
+    what was there.
 
     Parameters
     ----------

@@ -18,7 +18,14 @@ from pynq_cnn.model.huffman import decode
 from pynq_cnn.model.layers import Layer, Requantisation, Threshold, check_name
 from pynq_cnn.model.network import Golden, InputSpec, Network
 from pynq_cnn.model.output import OutputSpec
-from pynq_cnn.model.package.forms import FORMAT_VERSION, FORMS, MANIFEST, MAX_ARRAY_BYTES, MAX_PACKAGE_BYTES, SHARED_ARRAYS
+from pynq_cnn.model.package.forms import (
+    FORMAT_VERSION,
+    FORMS,
+    MANIFEST,
+    MAX_ARRAY_BYTES,
+    MAX_PACKAGE_BYTES,
+    SHARED_ARRAYS,
+)
 from pynq_cnn.model.package.reading import as_path, read_array, read_file, read_manifest
 from pynq_cnn.model.shared import SharedWeight
 
@@ -40,16 +47,23 @@ class _Reader:
         """Count what takes memory."""
         self.left -= count
         if self.left < 0:
-            raise self.error(field, f"arrays, shared weights unpacked, take more than {MAX_PACKAGE_BYTES} bytes up to here")
+            raise self.error(
+                field, f"arrays, shared weights unpacked, take more than {MAX_PACKAGE_BYTES} bytes up to here"
+            )
 
     def manifest(self) -> dict[str, Any]:
         if not os.path.isdir(self.folder):
-            raise ModelPackageError(f"{self.folder} is not a folder; a model package is a folder with {MANIFEST} and .npy arrays")
+            raise ModelPackageError(
+                f"{self.folder} is not a folder; a model package is a folder with {MANIFEST} and .npy arrays"
+            )
         self.root = os.path.realpath(self.folder)
         manifest = read_manifest(self.manifest_path)
         version = manifest.get("format_version")
         if isinstance(version, bool) or version != FORMAT_VERSION:
-            raise self.error("format_version", f"{short(version)} cannot be read, only {FORMAT_VERSION}; use the pynq_cnn that wrote it")
+            raise self.error(
+                "format_version",
+                f"{short(version)} cannot be read, only {FORMAT_VERSION}; use the pynq_cnn that wrote it",
+            )
         return manifest
 
     def get(self, where: str, mapping: Any, key: str, kind: type | tuple[type, ...]) -> Any:
@@ -67,7 +81,10 @@ class _Reader:
         unknown = sorted(set(mapping) - allowed)
         if unknown:
             field = unknown[0] if unknown[0].isidentifier() else short(unknown[0])
-            raise self.error(f"{where}.{field:.80}" if where else f"{field:.80}", f"is unknown; known are {', '.join(sorted(allowed))}")
+            raise self.error(
+                f"{where}.{field:.80}" if where else f"{field:.80}",
+                f"is unknown; known are {', '.join(sorted(allowed))}",
+            )
 
     def array(self, where: str, entry: Any) -> np.ndarray:
         file = self.get(where, entry, "file", str)
@@ -96,7 +113,9 @@ class _Reader:
         if array.dtype.name != dtype or not array.dtype.isnative:
             raise ModelPackageError(f"{path} ({where}) holds {str(array.dtype):.80}, the manifest says {short(dtype)}")
         if list(array.shape) != shape:
-            raise ModelPackageError(f"{path} ({where}) has the shape {list(array.shape)}, the manifest says {short(shape)}")
+            raise ModelPackageError(
+                f"{path} ({where}) has the shape {list(array.shape)}, the manifest says {short(shape)}"
+            )
         return array
 
     def arrays(self, where: str, mapping: Any, required: set[str], optional: Set[str] = frozenset()) -> dict[str, Any]:
@@ -127,9 +146,15 @@ class _Reader:
             raise self.error(f"{where}.type", f"{short(kind)} is unknown; known are {', '.join(FORMS)}")
         has_arrays = bool(form.required or form.optional)
         is_shared = form.shareable and "shared" in entry
-        known = {"type", "name", *form.fields} | ({"arrays"} if has_arrays else set()) | ({"shared"} if is_shared else set())
+        known = (
+            {"type", "name", *form.fields}
+            | ({"arrays"} if has_arrays else set())
+            | ({"shared"} if is_shared else set())
+        )
         self.only(where, entry, known)
-        values: dict[str, Any] = {field: self.get(where, entry, field, expected) for field, expected in form.fields.items()}
+        values: dict[str, Any] = {
+            field: self.get(where, entry, field, expected) for field, expected in form.fields.items()
+        }
         if has_arrays:
             required = set(form.required) - {"weight"} | set(SHARED_ARRAYS) if is_shared else set(form.required)
             values.update(self.arrays(where, entry, required, set(form.optional)))
@@ -140,15 +165,22 @@ class _Reader:
             multiplier, shift = values.pop("multiplier"), values.pop("shift")
             if (multiplier is None) != (shift is None):
                 raise self.error(f"{where}.arrays", "multiplier and shift go together, one is missing")
-            values["requantisation"] = None if multiplier is None else self.build(where, lambda: Requantisation(multiplier, shift))
+            values["requantisation"] = (
+                None if multiplier is None else self.build(where, lambda: Requantisation(multiplier, shift))
+            )
         if values.get("threshold") is not None:
             values["threshold"] = self.build(where, lambda: Threshold(values["threshold"]))
         return self.build(where, lambda: form.layer(name, **values))
 
-    def shared(self, where: str, entry: dict[str, Any], codebook: np.ndarray, code_lengths: np.ndarray, stream: np.ndarray) -> SharedWeight:
+    def shared(
+        self, where: str, entry: dict[str, Any], codebook: np.ndarray, code_lengths: np.ndarray, stream: np.ndarray
+    ) -> SharedWeight:
         """A pruned, weight-shared weight from its codebook and Huffman stream."""
         details = self.get(where, entry, "shared", dict)
-        entries, shape = self.get(f"{where}.shared", details, "entries", int), self.get(f"{where}.shared", details, "shape", list)
+        entries, shape = (
+            self.get(f"{where}.shared", details, "entries", int),
+            self.get(f"{where}.shared", details, "shape", list),
+        )
         self.only(f"{where}.shared", details, {"entries", "shape"})
         if (
             any(a.dtype != np.uint8 or a.ndim != 1 for a in (code_lengths, stream))
@@ -156,7 +188,8 @@ class _Reader:
             or not len(codebook) < len(code_lengths)
         ):
             raise self.error(
-                f"{where}.arrays", "code_lengths and stream must be uint8 vectors, and codebook a shorter vector than code_lengths"
+                f"{where}.arrays",
+                "code_lengths and stream must be uint8 vectors, and codebook a shorter vector than code_lengths",
             )
 
         def make() -> SharedWeight:
@@ -191,10 +224,16 @@ class _Reader:
 
     def network(self) -> Network:
         manifest = self.manifest()
-        self.only("", manifest, {"format", "format_version", "name", "input", "layers", "output", "classes", "golden", "metadata"})
+        self.only(
+            "",
+            manifest,
+            {"format", "format_version", "name", "input", "layers", "output", "classes", "golden", "metadata"},
+        )
         name = self.get("", manifest, "name", str)
         spec = self.input(self.get("", manifest, "input", dict))
-        layers = tuple(self.layer(f"layers[{i}]", entry) for i, entry in enumerate(self.get("", manifest, "layers", list)))
+        layers = tuple(
+            self.layer(f"layers[{i}]", entry) for i, entry in enumerate(self.get("", manifest, "layers", list))
+        )
         output = self.output(self.get("", manifest, "output", dict))
         golden = None
         if "golden" in manifest:
@@ -221,6 +260,7 @@ def load_package(folder: str | os.PathLike[str]) -> Network:
     Raises
     ------
     ModelPackageError
-        If anything is missing, truncated, altered, of a wrong type or shape, unknown, or does not chain; names file and field.
+        If anything is missing, truncated, altered, of a wrong type or shape, unknown, or does not chain; names file and
+        field.
     """
     return _Reader(as_path(folder)).network()

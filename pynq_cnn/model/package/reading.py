@@ -61,7 +61,9 @@ def read_file(path: Path, limit: int) -> bytes:
     try:
         _check_plain(os.stat(path), fail)
         # Should a pipe have taken its place since, this does not wait either.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        )
         with open(descriptor, "rb") as file:
             about = os.fstat(descriptor)
             _check_plain(about, fail)
@@ -121,7 +123,11 @@ def parse_json(data: bytes) -> Any:
     """
     try:
         value = json.loads(
-            data.decode("utf-8"), parse_int=_integer, parse_float=_real, parse_constant=_constant, object_pairs_hook=_different
+            data.decode("utf-8"),
+            parse_int=_integer,
+            parse_float=_real,
+            parse_constant=_constant,
+            object_pairs_hook=_different,
         )
     except RecursionError:
         raise ValueError(f"lists or objects are nested deeper than {MAX_DEPTH} levels") from None

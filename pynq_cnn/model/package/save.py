@@ -59,13 +59,15 @@ def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
     network : Network
         What to write.
     folder : path
-        Made if missing. If it holds a model package and nothing else, that is replaced; any other folder that is not empty is left alone.
+        Made if missing. If it holds a model package and nothing else, that is replaced; any other folder that is not
+        empty is left alone.
 
     Raises
     ------
     ModelPackageError
-        If the folder holds something else or cannot be written, or the package would be one that cannot be loaded: metadata was made
-        something else than JSON values, names of layers differ in case alone where files' do not, or it is too large.
+        If the folder holds something else or cannot be written, or the package would be one that cannot be loaded:
+        metadata was made something else than JSON values, names of layers differ in case alone where files' do not, or
+        it is too large.
     """
     if not isinstance(network, Network):
         raise ArgumentError(f"network must be a Network, not {short(network)}")
@@ -78,7 +80,9 @@ def _write(network: Network, folder: Path) -> None:
 
     def check_size(what: str, size: int, most: int) -> None:
         if size > most:
-            raise ModelPackageError(f"{what} of {network.name} would take {size} bytes; at most {most} can be loaded again")
+            raise ModelPackageError(
+                f"{what} of {network.name} would take {size} bytes; at most {most} can be loaded again"
+            )
 
     def arrays(prefix: str, named: dict[str, np.ndarray | None]) -> dict[str, Any]:
         nonlocal total
@@ -143,7 +147,9 @@ def _write(network: Network, folder: Path) -> None:
         "metadata": metadata,
     }
     if network.golden is not None:
-        manifest["golden"] = {"arrays": arrays("golden", {"images": network.golden.images, "accumulators": network.golden.accumulators})}
+        manifest["golden"] = {
+            "arrays": arrays("golden", {"images": network.golden.images, "accumulators": network.golden.accumulators})
+        }
     text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False).encode("utf-8") + b"\n"
     check_size(MANIFEST, len(text), MAX_MANIFEST_BYTES)
     check_size("all arrays, shared weights unpacked,", total, MAX_PACKAGE_BYTES)

@@ -31,9 +31,11 @@ class StoredBytes:
 
 
 def stored_bytes(folder: str | os.PathLike[str]) -> list[StoredBytes]:
-    """Sizes of a package's layers, in order, and at last of its output's scale and offset; layers without arrays are left out.
+    """Sizes of a package's layers, in order, and at last of its output's scale and offset; layers without arrays are
+    left out.
 
-    Together that is what it takes to run the network. The golden vectors, which only the self-test reads, and the manifest are not counted.
+    Together that is what it takes to run the network. The golden vectors, which only the self-test reads, and the
+    manifest are not counted.
 
     Parameters
     ----------

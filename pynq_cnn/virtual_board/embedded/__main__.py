@@ -19,9 +19,13 @@ from pynq_cnn.virtual_board.embedded.pynq_side import XRT_STATES, hide_xrt
 
 def main(arguments: Sequence[str]) -> None:
     """Run the program that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m pynq_cnn.virtual_board.embedded", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pynq_cnn.virtual_board.embedded", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("folder", type=Path, help="the board's folder")
-    parser.add_argument("--xrt", choices=[*XRT_STATES, "missing"], default="sourced", help="what the process has of XRT")
+    parser.add_argument(
+        "--xrt", choices=[*XRT_STATES, "missing"], default="sourced", help="what the process has of XRT"
+    )
     parser.add_argument("--no-root", action="store_true", help="the process is not root's")
     parser.add_argument("--no-bitstream", action="store_true", help="the package's own bitstream has not been built")
     parser.add_argument("-m", action="store_true", dest="module", help="PROGRAM is a module")
@@ -33,7 +37,9 @@ def main(arguments: Sequence[str]) -> None:
         hide_xrt(options.folder)
         lend(ExitStack(), options.folder, not options.no_bitstream)
     else:
-        EmbeddedBoard.join(options.folder, xrt=options.xrt, root=not options.no_root, bitstream=not options.no_bitstream)
+        EmbeddedBoard.join(
+            options.folder, xrt=options.xrt, root=not options.no_root, bitstream=not options.no_bitstream
+        )
     sys.argv = [options.program, *options.arguments]
     if options.code:
         exec(compile(options.program, "<string>", "exec"), {"__name__": "__main__"})

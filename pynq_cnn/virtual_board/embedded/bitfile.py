@@ -93,4 +93,6 @@ def read_binfile(data: bytes) -> list[Block]:
     try:
         return [Block(**block) for block in json.loads(design)]
     except (ValueError, TypeError) as error:
-        raise OSError(errno.EINVAL, "Invalid argument: the virtual board loads only bitstreams that it has written") from error
+        raise OSError(
+            errno.EINVAL, "Invalid argument: the virtual board loads only bitstreams that it has written"
+        ) from error

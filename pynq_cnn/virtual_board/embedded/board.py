@@ -23,7 +23,8 @@ from pynq_cnn.virtual_board.faults import Faults
 
 
 class EmbeddedBoard:
-    """A PYNQ-Z2 in a folder, for one or several processes, that pynq finds as it finds a real one (docs/virtual-board.md).
+    """A PYNQ-Z2 in a folder, for one or several processes, that pynq finds as it finds a real one
+    (docs/virtual-board.md).
 
     One may be open in a process, and a `VirtualBoard` that is opened meanwhile must be closed first.
 
@@ -87,7 +88,9 @@ class EmbeddedBoard:
         atexit.register(self.close)
 
     @classmethod
-    def join(cls, folder: str | os.PathLike[str], *, xrt: str = "sourced", root: bool = True, bitstream: bool = True) -> EmbeddedBoard:
+    def join(
+        cls, folder: str | os.PathLike[str], *, xrt: str = "sourced", root: bool = True, bitstream: bool = True
+    ) -> EmbeddedBoard:
         """The board in `folder`, which another process has opened and closes.
 
         Parameters
@@ -129,7 +132,9 @@ class EmbeddedBoard:
 
     @property
     def complaints(self) -> list[str]:
-        """What would have destroyed something without a word on a real board, oldest first; empty when all went well."""
+        """What would have destroyed something without a word on a real board, oldest first; empty when all went
+        well.
+        """
         return self._logic.complaints
 
     def add_overlay(self, name: str, hwh: str) -> str:
@@ -184,10 +189,14 @@ class EmbeddedBoard:
     def __enter__(self) -> EmbeddedBoard:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
-    def _set_up(self, stack: ExitStack, folder: Path, xrt: str, root: bool, bitstream: bool, contiguous_bytes: int) -> None:
+    def _set_up(
+        self, stack: ExitStack, folder: Path, xrt: str, root: bool, bitstream: bool, contiguous_bytes: int
+    ) -> None:
         """What every process needs: files, memory, and pynq on them."""
         with mock.patch.dict(os.environ):
             os.environ.pop("XILINX_XRT", None)  # with it, pynq would load the real library

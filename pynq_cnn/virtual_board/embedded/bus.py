@@ -67,7 +67,9 @@ class Bus:
             words[0] = value  # an input; outputs, and offsets that hold nothing, stay as they are
 
     def _find(self, address: int) -> tuple[str, Block | None]:
-        """Name of an engine's register, and the block of an engine or interrupt controller; ("", None) for plain memory."""
+        """Name of an engine's register, and the block of an engine or interrupt controller; ("", None) for plain
+        memory.
+        """
         if address not in LOGIC:
             return "", None
         if self._logic.stamp() != self._stamp:
@@ -84,7 +86,9 @@ class Bus:
 
 
 class MappedWords(np.ndarray):
-    """An array on mapped physical memory; single elements of it, and of its views, are read and written through a `Bus`."""
+    """An array on mapped physical memory; single elements of it, and of its views, are read and written through a
+    `Bus`.
+    """
 
     bus: Bus | None = None
     origin: tuple[int, int] = (0, 0)  # where the mapping begins: in this process, and physically

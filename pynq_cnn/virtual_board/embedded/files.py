@@ -15,7 +15,8 @@ FIRMWARE, MEMORY = "/lib/firmware", "/dev/mem"
 INTERRUPTS, UIO = "/proc/interrupts", "/sys/class/uio"
 PLACES = (MANAGER, FIRMWARE, MEMORY, INTERRUPTS, UIO)
 
-# IRQ_F2P[0], the one line from the programmable logic that the PYNQ-Z2's device tree hands out through UIO, under this name.
+# IRQ_F2P[0], the one line from the programmable logic that the PYNQ-Z2's device tree hands out through UIO, under this
+# name.
 LINE, LINE_NAME = 61, "fabric"
 
 
@@ -59,7 +60,9 @@ class BoardFiles:
     def where(self, path: str | os.PathLike[str]) -> str:
         """Where on this machine the board's `path` is."""
         name = os.fspath(path)
-        return f"{self.folder}{name}" if any(name == place or name.startswith(f"{place}/") for place in PLACES) else name
+        return (
+            f"{self.folder}{name}" if any(name == place or name.startswith(f"{place}/") for place in PLACES) else name
+        )
 
     def path(self, *parts: str | os.PathLike[str]) -> Path:
         """`pathlib.Path`."""

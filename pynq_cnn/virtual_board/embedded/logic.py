@@ -184,7 +184,11 @@ class EngineThread(threading.Thread):
         while not self._switched_off.wait(POLL):
             if self._logic.stamp() != stamp:
                 stamp, blocks = self._logic.design()
-                engines = [_Registers(block, self._memory, self._interrupt) for block in blocks if block.type.startswith(f"{ENGINE_TYPE}:")]
+                engines = [
+                    _Registers(block, self._memory, self._interrupt)
+                    for block in blocks
+                    if block.type.startswith(f"{ENGINE_TYPE}:")
+                ]
             for registers in engines:
                 if registers.started:
                     with locked(self._logic.running):

@@ -96,7 +96,14 @@ class SharedMemory(ContiguousMemory):
         """Map the processor's view of `piece` into this process; the address, which the caller unmaps (munmap)."""
         libc = ctypes.CDLL(None, use_errno=True)
         libc.mmap64.restype = ctypes.c_void_p
-        libc.mmap64.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
+        libc.mmap64.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_int64,
+        ]
         file = os.open(self._cache_file, os.O_RDWR)
         try:
             address = libc.mmap64(None, piece.nbytes, PROTECTION, SHARED, file, piece.address - self.base)
@@ -119,7 +126,11 @@ class SharedMemory(ContiguousMemory):
     def _table(self) -> Iterator[list[tuple[int, int, int]]]:
         """(address, bytes, process) of what is taken; written back at the end."""
         with locked(self._lock_file):
-            before = [tuple(entry) for entry in json.loads(self._table_file.read_text())] if self._table_file.exists() else []
+            before = (
+                [tuple(entry) for entry in json.loads(self._table_file.read_text())]
+                if self._table_file.exists()
+                else []
+            )
             taken = [entry for entry in before if _alive(entry[2])]
             yield taken
             if taken != before:

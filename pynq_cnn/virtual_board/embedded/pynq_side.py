@@ -1,4 +1,6 @@
-"""What is lent to the pynq library while a board is open: attributes of its modules and classes, put back at the end."""
+"""What is lent to the pynq library while a board is open: attributes of its modules and classes, put back at
+the end.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,18 @@ def lend(stack: ExitStack, files: BoardFiles, memory: SharedMemory, bus: Bus, fa
     known = type(pynq.Device)._subclasses
     stack.enter_context(mock.patch.dict(known))
     names = ("embedded_device", "xrt_device", "global_state", "device")
-    embedded_device, xrt_device, global_state, device = (importlib.import_module(f"pynq.pl_server.{name}") for name in names)
+    embedded_device, xrt_device, global_state, device = (
+        importlib.import_module(f"pynq.pl_server.{name}") for name in names
+    )
     for owner in (embedded_device.EmbeddedDevice, xrt_device.XrtDevice):
         known[owner._probe_priority_] = owner
     if xrt == "not sourced":
         known.clear()
 
-    environment = {"PATH": f"{files.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}", "XILINX_XRT": str(files.folder / "usr")}
+    environment = {
+        "PATH": f"{files.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "XILINX_XRT": str(files.folder / "usr"),
+    }
     stack.enter_context(mock.patch.dict(os.environ, environment))
     if xrt == "not sourced":
         del os.environ["XILINX_XRT"]
@@ -83,7 +90,9 @@ def _lend_3_0(patch: Any, pynq: Any, xrt_device: Any, memory: SharedMemory, faul
         patch(xrt_device.xrt, libc=None, XRT_SUPPORTED=False)
 
 
-def _lend_3_1(patch: Any, pynq: Any, embedded_device: Any, xrt_device: Any, memory: SharedMemory, faults: Faults, xrt: str) -> None:
+def _lend_3_1(
+    patch: Any, pynq: Any, embedded_device: Any, xrt_device: Any, memory: SharedMemory, faults: Faults, xrt: str
+) -> None:
     patch(embedded_device, platform=SimpleNamespace(machine=lambda: ARCHITECTURE))
     if xrt == "sourced":
         patch(xrt_device, pyxrt=pyxrt_module(memory, faults))
@@ -93,7 +102,9 @@ def _lend_3_1(patch: Any, pynq: Any, embedded_device: Any, xrt_device: Any, memo
 
 
 def hide_xrt(folder: Path) -> None:
-    """Let `import pynq`, which must not have been done yet, find XRT's environment and no XRT; for the rest of the process."""
+    """Let `import pynq`, which must not have been done yet, find XRT's environment and no XRT; for the rest of the
+    process.
+    """
     os.environ["XILINX_XRT"] = str(folder / "usr")
     is_file = os.path.isfile
     os.path.isfile = lambda path: path == BOARD_MARK or is_file(path)  # pynq 3.1 tells by it that it is on a board

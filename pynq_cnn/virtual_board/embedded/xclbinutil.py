@@ -1,4 +1,6 @@
-"""XRT's `xclbinutil`, as far as pynq runs it: an xclbin file with metadata and memories. A script that runs by itself."""
+"""XRT's `xclbinutil`, as far as pynq runs it: an xclbin file with metadata and memories. A script that runs by
+itself.
+"""
 
 from __future__ import annotations
 
