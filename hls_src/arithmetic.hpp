@@ -1,4 +1,4 @@
-// The arithmetic units: free functions of plain arrays with fixed bounds, each usable alone (docs/numerics.md).
+// The arithmetic units: free functions of plain arrays with fixed bounds, each usable alone (docs/contract/numerics.md).
 #pragma once
 
 #include "geometry.hpp"

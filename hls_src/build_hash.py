@@ -1,5 +1,5 @@
-"""Print the build hash: what the `build` register of an engine made from these sources says (docs/instruction-set.md,
-section 5).
+"""Print the build hash: what the `build` register of an engine made from these sources says
+(docs/contract/instruction-set.md, section 5).
 
 It is the first 32 bits of the SHA-256 of the sources in one piece: every header, sorted by name, then `engine.cpp`.
 Used by `setup.py` and the Makefile.

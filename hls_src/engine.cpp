@@ -115,7 +115,7 @@ extern "C" void pynq_cnn_engine(const uint64_t *weights, const uint64_t *fm_in, 
 #pragma HLS ARRAY_PARTITION variable = pad complete dim = 2
 #pragma HLS ARRAY_PARTITION variable = results complete dim = 2
     // One port reads while the other writes, as the loops need; the small ones in LUT RAM, which leaves the block RAM to the
-    // large (docs/engine.md).
+    // large (docs/lab/engine.md).
 #pragma HLS BIND_STORAGE variable = input type = ram_2p impl = bram
 #pragma HLS BIND_STORAGE variable = output type = ram_2p impl = bram
 #pragma HLS BIND_STORAGE variable = weight_tiles type = ram_2p impl = bram

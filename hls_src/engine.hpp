@@ -1,4 +1,4 @@
-// The top function: one run of a Program over a batch of images (docs/instruction-set.md).
+// The top function: one run of a Program over a batch of images (docs/contract/instruction-set.md).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The engine's sizes. They are told to the compiler through the identity registers (docs/instruction-set.md, section 5):
+// The engine's sizes. They are told to the compiler through the identity registers (docs/contract/instruction-set.md, section 5):
 // change one here, and `pynq_cnn/compiler/hardware.py` needs no change beyond its defaults.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Decoding and checking of instructions (docs/instruction-set.md, section 2).
+// Decoding and checking of instructions (docs/contract/instruction-set.md, section 2).
 #pragma once
 
 #include "geometry.hpp"

@@ -12,7 +12,7 @@
 
 namespace pcnn {
 
-// Phases of an instruction that cycles are counted in (docs/instruction-set.md, section 7).
+// Phases of an instruction that cycles are counted in (docs/contract/instruction-set.md, section 7).
 enum Phase { SETUP = 0, LOAD_WEIGHTS = 1, LOAD_INPUT = 2, COMPUTE = 3, STORE = 4, PHASES = 5 };
 
 // Cycles from the start of a loop to its first result: estimates of what Vitis HLS schedules at 100 MHz.

@@ -1,5 +1,5 @@
-"""Random networks that keep the arithmetic contract, for property tests. Built from docs/numerics.md, not from the code
-under test.
+"""Random networks that keep the arithmetic contract, for property tests. Built from docs/contract/numerics.md, not
+from the code under test.
 """
 
 from __future__ import annotations

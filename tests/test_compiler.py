@@ -1,4 +1,4 @@
-"""The compiler: encoding, layout and limits, each against docs/instruction-set.md."""
+"""The compiler: encoding, layout and limits, each against docs/contract/instruction-set.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HARDWARE = Hardware()
 
 def test_fields_are_where_the_documentation_says():
     """Every row of the table in section 2 against the record, both ways."""
-    text = (ROOT / "docs" / "instruction-set.md").read_text()
+    text = (ROOT / "docs" / "contract" / "instruction-set.md").read_text()
     table = text[text.index("## 2.") : text.index("## 3.")]
     documented = {}
     for offsets, kind, names in re.findall(r"^\| ([\d, ]+) \| u(8|16|32) \| ([a-z_, ]+) \|", table, re.M):

@@ -55,11 +55,39 @@ def needs(text: str) -> None:
 def test_the_pages_are_found() -> None:
     assert {
         "README.md",
-        "docs/your-own-network.md",
+        "docs/guide/your-own-network.md",
         "benchmarks/README.md",
         "hls_src/build.md",
         "overlays/pynq_cnn.md",
     } <= set(map(name, PAGES))
+
+
+def links(page: Path) -> list[str]:
+    """Targets of a page's links to files of the project, and to headings of itself."""
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", "\n".join(blocks(page)[1])) if "://" not in target]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_a_file_and_to_a_heading_of_it(page: Path) -> None:
+    for target in links(page):
+        path, _, heading = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.is_file(), f"{name(page)} links to {target}, which is not there"
+        if heading:
+            titles = [line.lstrip("# ") for line in blocks(there)[1] if line.startswith("#")]
+            assert heading in {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}, target
+
+
+def test_the_index_names_every_page_of_the_docs() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target).resolve() for target in links(index)}
+    assert {page for page in PAGES if page.is_relative_to(index.parent) and page != index} == linked
+
+
+@pytest.mark.parametrize("path", [*(ROOT / "pynq_cnn").rglob("*.py"), *(ROOT / "host_train").rglob("*.py")], ids=name)
+def test_pages_that_the_code_quotes_are_there(path: Path) -> None:
+    for quoted in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text(encoding="utf-8")):
+        assert (ROOT / quoted).is_file(), f"{name(path)} quotes {quoted}, which is not there"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -83,7 +111,7 @@ def test_python_runs(page: Path, tmp_path: Path) -> None:
 
 def test_the_first_cell_on_a_board_prints_what_its_page_says() -> None:
     images, _ = load_sample()
-    page = (ROOT / "docs" / "first-hour-on-a-board.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guide" / "first-hour-on-a-board.md").read_text(encoding="utf-8")
     assert f"`{pynq_cnn.classify(images[0]).label} by overlay`" in page
 
 

@@ -86,7 +86,9 @@ def tall_layers(draw) -> Network:
 
 
 def rows_of_the_hungriest(network: Network) -> int:
-    """Most rows of the image that one output row of the first stage reads: from docs/numerics.md, row by row."""
+    """Most rows of the image that one output row of the first stage reads: from docs/contract/numerics.md, row by
+    row.
+    """
     conv, *others = network.layers
     pool = others[0] if isinstance(others[0], MaxPool2d) else MaxPool2d("none", 1, 1)
     out_h = network.shapes()[len(others) - 1][0]

@@ -1,4 +1,4 @@
-"""Layers refuse everything that docs/numerics.md forbids, and name it."""
+"""Layers refuse everything that docs/contract/numerics.md forbids, and name it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The reference against loops that transcribe docs/numerics.md one number at a time, in Python's unbounded integers."""
+"""The reference against loops that transcribe docs/contract/numerics.md one number at a time, in Python's unbounded
+integers.
+"""
 
 from __future__ import annotations
 

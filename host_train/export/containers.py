@@ -1,7 +1,7 @@
 """A Network in one `.mat` file or in a folder of text files: the model package's manifest and arrays, in another
 container.
 
-What is read back is checked as a package is (docs/model-package.md): shapes, types and SHA-256 of every array.
+What is read back is checked as a package is (docs/contract/model-package.md): shapes, types and SHA-256 of every array.
 """
 
 from __future__ import annotations

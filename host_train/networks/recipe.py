@@ -38,7 +38,7 @@ class Recipe:
     build_stochastic : callable, optional
         Of a binary network, the same as `build` but with binary weights drawn at random while training.
     fit, invert : str
-        How a picture is made into the network's input (docs/model-package.md).
+        How a picture is made into the network's input (docs/contract/model-package.md).
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From a trained PyTorch network to the integers of docs/numerics.md.
+"""From a trained PyTorch network to the integers of docs/contract/numerics.md.
 
 fold         batch norm into the layer before it, dropout away: Conv2d, Linear, ReLU, pooling and Flatten remain
 calibrate    the step of each ReLU's and average's output bytes; weights on an int8 grid, still in floating point

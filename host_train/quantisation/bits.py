@@ -1,4 +1,5 @@
-"""A trained binary network in integers: what follows a layer becomes a threshold (docs/numerics.md, section 6).
+"""A trained binary network in integers: what follows a layer becomes a threshold (docs/contract/numerics.md, section
+6).
 
 Between a binary layer and the sign that the next one takes there are functions of single channels, each rising or
 falling (batch norm, hardtanh, sign), and max pooling. The bit is therefore a comparison of the accumulator with a

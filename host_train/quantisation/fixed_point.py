@@ -1,4 +1,4 @@
-"""Real ratios as a 16-bit multiplier and a shift (docs/numerics.md, sections 3 and 8)."""
+"""Real ratios as a 16-bit multiplier and a shift (docs/contract/numerics.md, sections 3 and 8)."""
 
 from __future__ import annotations
 

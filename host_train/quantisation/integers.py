@@ -1,4 +1,4 @@
-"""The network in integers (docs/numerics.md, section 8)."""
+"""The network in integers (docs/contract/numerics.md, section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what follows a binary layer to thresholds of its accumulators (docs/numerics.md, section 6)."""
+"""From what follows a binary layer to thresholds of its accumulators (docs/contract/numerics.md, section 6)."""
 
 from __future__ import annotations
 

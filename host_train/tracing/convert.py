@@ -58,8 +58,8 @@ def from_torch(
 ) -> Network:
     """A trained model in integers, for any backend.
 
-    The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers (docs/numerics.md, section
-    8); binary layers (`host_train.layers.binary`) become bits.
+    The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers
+    (docs/contract/numerics.md, section 8); binary layers (`host_train.layers.binary`) become bits.
 
     Weights that are 0, by pruning or otherwise, stay exactly 0. Each output channel has a scale of its own, so weights
     that are equal stay equal within their output channel; with `shared`, within their layer. (Two things multiply
@@ -93,7 +93,7 @@ def from_torch(
         the closest logits. Of no concern to a binary network.
     shared : bool
         For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and
-        stream in the package (docs/model-package.md, "Shared weights"). Of no concern to a binary network.
+        stream in the package (docs/contract/model-package.md, "Shared weights"). Of no concern to a binary network.
     images : int
         How many calibration images to use at most.
     min_agreement : float

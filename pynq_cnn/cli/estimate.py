@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run one full batch on the compiled kernel and print its counters (docs/instruction-set.md, section 7)."""
+    """Run one full batch on the compiled kernel and print its counters (docs/contract/instruction-set.md, section
+    7).
+    """
     if not 0 < args.clock_mhz < float("inf"):
         raise ArgumentError(f"--clock-mhz must be a positive number, not {args.clock_mhz}")
     network = load_model(args.model)

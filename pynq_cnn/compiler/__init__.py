@@ -1,4 +1,4 @@
-"""From a Network to a Program: the exact memory image that the accelerator gets (docs/instruction-set.md).
+"""From a Network to a Program: the exact memory image that the accelerator gets (docs/contract/instruction-set.md).
 
 lower         layers -> stages, each a convolution with the pooling that follows it, by kind of layer
 tiling        how a stage is cut for the on-chip buffers

@@ -1,4 +1,4 @@
-"""A stage as an instruction, with the constants that it needs (docs/instruction-set.md, sections 2 and 3)."""
+"""A stage as an instruction, with the constants that it needs (docs/contract/instruction-set.md, sections 2 and 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimated cycles of a stage, before anything has run (docs/instruction-set.md, section 7).
+"""Estimated cycles of a stage, before anything has run (docs/contract/instruction-set.md, section 7).
 
 The kernel counts the same in its loops while it runs; a test holds the two against each other. The driver derives its
 deadlines from this.

@@ -10,7 +10,7 @@ ISA_VERSION = 1
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a compiled engine or a bitstream can hold (docs/instruction-set.md, section 5).
+    """What a compiled engine or a bitstream can hold (docs/contract/instruction-set.md, section 5).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The CONV instruction as a NumPy record (docs/instruction-set.md, section 2)."""
+"""The CONV instruction as a NumPy record (docs/contract/instruction-set.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses in the one flat memory of a Program, in 64-bit words (docs/instruction-set.md, section 1)."""
+"""Addresses in the one flat memory of a Program, in 64-bit words (docs/contract/instruction-set.md, section 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layout of constants in memory (docs/instruction-set.md, section 3)."""
+"""Layout of constants in memory (docs/contract/instruction-set.md, section 3)."""
 
 from __future__ import annotations
 

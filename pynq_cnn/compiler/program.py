@@ -35,7 +35,8 @@ class Slot:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Program:
-    """A compiled network (docs/instruction-set.md, section 1). Addresses and sizes are in 64-bit words from its start.
+    """A compiled network (docs/contract/instruction-set.md, section 1). Addresses and sizes are in 64-bit words from
+    its start.
 
     Parameters
     ----------

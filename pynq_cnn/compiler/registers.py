@@ -1,4 +1,4 @@
-"""The engine's registers by name, in the order of its top function (docs/instruction-set.md, section 5).
+"""The engine's registers by name, in the order of its top function (docs/contract/instruction-set.md, section 5).
 
 The one list for the driver, the compiled kernel and the virtual board. Offsets are nobody's business here: they are in
 the `.hwh`, whose generator in `overlays/` has a list of its own, since it stands for Vivado.

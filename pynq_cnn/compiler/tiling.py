@@ -1,4 +1,4 @@
-"""Cutting a stage into tiles that fit the on-chip buffers (docs/instruction-set.md, section 6)."""
+"""Cutting a stage into tiles that fit the on-chip buffers (docs/contract/instruction-set.md, section 6)."""
 
 from __future__ import annotations
 

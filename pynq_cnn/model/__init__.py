@@ -1,6 +1,7 @@
 """What a network is: its layers in integers, and the package it is stored in.
 
-Nothing here computes with activations; that is the backends' work. See docs/numerics.md and docs/model-package.md.
+Nothing here computes with activations; that is the backends' work. See docs/contract/numerics.md and
+docs/contract/model-package.md.
 """
 
 from pynq_cnn.model.datatype import BIT, INT8, INT32, UINT8, DataType

@@ -1,4 +1,4 @@
-"""Integer data types that say which values they allow (docs/numerics.md, sections 1 and 2)."""
+"""Integer data types that say which values they allow (docs/contract/numerics.md, sections 1 and 2)."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _different(what: str, names: Sequence[str]) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the network takes, and how a picture becomes that (docs/model-package.md).
+    """What the network takes, and how a picture becomes that (docs/contract/model-package.md).
 
     Parameters
     ----------

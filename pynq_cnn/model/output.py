@@ -1,5 +1,5 @@
-"""What a network's output says: classes, a probability, several probabilities, or plain values (docs/numerics.md,
-section 5).
+"""What a network's output says: classes, a probability, several probabilities, or plain values
+(docs/contract/numerics.md, section 5).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def answers(logits: np.ndarray, kind: str) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OutputSpec(Description):
-    """`logits = float32(acc) * scale + offset` (docs/numerics.md, section 5), and what they say.
+    """`logits = float32(acc) * scale + offset` (docs/contract/numerics.md, section 5), and what they say.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""An emulated PYNQ-Z2: the unmodified `pynq` library and this package's driver, on a laptop (docs/virtual-board.md).
+"""An emulated PYNQ-Z2: the unmodified `pynq` library and this package's driver, on a laptop
+(docs/guide/virtual-board.md).
 
 Importing this package does not import `pynq`; making a `VirtualBoard` does.
 """

@@ -25,7 +25,7 @@ _numbers = itertools.count()
 
 
 class VirtualBoard:
-    """An emulated PYNQ-Z2 for the unmodified pynq library (docs/virtual-board.md).
+    """An emulated PYNQ-Z2 for the unmodified pynq library (docs/guide/virtual-board.md).
 
     Several may be open in one process; pass `board.device` to whatever takes a device, since pynq's active device stays
     what it was. `pynq.Clocks`, of which there is one per process, acts on the board that was opened last.

@@ -280,7 +280,7 @@ def forms(spec: InputSpec = COLOUR, seed: int = 0) -> tuple[nn.Sequential, dict[
 
 
 def simulate(network, images: np.ndarray) -> np.ndarray:
-    """docs/numerics.md in torch's int64."""
+    """docs/contract/numerics.md in torch's int64."""
     values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
     for layer in network.layers:
         if isinstance(layer, Conv2d):

@@ -77,7 +77,9 @@ def network_of(net: nn.Module, spec: InputSpec, seed: int = 0) -> Network:
 
 
 def simulate(network: Network, images: np.ndarray) -> np.ndarray:
-    """docs/numerics.md by PyTorch's own layers in float64, which is exact below 2^53; requantisation in int64."""
+    """docs/contract/numerics.md by PyTorch's own layers in float64, which is exact below 2^53; requantisation in
+    int64.
+    """
     values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float64))
     for layer in network.layers:
         if isinstance(layer, MaxPool2d):

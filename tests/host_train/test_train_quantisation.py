@@ -1,4 +1,4 @@
-"""From floating point to the integers of docs/numerics.md."""
+"""From floating point to the integers of docs/contract/numerics.md."""
 
 from __future__ import annotations
 
@@ -215,8 +215,8 @@ def test_gradients_pass_straight_through_but_not_where_clipped():
 
 
 def simulate(network: Network, images: np.ndarray) -> np.ndarray:
-    """docs/numerics.md in PyTorch's int64, independent of the reference backend: sums over shifted slices, no im2col,
-    no floats.
+    """docs/contract/numerics.md in PyTorch's int64, independent of the reference backend: sums over shifted slices, no
+    im2col, no floats.
     """
     values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
     for layer in network.layers:

@@ -1,4 +1,4 @@
-"""The engine in a Zynq's programmable logic, through the pynq library (docs/driver.md).
+"""The engine in a Zynq's programmable logic, through the pynq library (docs/guide/driver.md).
 
 backend       a network on the engine: what the user gets
 accelerator   one bitstream on one device, and who may use it

@@ -37,8 +37,8 @@ def find_bitfile(bitfile: str | os.PathLike[str] | None = None) -> Path:
         raise ArgumentError(f"bitfile must be the path of a .bit file, not {bitfile!r:.100}")
     path = overlay_folder() / "pynq_cnn.bit" if bitfile is None else Path(bitfile)
     remedy = (
-        "build it (make -C hls_src bitstream; docs/building-the-overlay.md), pass bitfile=, or do without the board:"
-        " backend='kernel'"
+        "build it (make -C hls_src bitstream; docs/guide/building-the-overlay.md), pass bitfile=, or do without the"
+        " board: backend='kernel'"
     )
     if not path.is_file():
         installed = hidden_installation([Path("overlays", path.name)]) if bitfile is None else None

@@ -1,5 +1,5 @@
-"""The reference: NumPy, written from docs/numerics.md and nothing else. It is the oracle the other executions are
-compared with.
+"""The reference: NumPy, written from docs/contract/numerics.md and nothing else. It is the oracle the other executions
+are compared with.
 
 conv2d, dense, binary, maxpool, avgpool   the work of each kind of layer, registered in `execution`
 exact_matrix   exact integer products in floating point

@@ -1,4 +1,4 @@
-"""Average pooling (docs/numerics.md, section 7)."""
+"""Average pooling (docs/contract/numerics.md, section 7)."""
 
 from __future__ import annotations
 

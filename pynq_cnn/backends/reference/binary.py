@@ -1,4 +1,4 @@
-"""Convolution of bits with bits (docs/numerics.md, section 6)."""
+"""Convolution of bits with bits (docs/contract/numerics.md, section 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolution on bytes (docs/numerics.md, section 2)."""
+"""Convolution on bytes (docs/contract/numerics.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fully connected layer on bytes (docs/numerics.md, section 2)."""
+"""Fully connected layer on bytes (docs/contract/numerics.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accumulators to bytes, to bits, or left as they are (docs/numerics.md, sections 3 and 6)."""
+"""Accumulators to bytes, to bits, or left as they are (docs/contract/numerics.md, sections 3 and 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Max pooling (docs/numerics.md, section 4)."""
+"""Max pooling (docs/contract/numerics.md, section 4)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ BLOCK = 1 << 20  # weights that are added up at once: copies of them are wider t
 
 
 def check_accumulator(name: str, weight: np.ndarray, bias: np.ndarray) -> None:
-    """Refuse a layer of which some partial sum could leave int32 for some uint8 input (docs/numerics.md, section 2)."""
+    """Refuse a layer of which some partial sum could leave int32 for some uint8 input (docs/contract/numerics.md,
+    section 2).
+    """
     rows = weight.reshape(len(weight), -1)
     if 255 * INT8.max * rows.shape[1] + int(np.abs(bias.astype(np.int64)).max()) <= INT32.max:
         return  # whatever the weights are

@@ -15,8 +15,8 @@ from pynq_cnn.model.layers.window import window_shape
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AvgPool2d(Pooling):
-    """Sum over windows of bytes, without padding; the division is in what follows the sum (docs/numerics.md, section
-    7).
+    """Sum over windows of bytes, without padding; the division is in what follows the sum (docs/contract/numerics.md,
+    section 7).
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from pynq_cnn.model.layers.window import normalise_window
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BinaryConv2d(Convolution):
-    """Convolution of bits with bits: 1 stands for +1, 0 for -1 (docs/numerics.md, section 6).
+    """Convolution of bits with bits: 1 stands for +1, 0 for -1 (docs/contract/numerics.md, section 6).
 
     A fully connected layer is one whose kernel is its whole input.
 

@@ -17,8 +17,8 @@ from pynq_cnn.model.shared import SharedWeight
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Conv2d(Convolution):
-    """Integer convolution on bytes, then ReLU and requantisation, or a threshold to bits (docs/numerics.md, sections 2,
-    3 and 6).
+    """Integer convolution on bytes, then ReLU and requantisation, or a threshold to bits (docs/contract/numerics.md,
+    sections 2, 3 and 6).
 
     Parameters
     ----------

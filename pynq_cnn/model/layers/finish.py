@@ -14,8 +14,8 @@ from pynq_cnn.model.description import Description, short
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Requantisation(Description):
-    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/numerics.md, section 3): per channel,
-    or one for all.
+    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/contract/numerics.md, section 3): per
+    channel, or one for all.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Requantisation(Description):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Threshold(Description):
-    """Per output channel: accumulator to bit, `1 if acc >= value else 0` (docs/numerics.md, section 6).
+    """Per output channel: accumulator to bit, `1 if acc >= value else 0` (docs/contract/numerics.md, section 6).
 
     Batch normalisation and the sign behind it, folded; channels of negative scale have their weights negated first.
 

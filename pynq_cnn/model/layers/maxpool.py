@@ -13,7 +13,7 @@ from pynq_cnn.model.layers.window import window_shape
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MaxPool2d(Pooling):
-    """Max pooling without padding, on bytes or on bits (docs/numerics.md, sections 4 and 6).
+    """Max pooling without padding, on bytes or on bits (docs/contract/numerics.md, sections 4 and 6).
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ from pynq_cnn.model.layers.base import Shape
 def window_shape(
     name: str, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int] = (0, 0)
 ) -> tuple[int, int]:
-    """(height, width) of what a sliding window gives (docs/numerics.md, section 2); `NetworkError` if it does not fit
-    once.
+    """(height, width) of what a sliding window gives (docs/contract/numerics.md, section 2); `NetworkError` if it does
+    not fit once.
     """
     height, width = ((side + 2 * pad - k) // step + 1 for side, pad, k, step in zip(shape, padding, kernel, stride))
     if min(height, width) < 1:

@@ -1,4 +1,4 @@
-"""Model packages on disk: `manifest.json` and `.npy` arrays (docs/model-package.md).
+"""Model packages on disk: `manifest.json` and `.npy` arrays (docs/contract/model-package.md).
 
 forms     how each kind of layer is written
 folder    a package takes the place of an earlier one, whole, and of nothing else

@@ -33,7 +33,7 @@ from pynq_cnn.model.shared import SharedWeight
 
 
 def pack_shared(shared: SharedWeight) -> dict[str, np.ndarray | None]:
-    """The arrays that a shared weight takes, by name (docs/model-package.md, "Shared weights")."""
+    """The arrays that a shared weight takes, by name (docs/contract/model-package.md, "Shared weights")."""
     codes = code_lengths(np.bincount(shared.codes, minlength=len(shared.codebook)))
     gaps = code_lengths(np.bincount(shared.gaps, minlength=1))
     stream = encode([shared.gaps, shared.codes], [gaps, codes])

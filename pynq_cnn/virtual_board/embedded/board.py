@@ -24,7 +24,7 @@ from pynq_cnn.virtual_board.faults import Faults
 
 class EmbeddedBoard:
     """A PYNQ-Z2 in a folder, for one or several processes, that pynq finds as it finds a real one
-    (docs/virtual-board.md).
+    (docs/guide/virtual-board.md).
 
     One may be open in a process, and a `VirtualBoard` that is opened meanwhile must be closed first.
 
