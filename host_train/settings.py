@@ -69,14 +69,13 @@ class Settings:
             if recipe.build_stochastic is None:
                 binary = ", ".join(one.name for one in RECIPES.values() if one.binary)
                 raise ArgumentError(
-                    f"{self.recipe} has no binary weights to draw at random, only {binary} have; leave --stochastic"
-                    " away"
+                    f"{self.recipe} has no binary weights to draw at random, only {binary} have; remove --stochastic"
                 )
             recipe = replace(recipe, build=recipe.build_stochastic)
         if self.qat_epochs and recipe.binary:
             raise ArgumentError(
-                f"{self.recipe} has binary weights, which are in integers already; leave --qat-epochs {self.qat_epochs}"
-                " away"
+                f"{self.recipe} has binary weights, which are in integers already; remove --qat-epochs"
+                f" {self.qat_epochs}"
             )
         changes = {
             name: getattr(self, name)

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     if args.wrong:
         check_file(args.wrong)
     if args.images and (args.split or args.dataset):
-        raise ArgumentError("--images takes the place of a data set; leave --split and --dataset away")
+        raise ArgumentError("--images takes the place of a data set; remove --split and --dataset")
     if args.naming and not args.images:
         raise ArgumentError(f"--naming {args.naming} is of the files of --images; give their folder")
     part = args.split or "test"
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         if args.dataset:
             raise ArgumentError(
-                f"{args.model} is a run, which is evaluated on its own data set; leave --dataset {args.dataset} away"
+                f"{args.model} is a run, which is evaluated on its own data set; remove --dataset {args.dataset}"
             )
         dataset, spec, classes, what = (
             model.dataset,

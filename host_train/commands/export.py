@@ -62,14 +62,14 @@ def run(args: argparse.Namespace) -> None:
                 " from them; give the folder of the run that it was made of"
             )
         if args.quantise is not None:
-            raise ArgumentError(f"{args.model} is in integers already; leave --quantise {args.quantise} away")
+            raise ArgumentError(f"{args.model} is in integers already; remove --quantise {args.quantise}")
         network = model
         stated = network.metadata.get("accuracy", {}).get("integer_top1")
         reached = f"; its package states {100 * stated:.2f} % on its test set" if isinstance(stated, float) else ""
         print(f"{network.name} is in integers already, and is written as it is{reached}")
     else:
         if formats == [TORCHSCRIPT] and args.quantise is not None:
-            raise ArgumentError(f"TorchScript is of the model in floating point; leave --quantise {args.quantise} away")
+            raise ArgumentError(f"TorchScript is of the model in floating point; remove --quantise {args.quantise}")
         if formats != [TORCHSCRIPT]:
             network = _quantised(model, args.quantise or "auto", args.min_agreement)
         if TORCHSCRIPT in formats:

@@ -170,7 +170,7 @@ def predict_torch(
         with torch.no_grad():
             for piece in pieces(images, EVALUATION_BATCH, title, "image", progress):
                 data = TensorData.of(Split(piece, np.zeros(len(piece), np.int64)), mean, std, device)
-                # Also what ends in 1 x 1 pixels, or squeezes the dimension of a single image away.
+                # A model may also end in 1 x 1 pixels, or squeeze out the dimension of a single image.
                 logits += [model(batch).reshape(len(batch), -1).cpu().numpy() for batch, _ in data.batches()]
         return np.concatenate(logits)
 

@@ -1,8 +1,8 @@
 """Network in Network for Fashion-MNIST, with two 1x1 layers in each block, and with one to compare.
 
 Four blocks of a convolution and 1x1 convolutions, 3x3/2 max pooling between them, and global average pooling instead of
-fully connected layers. Batch norm behind every convolution, which folds away. [Lin, Chen and Yan 2014, "Network In
-Network", arXiv 1312.4400]
+fully connected layers. Batch norm behind every convolution, which is folded into it.
+[Lin, Chen and Yan 2014, "Network In Network", arXiv 1312.4400]
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-accumulates and memory of the activations, layer by layer."""
+"""Costs of a network: parameters, multiply-accumulates and memory of the activations, layer by layer."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def _has_weights(layer: nn.Module) -> bool:
 
 
 def _warn_left_out(model: nn.Module, result: Profile, called: set[str], macs: int) -> None:
-    """Say what the table does not have."""
+    """Warn of parameters and multiply-accumulates that the table does not have."""
     parameters = sum(p.numel() for p in model.parameters())
     if parameters != result.parameters:
         where = ", ".join(

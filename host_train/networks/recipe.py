@@ -1,4 +1,4 @@
-"""What it takes to train one network: everything that its result depends on but the seed."""
+"""The recipe of one network: everything that its result depends on but the seed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class Recipe:
     qat : Schedule, optional
         Quantisation-aware training after it, from its result.
     validation : int
-        Training images held back to choose the best epoch by (of a small data set, a tenth).
+        Training images held back to choose the best epoch by (of a small data set, 10 %).
     mean, std : tuple of float, optional
-        What the input is normalised with, per channel of images in 0..1; the data set's own if not given.
+        Mean and standard deviation that the input is normalised with, per channel of images in 0..1; the data set's
+        own if not given.
     size : tuple of int, optional
         (height, width) of the input; the data set's images are resized to it. The data set's own if not given.
     build_stochastic : callable, optional

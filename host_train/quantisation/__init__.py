@@ -1,6 +1,6 @@
 """From a trained PyTorch network to the integers of docs/contract/numerics.md.
 
-fold         batch norm into the layer before it, dropout away: Conv2d, Linear, ReLU, pooling and Flatten remain
+fold         batch norm goes into the layer before it, dropout is removed: Conv2d, Linear, ReLU, pooling, Flatten remain
 calibrate    the step of each ReLU's and average's output bytes; weights on an int8 grid, still in floating point
 (fit)        quantisation-aware training of that, if wanted
 to_network   the same in integers

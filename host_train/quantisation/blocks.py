@@ -103,7 +103,7 @@ def _check_input(name: str, layer: BinaryConv2d | BinaryLinear, first: bool) -> 
         raise NetworkError(
             f"{name} is the first layer and needs an input_step: it sees bytes"
             if first
-            else f"{name} has an input_step, but only the first layer sees bytes; leave it away"
+            else f"{name} has an input_step, but only the first layer sees bytes; remove it"
         )
     if any(pad >= side for pad, side in zip(pair(layer.padding), layer.weight.shape[2:])):
         raise NetworkError(

@@ -32,7 +32,7 @@ def pair(value: Any) -> tuple[int, int]:
 
 
 def every_layer(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Names and layers of a Sequential; `named_children` would leave away the second place of a layer that is there
+    """Names and layers of a Sequential; `named_children` would leave out the second place of a layer that is there
     twice.
     """
     return [(name, layer) for name, layer in model._modules.items() if layer is not None]
@@ -129,7 +129,7 @@ def check_order(layers: Iterable[tuple[str, nn.Module]]) -> None:
     pynq_cnn.errors.NetworkError: c has no ReLU behind it; activations are bytes, so every layer but the last needs one
     """
     waiting = ""  # the layer with weights whose ReLU has not come yet
-    seen: list[nn.Module] = []  # the layers so far, but for those that fold away
+    seen: list[nn.Module] = []  # the layers so far, without those that are folded into others
     for name, layer in layers:
         with about(name):
             check_options(name, layer)
@@ -184,7 +184,7 @@ def check_end(layers: Iterable[tuple[str, nn.Module]]) -> None:
         if not found:
             raise NetworkError(f"{wanted} nothing")
         last = found[-1][0]
-        raise NetworkError(f"{last}: {wanted} {last}; leave it away, or put a Linear behind it", last)
+        raise NetworkError(f"{last}: {wanted} {last}; remove it, or put a Linear behind it", last)
 
 
 def check_folded(model: nn.Module) -> None:
@@ -203,7 +203,7 @@ def check_folded(model: nn.Module) -> None:
 def fold(model: nn.Module) -> nn.Sequential:
     """The same function in Conv2d and Linear (with bias), ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d and Flatten.
 
-    Batch norm goes into the layer before it, dropout goes away, and a ReLU behind max pooling goes before it (both
+    Batch norm goes into the layer before it, dropout is removed, and a ReLU behind max pooling goes before it (both
     orders give the same).
 
     Parameters

@@ -1,4 +1,4 @@
-"""What run.json says of a run: what it was asked for, and by which data and network."""
+"""The record of a run in run.json: its settings, and the digests of its data and network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONS = ("kernel_size", "stride", "padding", "eps", "input_step")  # of layers
 
 @dataclass(frozen=True)
 class Record:
-    """What a run was asked for, and the digests of its data and network, which older runs do not have."""
+    """Settings of a run, and the digests of its data and network, which older runs do not have."""
 
     settings: Settings
     data: str | None
@@ -51,13 +51,13 @@ def parse_record(path: Path) -> Record:
 
 
 def write_record(path: Path, settings: Settings, dataset: Dataset, recipe: Recipe) -> None:
-    """Note what a run is asked for, and the digests of its data and network."""
+    """Write down the settings of a run, and the digests of its data and network."""
     digests = {DATA: data_digest(dataset), NETWORK: network_digest(recipe)}
     write_text(path, json.dumps({**asdict(settings), "command": settings.command(), **digests}, indent=1))
 
 
 def read_settings(folder: Path) -> Settings:
-    """What the run in `folder` was asked for, without its data; `ArgumentError` if there is none."""
+    """Settings of the run in `folder`, read without its data; `ArgumentError` if there is none."""
     return read_record(folder).settings
 
 
@@ -71,8 +71,8 @@ def data_digest(dataset: Dataset) -> str:
 
 
 def network_digest(recipe: Recipe) -> str:
-    """SHA-256 of what a recipe's weights alone do not tell: its layers in their order, their options, and what images
-    become for them.
+    """SHA-256 of all that a recipe's weights do not tell: its layers in their order, their options, and how images are
+    made for them.
     """
     with torch.random.fork_rng(devices=[]):  # what a caller draws afterwards does not depend on this
         model = recipe.build()

@@ -37,11 +37,11 @@ class Run:
     folder : pathlib.Path
         Its files.
     settings : Settings
-        What it was asked for.
+        Its settings.
     recipe : Recipe
-        The recipe with that.
+        The recipe with these settings.
     dataset : Dataset
-        What it is trained and evaluated on.
+        Its images and labels.
     train, validation : Split
         The training set divided; the test set is for reporting only.
     """
@@ -90,7 +90,7 @@ class Run:
         if stored.data not in (None, data_digest(dataset)):
             raise ArgumentError(
                 f"{folder} was trained on other data than those of {dataset.source}: name the folder of its own by"
-                " --data-dir, or leave that away if they were the published ones"
+                " --data-dir, or remove that option if they were the published ones"
             )
         return cls._of(folder, settings, dataset)
 
@@ -99,18 +99,18 @@ class Run:
         recipe = settings.resolve()
         if recipe.size is not None:
             dataset = resize_dataset(dataset, *recipe.size)
-        # A small data set of the user's own gives a tenth at most.
+        # A small data set of the user's own gives 10 % at most.
         train, validation = hold_back(dataset.train, min(recipe.validation, len(dataset.train) // 10), settings.seed)
         return cls(folder, settings, recipe, dataset, train, validation)
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """What is taken from images in 0..1, per channel."""
+        """Per-channel mean of the images in 0..1, which is subtracted from them."""
         return self.recipe.mean or self.dataset.spec.mean
 
     @property
     def std(self) -> tuple[float, ...]:
-        """What they are then divided by, per channel."""
+        """Per-channel standard deviation of the images in 0..1, which they are divided by."""
         return self.recipe.std or self.dataset.spec.std
 
     @property
@@ -149,7 +149,7 @@ class Run:
         return path
 
     def metadata(self, quantisation: str, accuracy: dict[str, float], after: str = "", **more: Any) -> dict[str, Any]:
-        """What a package of this run says of itself.
+        """Metadata for a package of this run.
 
         Parameters
         ----------

@@ -65,8 +65,7 @@ def check_seeds(settings: Sequence[Settings]) -> None:
             )
         if one.seed in seen:
             raise ArgumentError(
-                f"two of the runs have seed {one.seed}: the same training twice says nothing of its spread; leave one"
-                " away"
+                f"two of the runs have seed {one.seed}: the same training twice says nothing of its spread; remove one"
             )
         seen[one.seed] = one
 

@@ -20,7 +20,7 @@ from host_train.tracing.operations import LEAVES
 from host_train.tracing.places import calling_place, raising_place
 from pynq_cnn.errors import NetworkError
 
-STRAIGHT = "leave away conditions, loops and Python numbers that depend on the input; flattening is torch.flatten(x, 1)"
+STRAIGHT = "remove conditions, loops and Python numbers that depend on the input; flattening is torch.flatten(x, 1)"
 IN_INIT = "make every module in __init__, and only call it in forward"
 
 

@@ -151,7 +151,7 @@ def _map(
             " result is not used; use one straight line of layers"
         )
     if not node.users:
-        raise NetworkError("its result is not used; write x = ... or leave it away")
+        raise NetworkError("its result is not used; write x = ... or remove it")
     before = values[current].shape
     last = len(before) == 2 and all(user.op == "output" for user in node.users)
     if node.op == "call_module":

@@ -28,7 +28,7 @@ class Augmentation:
     crop : int
         Whole pixels, in either direction: a shift without interpolation, drawn from all offsets.
     reflect : bool
-        What a crop sees outside of the image is its reflection, instead of black. Where images fill their frame, black
+        Outside of the image a crop sees its reflection, instead of black. Where images fill their frame, black
         borders make activations, and so statistics of batch norms, of a kind that no test image has.
 
     Raises
@@ -68,7 +68,7 @@ class Augmentation:
     def apply(self, images: torch.Tensor) -> torch.Tensor:
         """Distorted copies of float [n, channels, height, width] images, by torch's global generator.
 
-        What comes from outside is 0, or reflected; `ArgumentError` if the images are too small for that.
+        Pixels from outside are 0, or reflected; `ArgumentError` if the images are too small for that.
         """
         if self.flip:
             mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5

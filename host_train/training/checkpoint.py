@@ -95,8 +95,8 @@ def load_state(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def fitting(path: Path, what: str, advice: str) -> Iterator[None]:
-    """What fails to load in here is of another network; `ArgumentError` says so, with the last line of the reason, and
-    gives `advice`.
+    """A context in which weights that fail to load are those of another network: `ArgumentError` says so, with the last
+    line of the reason, and gives `advice`.
     """
     try:
         yield

@@ -32,7 +32,7 @@ def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None
         loss.plot(
             epochs, [getattr(record, f"{part}_loss") for record in history], color=colour, marker=".", label=label
         )
-        # 0 % has no place on a logarithmic scale: it is drawn at a tenth of a per mille.
+        # 0 % has no place on a logarithmic scale: it is drawn at 0.01 %.
         errors = [max(100 * (1 - getattr(record, f"{part}_accuracy")), 0.01) for record in history]
         error.plot(epochs, errors, color=colour, marker=".", label=label)
     for axes, name in ((loss, "cross-entropy"), (error, "error, %")):

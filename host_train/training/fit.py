@@ -66,7 +66,7 @@ def fit(
     train, validation : TensorData
         To train on, and to choose the best epoch by.
     schedule : Schedule
-        How.
+        Its epochs, batch, learning rate and so on.
     folder : pathlib.Path
         Where its files are.
     seed : int

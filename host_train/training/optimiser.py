@@ -1,4 +1,4 @@
-"""What changes the weights in a step of training, and by how much."""
+"""The optimiser and its learning rate: how a step of training changes the weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def make_optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
 def one_cycle(
     optimiser: torch.optim.Optimizer, learning_rate: float, steps: int
 ) -> torch.optim.lr_scheduler.OneCycleLR:
-    """The one-cycle policy: up in the first tenth of the steps, down to nothing in the others."""
+    """The one-cycle policy: up in the first 10 % of the steps, down to nothing in the others."""
     # Of ten steps that tenth would be of no length, by which PyTorch divides; of a little less, the first step has the
     # highest rate too.
     rise = 0.1 if steps != 10 else 0.0999

@@ -12,7 +12,7 @@ from pynq_cnn.errors import ArgumentError
 class Schedule:
     """One training, from a state to a better one.
 
-    AdamW under the one-cycle policy: the learning rate climbs to its highest in the first tenth of the steps and falls
+    AdamW under the one-cycle policy: the learning rate rises to its highest in the first 10 % of the steps and falls
     to nothing by the end. [Loshchilov and Hutter 2019, arXiv 1711.05101; Smith and Topin 2017, arXiv 1708.07120]
 
     Parameters

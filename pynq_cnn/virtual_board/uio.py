@@ -46,7 +46,7 @@ class InterruptLine:
             os.write(self._controller, self._count.to_bytes(4, "little"))
 
     def close(self) -> None:
-        """Take the device away."""
+        """Remove the device."""
         os.close(self._controller)
         os.close(self._terminal)
 

@@ -467,7 +467,7 @@ def test_integers_that_lost_what_the_run_knows_are_not_written(trained, digits_f
         (["export", "OTHER"], "OTHER is no run, no model package and no shipped network (convnet, "),
         (["sweep", "OTHER"], "is no run: run.json is not there; train first"),
         (["evaluate", "OTHER"], "OTHER is no run, no model package and no shipped network (convnet, "),
-        (["evaluate", "RUN", "--dataset", "cifar10", "--data-dir", "DATA"], "leave --dataset cifar10 away"),
+        (["evaluate", "RUN", "--dataset", "cifar10", "--data-dir", "DATA"], "remove --dataset cifar10"),
     ],
 )
 def test_mistakes_are_told_in_a_line(trained, digits_folder, tmp_path, capsys, arguments, message):

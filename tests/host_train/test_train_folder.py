@@ -377,7 +377,7 @@ def test_a_package_is_measured_on_files_as_on_the_data_set(real_folder, tmp_path
     assert main(["evaluate", "lenet", "--images", out, "--plot", str(tmp_path / "c.png")]) == 0
     assert f"lenet, integers, images in {out}" in capsys.readouterr().out and (tmp_path / "c.png").exists()
     assert main(["evaluate", "lenet", "--images", out, "--split", "train"]) == 1
-    assert "leave --split and --dataset away" in capsys.readouterr().err
+    assert "remove --split and --dataset" in capsys.readouterr().err
 
 
 def test_a_network_of_one_probability_is_measured_on_files_of_two_classes(real, tmp_path, capsys):

@@ -418,7 +418,7 @@ def test_a_package_is_exported_by_its_folder(tmp_path, monkeypatch, capsys):
             ["lenet", "--format", "mat,torchscript"],
             "TorchScript is of the model in floating point, which cannot be had from them",
         ),
-        (["lenet", "--quantise", "qat"], "lenet is in integers already; leave --quantise qat away"),
+        (["lenet", "--quantise", "qat"], "lenet is in integers already; remove --quantise qat"),
         (["nowhere"], "nowhere is no run, no model package and no shipped network (convnet, "),
         (["."], ". is no run, no model package and no shipped network"),
     ],
@@ -434,7 +434,7 @@ def test_export_takes_a_place_and_refuses_what_does_not_go_together(trained, dig
     assert main([*base, "--format", "torchscript", "--out", str(tmp_path / "mine.pt")]) == 0
     assert (tmp_path / "mine.pt").is_file()
     assert main([*base, "--format", "torchscript", "--quantise", "max"]) == 1
-    assert "leave --quantise max away" in capsys.readouterr().err
+    assert "remove --quantise max" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["npy", "txt", "mat", "torchscript"])

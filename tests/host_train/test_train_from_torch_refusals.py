@@ -344,11 +344,11 @@ class EndsWithReLU(Base):
 
 
 REFUSALS = {
-    Residual: "2 tensors go into one operation.*no branches: leave the skip connection away",
+    Residual: "2 tensors go into one operation.*no branches: remove the skip connection",
     InPlaceResidual: "2 tensors go into one.*skip connection",
     Join: "2 tensors go into one.*use one wider Conv2d",
     Branch: "does not take the result of the operation before it",
-    Condition: "cannot be traced.*control flow.*leave away conditions",
+    Condition: "cannot be traced.*control flow.*remove conditions",
     Length: r"cannot be traced.*len.*torch.flatten\(x, 1\)",
     Inline: "cannot be traced.*make every module in __init__",
     Sigmoid: "sigmoid: a sigmoid can only be the last operation; use ReLU between layers and train it again",
@@ -371,10 +371,10 @@ REFUSALS = {
     Misfit: "fc fails on the calibration images: mat1 and mat2 shapes cannot be multiplied",
     MisfitLater: "tanh: it cannot be mapped",
     NotLast: "its result is not used",
-    Normalised: "sub: it cannot be mapped; leave it away here: what normalises the images goes into the mean and std",
-    NormalisedByBuffers: "sub: it cannot be mapped; leave it away here",
+    Normalised: "sub: it cannot be mapped; remove it here: what normalises the images goes into the mean and std",
+    NormalisedByBuffers: "sub: it cannot be mapped; remove it here",
     Temperature: (
-        "i?mul: it cannot be mapped; leave it away here.* a factor or shift behind a layer into that layer's weights"
+        "i?mul: it cannot be mapped; remove it here.* a factor or shift behind a layer into that layer's weights"
     ),
     Product: "matmul: it cannot be mapped; use the module nn.Linear",
     PoolBeforePadding: "conv pads behind a max pooling of the image.*give it padding=0, or put the pooling behind it",
@@ -392,7 +392,7 @@ REFUSALS = {
     BitsAndNoStatistics: "norm keeps no running statistics; train it with track_running_stats=True",
     BitsFullyConnected: "last is a BinaryLinear over bytes.*use one whose kernel is the whole image",
     BitsOpenEnd: "first: a binary network must end with a BinaryLinear",
-    EndsWithReLU: "relu_1: the network must end with.*not with relu_1; leave it away",
+    EndsWithReLU: "relu_1: the network must end with.*not with relu_1; remove it",
 }
 
 

@@ -163,11 +163,11 @@ def test_what_cannot_be_said():
     with pytest.raises(NetworkError, match="ends with a softmax over one number, which is always 1"):
         from_torch(Net(1, nn.Softmax(1)), PICTURES, name="n")
     for end, advice in (
-        (lambda x: F.logsigmoid(x), "leave it away, and give from_torch output='sigmoid'"),
-        (lambda x: x.argmax(1), "leave it away: Classifier.predict chooses the class"),
-        (lambda x: torch.tanh(x), "leave it away, say output 'values', and apply it to what Classifier.predict gives"),
-        (nn.Tanh(), "leave it away, say output 'values'"),
-        (lambda x: torch.sigmoid(x).round(), "leave it away: Classifier.predict chooses the class"),
+        (lambda x: F.logsigmoid(x), "remove it, and give from_torch output='sigmoid'"),
+        (lambda x: x.argmax(1), "remove it: Classifier.predict chooses the class"),
+        (lambda x: torch.tanh(x), "remove it, say output 'values', and apply it to what Classifier.predict gives"),
+        (nn.Tanh(), "remove it, say output 'values'"),
+        (lambda x: torch.sigmoid(x).round(), "remove it: Classifier.predict chooses the class"),
     ):
         with pytest.raises(NetworkError, match=advice):
             from_torch(Net(3, end), PICTURES, name="n")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 SUPPORTED = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and Dropout, one behind the other"
-_JOIN = "the engine has no branches: leave the skip connection away and use one straight line of layers"
+_JOIN = "the engine has no branches: remove the skip connection and use one straight line of layers"
 _SCALE = (
-    "leave it away here: what normalises the images goes into the mean and std that from_torch is given, a factor or"
+    "remove it here: what normalises the images goes into the mean and std that from_torch is given, a factor or"
     " shift behind a layer into that layer's weights and bias"
 )
 _PRODUCTS = ("matmul", "mm", "bmm")
@@ -15,7 +15,7 @@ _ARITHMETIC = re.compile(
     r"[ir]?(add|sub|mul|div|truediv|neg)_?"
 )  # with the methods in place and the operators of Python
 ACTIVATION = "use ReLU and train it again"
-_AT_THE_END = "leave it away, say output 'values', and apply it to what Classifier.predict gives"
+_AT_THE_END = "remove it, say output 'values', and apply it to what Classifier.predict gives"
 _NORM = "use BatchNorm2d, which folds into the layer before it"
 
 ADVICE = {
@@ -46,10 +46,10 @@ ADVICE = {
     ),
     "clamp": "use ReLU",
     **dict.fromkeys(
-        ("argmax", "max", "topk", "round"), "leave it away: Classifier.predict chooses the class from the logits"
+        ("argmax", "max", "topk", "round"), "remove it: Classifier.predict chooses the class from the logits"
     ),
     **dict.fromkeys(
-        ("logsigmoid", "LogSigmoid"), "leave it away, and give from_torch output='sigmoid' or output='independent'"
+        ("logsigmoid", "LogSigmoid"), "remove it, and give from_torch output='sigmoid' or output='independent'"
     ),
     "max_pool2d_with_indices": "use max pooling without return_indices",
 }
@@ -63,7 +63,7 @@ def advice(operation: str, tensors: int = 1, last: bool = False) -> str:
     >>> advice("tanh")
     'use ReLU and train it again'
     >>> advice("tanh", last=True)
-    "leave it away, say output 'values', and apply it to what Classifier.predict gives"
+    "remove it, say output 'values', and apply it to what Classifier.predict gives"
     """
     arithmetic = _ARITHMETIC.fullmatch(operation)
     if tensors > 1 and (arithmetic or operation in _PRODUCTS):
