@@ -53,7 +53,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     min_agreement : float
         Least agreement of the integers with the shared network.
     """
-    from host_train.compression.pipeline import PACKAGE
+    from host_train.compression.pipeline import PACKAGE, layer_sizes
     from host_train.compression.share import unshared
     from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
     from host_train.evaluation.evaluate import evaluate, predict_torch
@@ -84,7 +84,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
     out = compression.folder / PACKAGE
     write_checked(network, out)
-    rows = compression_table(network, out)
+    rows = compression_table(network, out, layer_sizes(plain))
     table = to_markdown(rows)
     last = rows[-1]
     lines = [

@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import nn
 
+from host_train.compression.compact import compact
 from host_train.compression.integers import encode_layers, quantised_forms
 from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, round_keep, weighted_layers
 from host_train.compression.recipe import CompressionRecipe
@@ -160,10 +161,12 @@ class Compression:
         return list(dict.fromkeys([*lines, self.command]))
 
     def quantise(self, shared: nn.Sequential) -> Candidate:
-        """The shared network in integers, calibrated as does best on the validation images, its layers encoded."""
+        """The shared network in integers, calibrated as does best on the validation images, without the channels that
+        pruning has left useless, its layers encoded.
+        """
         forms = quantised_forms(shared, self.run.calibration_batches(), self.run.std, self.progress)
         best = choose(measured(self.run, forms, self.progress))
-        return replace(best, network=encode_layers(best.network))
+        return replace(best, network=encode_layers(compact(best.network)))
 
     def _clustered(self) -> nn.Sequential:
         """The pruned network, its weights shared as they are."""

@@ -4,7 +4,7 @@ the package takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class LayerBytes:
     name : str
         The layer; or `output`, `total`.
     weights, biases : int
-        How many it has.
+        How many it had before compression.
     kept : int
         Weights that are not 0.
     entries : int
@@ -89,17 +89,22 @@ def fixed_width(weight: SharedWeight) -> tuple[int, int, int]:
     return counts[index_bits], weight_bits, index_bits
 
 
-def layer_bytes(layer: Conv2d | Dense, stored: int) -> LayerBytes:
-    """The row of an encoded layer; `stored` are the bytes of its files. `ArgumentError` if it is not encoded."""
+def layer_bytes(layer: Conv2d | Dense, stored: int, size: tuple[int, int] | None = None) -> LayerBytes:
+    """The row of an encoded layer; `ArgumentError` if it is not encoded.
+
+    `stored` are the bytes of its files, `size` the weights and biases that it had before compression, where it has
+    fewer now.
+    """
     coded = layer.shared
     if coded is None:
         raise ArgumentError(f"the weights of {layer.name} are not encoded; make the table of encode_layers(network)")
     entries, weight_bits, index_bits = fixed_width(coded)
+    weights, outputs = size or (layer.weight_count, layer.outputs)
     biases, own = 4 * layer.outputs, len(coded.codes)
     return LayerBytes(
         layer.name,
-        weights=int(layer.weight.size),
-        biases=layer.outputs,
+        weights=weights,
+        biases=outputs,
         kept=int((layer.weight != 0).sum()),
         entries=entries,
         weight_bits=weight_bits,
@@ -126,15 +131,21 @@ def total(rows: Sequence[LayerBytes]) -> LayerBytes:
     return LayerBytes("total", **sums)
 
 
-def compression_table(network: Network, package: Path) -> list[LayerBytes]:
-    """Rows of the layers of an encoded network, as written to `package`, of its output, and of the total."""
+def compression_table(
+    network: Network, package: Path, dense: Mapping[str, tuple[int, int]] | None = None
+) -> list[LayerBytes]:
+    """Rows of the layers of an encoded network, as written to `package`, of its output, and of the total.
+
+    `dense` has the weights and biases of every layer before compression; without it they are those of `network`.
+    """
     *sizes, output = stored_bytes(package)
     layers = {layer.name: layer for layer in network.layers}
     rows = []
     for size in sizes:
         layer = layers[size.name]
         coded = isinstance(layer, (Conv2d, Dense))
-        rows.append(layer_bytes(layer, size.stored) if coded else LayerBytes(size.name, stored=size.stored))  # type: ignore[arg-type]
+        before = None if dense is None else dense.get(size.name)
+        rows.append(layer_bytes(layer, size.stored, before) if coded else LayerBytes(size.name, stored=size.stored))  # type: ignore[arg-type]
     rows.append(LayerBytes(output.name, stored=output.stored))
     return [*rows, total(rows)]
 

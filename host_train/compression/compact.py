@@ -1,0 +1,116 @@
+"""Units that pruning has left without weights, taken out: the same sums from fewer channels.
+
+A channel that no later weight reads is of no use. One whose own weights are all 0 is the same byte everywhere, which
+goes into the biases of the layer that reads it. Either way every accumulator behind them stays what it was, bit for
+bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pynq_cnn.backends.reference import requantise
+from pynq_cnn.model import AvgPool2d, Conv2d, Dense, Network, Requantisation
+from pynq_cnn.model.layers import Layer
+
+
+def compact(network: Network) -> Network:
+    """`network` without the channels that change nothing: the same accumulators of the last layer for every image.
+
+    Parameters
+    ----------
+    network : Network
+        Weights are made plain ones (`shared` is dropped where a layer changes); encode them afterwards.
+
+    Returns
+    -------
+    Network
+        Its layers have fewer channels where pruning left some without weights. Each keeps one at least.
+
+    Examples
+    --------
+    >>> from pynq_cnn.model import InputSpec, OutputSpec
+    >>> half = Requantisation(np.array([1], np.uint16), np.array([1], np.uint8))
+    >>> first = Dense("a", np.array([[1, 2], [0, 0], [3, 4]], np.int8), np.array([0, 6, 0], np.int32), half)
+    >>> last = Dense("b", np.array([[5, 7, 0]], np.int8), np.array([1], np.int32))
+    >>> output = OutputSpec(np.ones(1, np.float32), np.zeros(1, np.float32), "values")
+    >>> small = compact(Network("n", InputSpec(1, 2, 1, "L", (0.0,), (1.0,)), (first, last), output, ("x",)))
+    >>> [layer.weight.tolist() for layer in small.layers], small.layers[1].bias.tolist()
+    ([[[1, 2]], [[5]]], [22])
+    """
+    layers = list(network.layers)
+    places = [k for k, layer in enumerate(layers) if isinstance(layer, (Conv2d, Dense))]
+    # From the last pair to the first: what a unit that goes had read may go too.
+    for first, second in zip(reversed(places[:-1]), reversed(places[1:])):
+        layers[first : second + 1] = _without_unused(layers[first : second + 1])
+    for first, second in zip(places, places[1:]):  # and on from the first: a constant may make another one
+        layers[first : second + 1] = _without_constant(layers[first : second + 1])
+    small = replace(network, layers=tuple(layers))
+    return small if small.layers == network.layers else compact(small)
+
+
+def _without_unused(chain: Sequence[Layer]) -> list[Layer]:
+    """A layer with weights, what pools its output, and the next with weights: the channels that the next reads."""
+    first, second = chain[0], chain[-1]
+    assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
+    read = (_by_channel(second, first.outputs) != 0).any((0, 1))
+    return _chosen(chain, read) if first.requantisation is not None else list(chain)
+
+
+def _without_constant(chain: Sequence[Layer]) -> list[Layer]:
+    """The same: the channels that depend on the input, what the others are added to the biases of the next."""
+    first, second = chain[0], chain[-1]
+    assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
+    if first.requantisation is None:
+        return list(chain)
+    varies = first.weight.reshape(first.outputs, -1).any(1)
+    byte = requantise(first.bias, first.requantisation)
+    for layer in chain[1:-1]:
+        if isinstance(layer, AvgPool2d):
+            assert layer.requantisation is not None
+            byte = requantise(byte.astype(np.int32) * layer.size[0] * layer.size[1], layer.requantisation)
+    if isinstance(second, Conv2d) and second.padding != (0, 0):
+        varies |= byte != 0  # outside the image it is 0, and so no constant
+    if not varies.any():
+        varies[0] = True  # one channel stays
+    added = _by_channel(second, first.outputs).astype(np.int64).sum(1) @ np.where(varies, 0, byte).astype(np.int64)
+    bias = (second.bias + added).astype(np.int32)
+    return _chosen([*chain[:-1], replace(second, bias=bias)], varies)
+
+
+def _by_channel(layer: Conv2d | Dense, channels: int) -> np.ndarray:
+    """Weights int8 [out, places, channels], of a fully connected layer too, whose inputs are in HWC order."""
+    return layer.weight.reshape(layer.outputs, -1, channels)
+
+
+def _chosen(chain: Sequence[Layer], channels: np.ndarray) -> list[Layer]:
+    """`chain` with some of the channels between its first and its last layer, bool [channels]; one at least is left."""
+    first, second = chain[0], chain[-1]
+    assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
+    if channels.all():
+        return list(chain)
+    kept = np.flatnonzero(channels) if channels.any() else np.array([0])  # which the next multiplies by 0
+    columns = np.ascontiguousarray(_by_channel(second, first.outputs)[:, :, kept])
+    shape = (*second.weight.shape[:-1], -1)
+    pools = [
+        replace(layer, requantisation=_constants(layer.requantisation, kept)) if isinstance(layer, AvgPool2d) else layer
+        for layer in chain[1:-1]
+    ]
+    start = replace(
+        first,
+        weight=first.weight[kept],
+        bias=first.bias[kept],
+        requantisation=_constants(first.requantisation, kept),
+        shared=None,
+    )
+    return [start, *pools, replace(second, weight=columns.reshape(shape), shared=None)]
+
+
+def _constants(constants: Requantisation | None, kept: np.ndarray) -> Requantisation | None:
+    """Those of some channels; one pair for all stays."""
+    if constants is None or len(constants.multiplier) == 1:
+        return constants
+    return Requantisation(constants.multiplier[kept], constants.shift[kept])
