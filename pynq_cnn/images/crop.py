@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pynq_cnn.images.prepared import Notes
 
@@ -56,20 +56,15 @@ def fit_crop(pixels: np.ndarray, height: int, width: int, notes: Notes | None = 
     if (have_height, have_width) == (height, width):
         return pixels.copy()
     scale = min(have_height / height, have_width / width)
-    top, left = (
-        max(0.0, have_height - scale * height) / 2,
-        max(0.0, have_width - scale * width) / 2,
-    )  # rounding may leave -1e-16
-    across, down = round(have_width - 2 * left), round(have_height - 2 * top)
+    across, down = round(scale * width), round(scale * height)
     if (across, down) != (have_width, have_height):
-        notes.step(
-            f"cropped to {across} x {down} pixels at ({round(left)}, {round(top)}) of {have_width} x {have_height}"
-        )
+        left, top = round((have_width - scale * width) / 2), round((have_height - scale * height) / 2)
+        notes.step(f"cropped to {across} x {down} pixels at ({left}, {top}) of {have_width} x {have_height}")
         if across * down < have_width * have_height / 2:
             notes.warn("less than half of the picture is looked at, its middle: cut the picture to its subject")
     notes.step(f"scaled from {across} x {down} to {width} x {height}")
     if min(have_height, have_width) < FEW <= min(height, width):
         notes.warn("the picture has too few pixels to be read safely")
     picture = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-    box = (left, top, have_width - left, have_height - top)
-    return np.array(picture.resize((width, height), RESAMPLING.BICUBIC, box=box)).reshape(height, width, channels)
+    fitted = ImageOps.fit(picture, (width, height), RESAMPLING.BICUBIC)
+    return np.array(fitted).reshape(height, width, channels)
