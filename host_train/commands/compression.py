@@ -47,6 +47,8 @@ def add_pruning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", nargs="+", metavar="[LAYER=]PART", help=keep)
     threshold = "keep the weights of at least X standard deviations of their layer, instead of --keep"
     parser.add_argument("--threshold", type=float, metavar="X", help=threshold)
+    absolute = "--threshold is in units of the weights themselves, not of their standard deviations"
+    parser.add_argument("--absolute", action="store_true", help=absolute)
     parser.add_argument("--rounds", type=int, metavar="N", help="of pruning and fine-tuning, instead of the recipe's")
     parser.add_argument(
         "--round-epochs", type=int, metavar="N", help="of fine-tuning in each round, instead of the recipe's"
@@ -113,8 +115,10 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
         raise ArgumentError(
             f"--keep {' '.join(args.keep)} and --threshold {args.threshold:g} both say what is kept; give one of them"
         )
+    if given("absolute") and given("threshold") is None:
+        raise ArgumentError("--absolute says how --threshold is meant; give that too")
     if given("threshold") is not None:
-        recipe = replace(recipe, keep=threshold_keep(model, args.threshold))
+        recipe = replace(recipe, keep=threshold_keep(model, args.threshold, args.absolute))
     elif given("keep"):
         recipe = replace(recipe, keep=_changed(recipe.keep, by_layer("--keep", args.keep, float)))
     if given("bits"):
@@ -146,6 +150,7 @@ def command_line(args: argparse.Namespace, network: str) -> str:
     for name in NUMBERS:
         if getattr(args, name, None) is not None:
             words.append(f"--{name.replace('_', '-')} {getattr(args, name):.15g}")
+            words += ["--absolute"] * (name == "threshold" and args.absolute)
     return " ".join(words)
 
 

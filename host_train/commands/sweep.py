@@ -25,6 +25,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     thresholds = "in standard deviations of each layer's weights (default: twelve from 0 to 3.5)"
     parser.add_argument("--thresholds", type=float, nargs="+", metavar="X", help=thresholds)
     parser.add_argument(
+        "--absolute", action="store_true", help="thresholds in units of the weights, not of their standard deviations"
+    )
+    parser.add_argument(
         "--epochs", type=int, default=0, metavar="N", help="of fine-tuning at each threshold (default: 0, none)"
     )
     parser.add_argument(
@@ -41,12 +44,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     from host_train.compression.sweep import STORED, THRESHOLDS, SweepPoint, sweep
     from host_train.runs.run import Run
+    from pynq_cnn.errors import ArgumentError
 
     def report(point: SweepPoint) -> None:
         tuned = "" if point.tuned is None else f", fine-tuned {100 * point.tuned:6.2f} %"
         accuracy = f"accuracy {100 * point.accuracy:6.2f} %{tuned}"
-        print(f"threshold {point.threshold:5.2f}  zeros {100 * point.sparsity:6.2f} %  {accuracy}", flush=True)
+        print(f"threshold {point.threshold:6.3f}  zeros {100 * point.sparsity:6.2f} %  {accuracy}", flush=True)
 
+    if args.absolute and not args.thresholds:
+        raise ArgumentError("--absolute is of thresholds in units of the weights; give them by --thresholds")
     set_threads(args.threads)
     device = find_device(args.device)
     out = args.out or args.folder / "sweep"
@@ -57,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
         trained,
         out,
         args.thresholds or THRESHOLDS,
+        absolute=args.absolute,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
         device=device,

@@ -123,7 +123,7 @@ def prune_to(model: nn.Module, keep: Mapping[str, float]) -> None:
             prune.l1_unstructured(layer, "weight", amount=excess, importance_scores=effective(layer))
 
 
-def threshold_keep(model: nn.Module, threshold: float) -> dict[str, float]:
+def threshold_keep(model: nn.Module, threshold: float, absolute: bool = False) -> dict[str, float]:
     """Part of each layer's weights that reaches a threshold, for `prune_to`.
 
     Parameters
@@ -132,19 +132,28 @@ def threshold_keep(model: nn.Module, threshold: float) -> dict[str, float]:
         Any.
     threshold : float
         In units of the standard deviation of the layer's weights, as Han et al. 2015 have it (section 3.1).
+    absolute : bool
+        In units of the weights themselves.
 
     Raises
     ------
     ArgumentError
         For a negative threshold, or a model without weights.
+
+    Examples
+    --------
+    >>> model = nn.Linear(4, 1)
+    >>> model.weight.data = torch.tensor([[0.1, -0.3, 0.05, 0.02]])
+    >>> threshold_keep(model, 0.1, absolute=True), threshold_keep(model, 2.0)
+    ({'': 0.5}, {'': 0.25})
     """
     if not 0 <= threshold < float("inf"):
         raise ArgumentError(f"the threshold must not be negative, not {threshold!r}")
     parts = {}
     for name, layer in weighted_layers(model).items():
         weight = effective(layer)
-        reached = int((weight.abs() >= threshold * weight.std(correction=0)).sum().item())
-        parts[name] = max(1, reached) / weight.numel()
+        least = threshold if absolute else threshold * weight.std(correction=0)
+        parts[name] = max(1, int((weight.abs() >= least).sum().item())) / weight.numel()
     return parts
 
 

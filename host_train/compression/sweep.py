@@ -30,7 +30,7 @@ class SweepPoint:
     Parameters
     ----------
     threshold : float
-        In standard deviations of each layer's weights.
+        In standard deviations of each layer's weights, or in their own units.
     sparsity : float
         Part of all weights that is 0, 0 to 1.
     layers : dict
@@ -53,6 +53,7 @@ def sweep(
     folder: Path,
     thresholds: Sequence[float] = THRESHOLDS,
     *,
+    absolute: bool = False,
     epochs: int = 0,
     learning_rate: float = 1e-3,
     device: str = "cpu",
@@ -71,6 +72,8 @@ def sweep(
         Gets `sweep.json` and the three plots.
     thresholds : sequence of float
         In standard deviations of each layer's weights.
+    absolute : bool
+        In units of the weights themselves instead.
     epochs : int
         Of fine-tuning at each; 0 for none.
     learning_rate : float
@@ -92,14 +95,15 @@ def sweep(
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"epochs must be an integer of at least 0, not {epochs!r}")
     path = folder / STORED
-    about = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
+    about: dict[str, object] = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
+    about |= {"absolute": True} if absolute else {}  # sweeps of before had standard deviations alone
     points = {point.threshold: point for point in _earlier(path, about)}
     dense, validation = dense_model(run), run.tensors(run.validation, device)
     _store(path, about, points)  # before the first point: its checkpoint is of this sweep
     train = run.tensors(run.train, device) if epochs else None
     for threshold in track(sorted(set(thresholds) - set(points)), "sweep", "threshold", progress):
         model = masked(copy.deepcopy(dense))
-        prune_to(model, threshold_keep(dense, threshold))
+        prune_to(model, threshold_keep(dense, threshold, absolute))
         model.to(device)
         accuracy, tuned = measure(model, validation)[1], None
         counts = kept(model)
@@ -117,7 +121,7 @@ def sweep(
         if report is not None:
             report(points[threshold])
     chosen = [points[one] for one in sorted(set(thresholds))]
-    plot_sweep(chosen, folder, f"{run.recipe.name} on {run.dataset.spec.title}")
+    plot_sweep(chosen, folder, f"{run.recipe.name} on {run.dataset.spec.title}", absolute)
     return chosen
 
 
@@ -141,24 +145,26 @@ def _earlier(path: Path, about: dict[str, object]) -> list[SweepPoint]:
     return points
 
 
-def plot_sweep(points: Sequence[SweepPoint], folder: Path, title: str) -> None:
-    """Write threshold-accuracy.png, threshold-sparsity.png and sparsity-accuracy.png."""
+def plot_sweep(points: Sequence[SweepPoint], folder: Path, title: str, absolute: bool = False) -> None:
+    """Write threshold-accuracy.png, threshold-sparsity.png and sparsity-accuracy.png; thresholds in standard deviations
+    or `absolute`.
+    """
     thresholds = [point.threshold for point in points]
     sparsities = [100 * point.sparsity for point in points]
     accuracies = {"as pruned": [100 * point.accuracy for point in points]}
     if all(point.tuned is not None for point in points):
         accuracies["fine-tuned"] = [100 * (point.tuned or 0.0) for point in points]
     by_layer = {name: [100 * point.layers[name] for point in points] for name in points[0].layers}
-    standard, accuracy, sparsity = (
-        "threshold, standard deviations of a layer",
+    unit, accuracy, sparsity = (
+        "threshold, of absolute weights" if absolute else "threshold, standard deviations of a layer",
         "validation accuracy, %",
         "weights that are 0, %",
     )
-    _plot(folder / "threshold-accuracy.png", title, standard, accuracy, thresholds, accuracies)
+    _plot(folder / "threshold-accuracy.png", title, unit, accuracy, thresholds, accuracies)
     _plot(
         folder / "threshold-sparsity.png",
         title,
-        standard,
+        unit,
         sparsity,
         thresholds,
         {"all weights": sparsities, **by_layer},

@@ -165,6 +165,18 @@ def test_threshold_counts_standard_deviations():
             threshold_keep(model, bad)
 
 
+def test_thresholds_may_be_of_the_weights_themselves():
+    model = masked(net())
+    for layer in weighted_layers(model).values():
+        layer.weight_orig.data *= 3  # in standard deviations nothing would change
+    parts = threshold_keep(model, 0.1, absolute=True)
+    for name, layer in weighted_layers(model).items():
+        assert parts[name] == float((layer.weight_orig.abs() >= 0.1).sum()) / layer.weight_orig.numel()
+    assert parts != threshold_keep(model, 0.1)
+    prune_to(model, parts)
+    assert all(layer.weight[layer.weight != 0].abs().min() >= 0.1 for layer in weighted_layers(plain(model)).values())
+
+
 def test_rounds_end_at_what_is_to_be_kept():
     steps = [round_keep({"a": 0.01, "b": 1.0}, number, 8) for number in range(9)]
     assert steps[-1] == {"a": 0.01, "b": 1.0} and all(step["b"] == 1 for step in steps)
@@ -852,6 +864,45 @@ def test_a_sweep_interrupted_in_its_first_point_is_of_its_run(trained, digits_fo
         sweep(replace(run, settings=replace(run.settings, seed=9)), tmp_path, [1.0], epochs=1)
 
 
+def test_absolute_thresholds_by_the_command_line(trained, digits_folder, tmp_path, capsys):
+    where = [str(trained), "--data-dir", str(digits_folder), "--device", "cpu", "--quiet"]
+    assert main(["sweep", *where, "--out", str(tmp_path / "s"), "--absolute", "--thresholds", "0.01", "0.1"]) == 0
+    points = json.loads((tmp_path / "s" / "sweep.json").read_text())["points"]
+    dense = dense_model(Run.open(trained, digits_folder))
+    for point in points:
+        left = sum(int((layer.weight.abs() >= point["threshold"]).sum()) for layer in weighted_layers(dense).values())
+        assert point["sparsity"] == pytest.approx(1 - left / 13188)
+    assert main(["sweep", *where, "--out", str(tmp_path / "s"), "--thresholds", "0.01"]) == 1
+    assert "of another sweep" in capsys.readouterr().err
+    quick = ["--rounds", "1", "--round-epochs", "1", "--tune-epochs", "1"]
+    assert main(["prune", *where, "--out", str(tmp_path / "p"), "--absolute", "--threshold", "0.1", *quick]) == 0
+    stage = json.loads((tmp_path / "p" / "prune" / "stage.json").read_text())
+    assert stage["keep"] == threshold_keep(dense, 0.1, absolute=True)
+    assert "--threshold 0.1 --absolute" in (tmp_path / "p" / "prune" / "command.txt").read_text()
+
+
+def test_the_experiment_step_by_step(trained, digits_folder, tmp_path, capsys, monkeypatch):
+    words = ["experiment", str(trained), "--data-dir", str(digits_folder), "--device", "cpu", "--quiet"]
+    words += ["--out", str(tmp_path / "e"), "--epochs", "1", "--thresholds", "0.02", "0.1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("host_train.compression.experiment.plain", lambda model: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main(words)
+        begun = (tmp_path / "e" / "threshold-0.1" / "weights.pt").stat().st_mtime_ns
+    assert main(words) == 0  # goes on behind the second threshold
+    assert (tmp_path / "e" / "threshold-0.1" / "weights.pt").stat().st_mtime_ns == begun
+    steps = json.loads((tmp_path / "e" / "experiment.json").read_text())["steps"]
+    assert [step["name"] for step in steps] == ["trained", "threshold 0.02", "threshold 0.1", "2 bits"]
+    assert steps[0]["kept"] == 1 > steps[1]["kept"] > steps[2]["kept"] >= steps[3]["kept"]
+    assert steps[2]["before"] <= steps[1]["after"] and min(step["after"] for step in steps) > 0.3
+    text = capsys.readouterr().out
+    assert "| 2 bits" in text and "93.85 %" in text and "of the weights kept" in text
+    assert main([*words[:-2], "0.02"]) == 1
+    assert "of another experiment" in capsys.readouterr().err
+    assert main([*words[:-2], "0.2", "0.1"]) == 1
+    assert "thresholds must ascend" in capsys.readouterr().err
+
+
 def test_commands_say_numbers_as_they_were_given():
     args = make_parser().parse_args(["compress", "r", "--target", "100", "--learning-rate", "0.00123456789"])
     assert (
@@ -865,7 +916,7 @@ def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_pat
     assert main([*arguments, "--thresholds", "0", "1.5"]) == 0
     before = json.loads((tmp_path / "s" / "sweep.json").read_text())["points"]
     assert main([*arguments, "--thresholds", "0", "1", "1.5"]) == 0
-    assert capsys.readouterr().out.count("threshold  1.50") == 1
+    assert capsys.readouterr().out.count("threshold  1.500") == 1
     points = json.loads((tmp_path / "s" / "sweep.json").read_text())["points"]
     assert [points[0], points[2]] == before and [point["threshold"] for point in points] == [0, 1, 1.5]
     assert points[0]["sparsity"] == 0 and points[0]["sparsity"] < points[1]["sparsity"] < points[2]["sparsity"]
@@ -903,6 +954,9 @@ def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_pat
         (["prune", "RUN", "--device", "abacus"], "--device abacus cannot be used"),
         (["prune", "OTHER"], "is no run"),
         (["sweep", "RUN", "--thresholds", "-1"], "must not be negative"),
+        (["sweep", "RUN", "--absolute"], "give them by --thresholds"),
+        (["prune", "RUN", "--absolute"], "--absolute says how --threshold is meant"),
+        (["experiment", "RUN", "--bits", "1"], "from 2 to 8, not 1"),
         (["sweep", "RUN", "--epochs", "-1"], "epochs must be"),
         (["sweep", "RUN", "--device", "meta"], "--device meta cannot be used"),
         (["share", "OTHER"], "is no run"),
