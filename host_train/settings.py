@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
+from host_train.data import find_entry
 from host_train.networks import RECIPES, Recipe, find_recipe
+from host_train.networks.initial import INITIAL, build_with, check_size
 from pynq_cnn.errors import ArgumentError
 
 
@@ -31,6 +34,10 @@ class Settings:
         torch's; sums in floating point depend on it.
     stochastic : bool
         Of a binary network: draw the binary weights at random while training.
+    size : int, optional
+        Side of the square that images are resized to.
+    initial : str, optional
+        How weights begin, one of `host_train.networks.initial.INITIAL`; as PyTorch has it if not given.
     """
 
     recipe: str
@@ -41,11 +48,13 @@ class Settings:
     qat_epochs: int | None = None
     threads: int | None = None
     stochastic: bool = False
+    size: int | None = None
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.recipe, str):
             raise ArgumentError(f"recipe must be the name of a network, not {self.recipe!r}")
-        for name in ("epochs", "batch", "qat_epochs", "threads"):
+        for name in ("epochs", "batch", "qat_epochs", "threads", "size"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise ArgumentError(f"{name} must be an integer, not {value!r}")
@@ -57,6 +66,10 @@ class Settings:
             raise ArgumentError(f"qat_epochs must not be negative, not {self.qat_epochs!r}")
         if self.threads is not None and self.threads < 1:
             raise ArgumentError(f"threads must be at least 1, not {self.threads!r}")
+        if self.size is not None and not 1 <= self.size <= 1024:
+            raise ArgumentError(f"size must be from 1 to 1024 pixels, not {self.size!r}")
+        if self.initial is not None and (not isinstance(self.initial, str) or self.initial not in INITIAL):
+            raise ArgumentError(f"initial must be one of {', '.join(INITIAL)}, not {self.initial!r}")
         if not isinstance(self.stochastic, bool):
             raise ArgumentError(f"stochastic must be True or False, not {self.stochastic!r}")
 
@@ -72,6 +85,14 @@ class Settings:
                     f"{self.recipe} has no binary weights to draw at random, only {binary} have; remove --stochastic"
                 )
             recipe = replace(recipe, build=recipe.build_stochastic)
+        if self.initial is not None:
+            if recipe.binary:
+                raise ArgumentError(f"{self.recipe} has binary weights, which begin as they do; remove --initial")
+            recipe = replace(recipe, build=partial(build_with, recipe.build, self.initial))
+        if self.size is not None:
+            channels = find_entry(recipe.dataset).spec.shape[2]
+            check_size(self.recipe, recipe.build, (channels, self.size, self.size))
+            recipe = replace(recipe, size=(self.size, self.size))
         if self.qat_epochs and recipe.binary:
             raise ArgumentError(
                 f"{self.recipe} has binary weights, which are in integers already; remove --qat-epochs"

@@ -40,6 +40,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="of a binary network: draw the binary weights at random while training",
     )
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the input, instead of the recipe's")
+    initial = "how weights begin: xavier, kaiming or normal (default: as PyTorch has it)"
+    parser.add_argument("--initial", metavar="HOW", help=initial)
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
@@ -67,6 +70,8 @@ def run(args: argparse.Namespace) -> None:
         args.qat_epochs,
         args.threads,
         args.stochastic,
+        args.size,
+        args.initial,
     )
     recipe, folder = settings.resolve(), args.out or Path("runs") / args.network
     if args.force:

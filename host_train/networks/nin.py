@@ -23,13 +23,15 @@ BLOCKS = ((96, 11, 4, 0), (256, 5, 1, 2), (384, 3, 1, 1), (10, 3, 1, 1))
 SIDE = 112
 
 
-def build_nin(pointwise: int) -> nn.Sequential:
+def build_nin(pointwise: int, norm: bool = True) -> nn.Sequential:
     """The untrained network, float32 [n, 1, 112, 112] to [n, 10].
 
     Parameters
     ----------
     pointwise : int
         1x1 layers in each block.
+    norm : bool
+        Batch norm behind every convolution; without, convolutions have biases, as in the paper.
 
     Examples
     --------
@@ -41,14 +43,12 @@ def build_nin(pointwise: int) -> nn.Sequential:
     for i, (channels, kernel, stride, padding) in enumerate(BLOCKS, start=1):
         if i == len(BLOCKS):
             layers.append(("dropout", nn.Dropout(0.5)))
-        convolutions = [("conv", nn.Conv2d(inputs, channels, kernel, stride, padding, bias=False))]
-        convolutions += [(f"cccp{k}", nn.Conv2d(channels, channels, 1, bias=False)) for k in range(1, pointwise + 1)]
+        convolutions = [("conv", nn.Conv2d(inputs, channels, kernel, stride, padding, bias=not norm))]
+        convolutions += [(f"cccp{k}", nn.Conv2d(channels, channels, 1, bias=not norm)) for k in range(1, pointwise + 1)]
         for name, convolution in convolutions:
-            layers += [
-                (f"{name}_{i}", convolution),
-                (f"norm_{name}_{i}", nn.BatchNorm2d(channels)),
-                (f"relu_{name}_{i}", nn.ReLU()),
-            ]
+            layers.append((f"{name}_{i}", convolution))
+            layers += [(f"norm_{name}_{i}", nn.BatchNorm2d(channels))] if norm else []
+            layers.append((f"relu_{name}_{i}", nn.ReLU()))
         if i < len(BLOCKS):
             layers.append((f"pool_{i}", nn.MaxPool2d(3, 2)))
         inputs = channels
@@ -56,15 +56,15 @@ def build_nin(pointwise: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-def _recipe(name: str, pointwise: int) -> Recipe:
+def _recipe(name: str, pointwise: int, norm: bool = True) -> Recipe:
     return Recipe(
         name=name,
         about=(
-            f"NiN blocks 96 11x11/4, 256 5x5, 384 3x3, 10 3x3 with {pointwise} 1x1 each, on Fashion-MNIST at {SIDE} x"
-            f" {SIDE}"
+            f"NiN blocks 96 11x11/4, 256 5x5, 384 3x3, 10 3x3 with {pointwise} 1x1 each"
+            f"{'' if norm else ', no batch norm'}, on Fashion-MNIST at {SIDE} x {SIDE}"
         ),
         dataset="fashion_mnist",
-        build=partial(build_nin, pointwise),
+        build=partial(build_nin, pointwise, norm),
         schedule=Schedule(
             epochs=20,
             batch=128,
@@ -81,3 +81,4 @@ def _recipe(name: str, pointwise: int) -> Recipe:
 
 NIN = _recipe("nin", 2)
 NIN_ONE = _recipe("nin_one", 1)
+NIN_PLAIN = _recipe("nin_plain", 2, norm=False)

@@ -498,6 +498,23 @@ def test_weights_of_another_network_are_refused(trained, digits_folder, tmp_path
         other.float_model()
 
 
+def test_another_size_and_beginning():
+    small = Settings("nin", size=96).resolve()
+    assert small.size == (96, 96) and replace(small, size=(112, 112)) == RECIPES["nin"]
+    with pytest.raises(ArgumentError, match="vgg_bnn_half does not take images of 224 x 224"):
+        Settings("vgg_bnn_half", size=224).resolve()
+    with pytest.raises(ArgumentError, match="remove --initial"):
+        Settings("vgg_bnn", initial="xavier").resolve()
+    for initial, spread in {"xavier": (2 / (11 * 11 * 97)) ** 0.5, "kaiming": (2 / 121) ** 0.5, "normal": 0.05}.items():
+        first = Settings("nin_plain", initial=initial).resolve().build()[0]
+        assert float(first.weight.detach().std()) == pytest.approx(spread, rel=0.05) and not first.bias.any()
+    command = Settings("nin", size=96, initial="xavier").command()
+    assert command == "python -m host_train train nin --seed 0 --size 96 --initial xavier"
+    for bad in ({"size": 0}, {"size": 4096}, {"size": "96"}, {"initial": "zero"}, {"initial": 3}):
+        with pytest.raises(ArgumentError, match="must be"):
+            Settings("nin", **bad).resolve()
+
+
 def test_settings_change_the_recipe_and_nothing_else():
     recipe = RECIPES["lenet"]
     assert Settings("lenet").resolve() == recipe

@@ -29,7 +29,7 @@ from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.images import to_network_input
 from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package
 
-INTEGER = ["lenet", "convnet", "lenet5", "deepnet", "nin", "nin_one"]
+INTEGER = ["lenet", "convnet", "lenet5", "deepnet", "nin", "nin_one", "nin_plain"]
 
 
 def input_of(recipe: Recipe) -> InputSpec:
