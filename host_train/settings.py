@@ -1,4 +1,4 @@
-"""What a run is asked for."""
+"""The settings of a run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from functools import partial
 from host_train.data import find_entry
 from host_train.networks import RECIPES, Recipe, find_recipe
 from host_train.networks.initial import INITIAL, build_with, check_size
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run changes of its recipe; None leaves it.
+    """Changes that a run makes to its recipe; None leaves it.
 
     Parameters
     ----------
@@ -54,20 +55,18 @@ class Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.recipe, str):
             raise ArgumentError(f"recipe must be the name of a network, not {self.recipe!r}")
-        for name in ("epochs", "batch", "qat_epochs", "threads", "size"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ArgumentError(f"{name} must be an integer, not {value!r}")
+        for name, low, high in (
+            ("epochs", 1, None),
+            ("batch", 1, None),
+            ("qat_epochs", 0, None),
+            ("threads", 1, None),
+            ("size", 1, 1024),
+        ):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, integer(name, getattr(self, name), low, high))
+        object.__setattr__(self, "seed", integer("seed", self.seed, 0, 2**32 - 1))
         if self.learning_rate is not None and not isinstance(self.learning_rate, (int, float)):
             raise ArgumentError(f"learning_rate must be a number, not {self.learning_rate!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise ArgumentError(f"seed must be an integer from 0 to 2^32 - 1, not {self.seed!r}")
-        if self.qat_epochs is not None and self.qat_epochs < 0:
-            raise ArgumentError(f"qat_epochs must not be negative, not {self.qat_epochs!r}")
-        if self.threads is not None and self.threads < 1:
-            raise ArgumentError(f"threads must be at least 1, not {self.threads!r}")
-        if self.size is not None and not 1 <= self.size <= 1024:
-            raise ArgumentError(f"size must be from 1 to 1024 pixels, not {self.size!r}")
         if self.initial is not None and (not isinstance(self.initial, str) or self.initial not in INITIAL):
             raise ArgumentError(f"initial must be one of {', '.join(INITIAL)}, not {self.initial!r}")
         if not isinstance(self.stochastic, bool):

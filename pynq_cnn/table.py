@@ -1,4 +1,4 @@
-"""Tables, as text and as HTML."""
+"""Tables, as text, in Markdown and as HTML."""
 
 from __future__ import annotations
 
@@ -23,6 +23,25 @@ def text_table(rows: Rows, left: int = 1) -> str:
         for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown_table(rows: Rows) -> str:
+    """A Markdown table, aligned to be read as it is: the first row is the head, the first column names.
+
+    Examples
+    --------
+    >>> print(markdown_table([["layer", "bytes"], ["fc1", "7"]]))
+    | layer | bytes |
+    | ----- | ----: |
+    | fc1   |     7 |
+    """
+    wide = [max(map(len, column)) for column in zip(*rows)]
+    rule = ["-" * wide[0], *("-" * (w - 1) + ":" for w in wide[1:])]
+    lines = (
+        [cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, wide))]
+        for row in (rows[0], rule, *rows[1:])
+    )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def html_table(rows: Rows) -> str:

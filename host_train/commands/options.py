@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from host_train.reason import reason_of
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
 AUTO = "auto"
@@ -88,6 +89,4 @@ def set_threads(count: int | None) -> None:
     if count is not None:
         import torch
 
-        if count < 1:
-            raise ArgumentError(f"--threads must be at least 1, not {count}")
-        torch.set_num_threads(count)
+        torch.set_num_threads(integer("--threads", count, 1))

@@ -30,12 +30,11 @@ def run(args: argparse.Namespace) -> None:
     from host_train.data import load_dataset
     from host_train.data.npz import write_npz
     from host_train.data.sample import take_sample
-    from pynq_cnn.errors import ArgumentError
+    from pynq_cnn.checks import integer
 
-    if args.seed < 0:
-        raise ArgumentError(f"--seed must not be negative, not {args.seed}")
+    seed = integer("--seed", args.seed, 0)
     dataset = load_dataset(args.dataset, args.data_dir)
-    arrays = take_sample(dataset.test, len(dataset.spec.classes), args.per_class, args.seed)
+    arrays = take_sample(dataset.test, len(dataset.spec.classes), args.per_class, seed)
     out = args.out or Path(pynq_cnn.__file__).parent / "samples" / f"{args.dataset}.npz"
     write_npz(out, arrays, compressed=True)
     print(f"{len(arrays['labels'])} test images of {dataset.spec.title}, {args.per_class} of each class: {out}")

@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize, prune
 
 from host_train.compression.recipe import check_part, for_layers
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.table import text_table
 
 PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 Model = TypeVar("Model", bound=nn.Module)
@@ -183,9 +184,5 @@ def describe_kept(model: nn.Module) -> str:
     """A table of `kept`."""
     counts = kept(model)
     counts["total"] = (sum(left for left, _ in counts.values()), sum(size for _, size in counts.values()))
-    wide = max(map(len, counts))
-    rows = [
-        f"{name.ljust(wide)}  {left:>10,} of {size:>10,}  {100 * left / size:7.3f} %"
-        for name, (left, size) in counts.items()
-    ]
-    return "\n".join([f"{'layer'.ljust(wide)}  weights kept", *rows])
+    rows = [(name, f"{left:,}", f"{size:,}", f"{100 * left / size:.3f} %") for name, (left, size) in counts.items()]
+    return text_table([("layer", "weights kept", "of", ""), *rows])

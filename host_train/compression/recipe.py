@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
 OTHERS = "*"  # stands for all layers that are not named
@@ -19,10 +20,9 @@ def check_part(name: str, part: Any) -> None:
         raise ArgumentError(f"the part of {name} to keep must be above 0 and at most 1, not {part!r}")
 
 
-def check_bits(name: str, bits: Any) -> None:
-    """`ArgumentError` for a width of the layer `name`'s codebook index that is not from 2 to 8."""
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
-        raise ArgumentError(f"the bits of {name} must be from 2 to 8, not {bits!r}")
+def index_bits(name: str, bits: Any) -> int:
+    """Width of the layer `name`'s codebook index, from 2 to 8; `ArgumentError` if it is none."""
+    return integer(f"the bits of {name}", bits, 2, 8)
 
 
 def for_layers(what: str, values: Mapping[str, Number], names: Collection[str]) -> dict[str, Number]:
@@ -110,12 +110,9 @@ class CompressionRecipe:
     def __post_init__(self) -> None:
         for name, part in self.keep.items():
             check_part(name, part)
-        for name, bits in self.bits.items():
-            check_bits(name, bits)
+        object.__setattr__(self, "bits", {name: index_bits(name, bits) for name, bits in self.bits.items()})
         for name in ("rounds", "round_epochs", "tune_epochs", "share_epochs"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"{name} must be an integer of at least 1, not {value!r}")
+            object.__setattr__(self, name, integer(name, getattr(self, name), 1))
         for name in ("learning_rate", "share_learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ArgumentError(f"{name} must be positive, not {getattr(self, name)!r}")
@@ -172,7 +169,7 @@ COMPRESSIONS = {"lenet": LENET, "lenet5": LENET5, "deepnet": DEEPNET}
 
 
 def find_compression(network: str) -> CompressionRecipe:
-    """The recipe for a network, or the general one, which keeps a fifth of every layer in 4 bits.
+    """The recipe for a network, or the general one, which keeps 20 % of every layer in 4 bits.
 
     Examples
     --------

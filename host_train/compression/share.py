@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 from host_train.compression.prune import PRUNABLE, Model, warn_left_out, weighted_layers
-from host_train.compression.recipe import check_bits, for_layers
+from host_train.compression.recipe import for_layers, index_bits
 from host_train.quantisation.fake import first_gain
 from host_train.quantisation.fold import WEIGHTED, flat
 from pynq_cnn.errors import ArgumentError
@@ -142,9 +142,8 @@ def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Mode
     [[0.0, 1.25, 1.25, -4.0, 0.0, 8.5], [8.5, 0.0, 0.0, 0.0, 1.25, 0.0]]
     """
     layers = weighted_layers(model)
-    widths = for_layers("bits", bits, layers)
-    for name, width in widths.items():
-        check_bits(name, width)
+    widths = {name: index_bits(name, width) for name, width in for_layers("bits", bits, layers).items()}
+    for name in widths:
         if prune.is_pruned(layers[name]):
             raise ArgumentError(f"{name} has masks; take them off first: share(plain(model), ...)")
         if parametrize.is_parametrized(layers[name], "weight"):

@@ -17,6 +17,7 @@ from host_train.runs.run import Run
 from host_train.training.checkpoint import write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
 from host_train.training.measure import measure
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
 STORED = "sweep.json"
@@ -92,8 +93,7 @@ def sweep(
     """
     if not thresholds:
         raise ArgumentError("there are no thresholds to sweep over")
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
-        raise ArgumentError(f"epochs must be an integer of at least 0, not {epochs!r}")
+    epochs = integer("epochs", epochs, 0)
     path = folder / STORED
     about: dict[str, object] = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
     about |= {"absolute": True} if absolute else {}  # sweeps of before had standard deviations alone

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from host_train.compression.integers import encoded_bytes, stream_bits
-from host_train.markdown import markdown_table
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
 from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.model.shared import SharedWeight
+from pynq_cnn.table import markdown_table
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from host_train.spectrum.allocate import whole_bits
 from host_train.spectrum.basis import RealFourier
 from host_train.spectrum.codec import water_filling_rate
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
 
@@ -32,10 +33,11 @@ class LayerBits:
     bits: dict[int, np.ndarray]
 
 
-def check_rates(rates: Sequence[int]) -> None:
-    """`ArgumentError` for rates that are no whole numbers from 1 to 8."""
-    if not rates or any(isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= 8 for rate in rates):
-        raise ArgumentError(f"rates must be whole numbers from 1 to 8, not {list(rates)!r}")
+def check_rates(rates: Sequence[int]) -> list[int]:
+    """Rates as ints; `ArgumentError` if there is none, or one is no integer from 1 to 8."""
+    if not rates:
+        raise ArgumentError("there are no rates; give integers from 1 to 8")
+    return [integer("each of the rates", rate, 1, 8) for rate in rates]
 
 
 def shapes_in_frequency(weights: Mapping[str, np.ndarray]) -> list[tuple[int, ...]]:
@@ -57,9 +59,9 @@ def bit_maps(weights: Mapping[str, np.ndarray], rates: Sequence[int]) -> list[La
     Raises
     ------
     ArgumentError
-        For rates that are no whole numbers from 1 to 8.
+        For rates that are no integers from 1 to 8.
     """
-    check_rates(rates)
+    rates = check_rates(rates)
     own = {rate: water_filling_rate(shapes_in_frequency(weights), rate) for rate in rates}
     found = []
     for name, weight in weights.items():

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from host_train.markdown import markdown_table
 from host_train.settings import Settings
 from host_train.spectrum.codec import METHODS
 from host_train.spectrum.study import Point
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.table import markdown_table
 
 
 @dataclass(frozen=True)

@@ -214,9 +214,9 @@ def compare(
     Raises
     ------
     ArgumentError
-        For rates that are no whole numbers from 1 to 8.
+        For rates that are no integers from 1 to 8.
     """
-    check_rates(rates)
+    rates = check_rates(rates)
     model = _straight(model, (spec.channels, spec.height, spec.width))
     weights = as_planes(model, (spec.channels, spec.height, spec.width))
     energy = sum(float((weight.astype(np.float64) ** 2).sum()) for weight in weights.values())

@@ -31,6 +31,7 @@ from host_train.tracing.fidelity import MIN_AGREEMENT, Fidelity, check_agreement
 from host_train.tracing.kind import check_kind, output_kind
 from host_train.tracing.trace import Traced, trace
 from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.checks import integer
 from pynq_cnn.compiler import compile_network
 from pynq_cnn.compiler.lower import lower
 from pynq_cnn.errors import ArgumentError, CompileError, NetworkError
@@ -188,8 +189,7 @@ def _check(model: Any, spec: Any, method: Any, images: Any, metadata: Any, folde
         raise ArgumentError(f"model must be a torch.nn.Module, not {model!r:.60}; for a class, give an object of it")
     if method not in ("auto", *METHODS):
         raise ArgumentError(f"method must be one of auto, {', '.join(METHODS)}, not {method!r}")
-    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
-        raise ArgumentError(f"images must be an integer from 1, not {images!r}")
+    integer("images", images, 1)
     if spec is not None and not isinstance(spec, InputSpec):
         raise ArgumentError(f"spec must be a pynq_cnn.model.InputSpec, not {spec!r:.60}")
     if metadata is not None and not isinstance(metadata, dict):

@@ -458,7 +458,10 @@ def test_integers_that_lost_what_the_run_knows_are_not_written(trained, digits_f
         ),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--epochs", "0"], "epochs must be"),
         (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--seed", "-1"], "seed must be"),
-        (["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--threads", "0"], "--threads must be at least 1"),
+        (
+            ["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--threads", "0"],
+            "--threads must be an integer from 1, not 0",
+        ),
         (
             ["train", "lenet", "--data-dir", "DATA", "--out", "OTHER", "--device", "abacus"],
             "--device abacus cannot be used",

@@ -46,7 +46,7 @@ def test_data_tells_what_was_found(digits_folder, capsys):
         (["data", "imagenet"], "no data set is called 'imagenet'; there are mnist"),
         (["sample", "--data-dir", "nowhere"], "nowhere is no folder"),
         (["sample", "--data-dir", "DATA", "--per-class", "99"], "fewer than the 99"),
-        (["sample", "--data-dir", "DATA", "--seed", "-1"], "--seed must not be negative, not -1"),
+        (["sample", "--data-dir", "DATA", "--seed", "-1"], "--seed must be an integer from 0, not -1"),
         (["sample", "--data-dir", "DATA", "--per-class", "1", "--out", "DATA"], "cannot be written"),
     ],
 )

@@ -480,8 +480,8 @@ def test_recipes_keep_little_enough_for_their_aim(name, ratio):
     [
         ({"keep": {"a": 0}}, "part of a to keep"),
         ({"keep": {"a": 1.5}}, "part of a to keep"),
-        ({"bits": {"a": 1}}, "bits of a must be from 2 to 8"),
-        ({"bits": {"a": 9}}, "bits of a must be from 2 to 8"),
+        ({"bits": {"a": 1}}, "bits of a must be an integer from 2 to 8"),
+        ({"bits": {"a": 9}}, "bits of a must be an integer from 2 to 8"),
         ({"rounds": 0}, "rounds must be"),
         ({"tune_epochs": 1.5}, "tune_epochs must be"),
         ({"learning_rate": 0}, "learning_rate must be"),
