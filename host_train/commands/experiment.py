@@ -36,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from host_train.compression.experiment import THRESHOLDS, Step, experiment, to_markdown
-    from host_train.compression.recipe import check_bits
+    from host_train.compression.recipe import index_bits
     from host_train.runs.run import Run
 
     def report(step: Step) -> None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
 
     set_threads(args.threads)
     device = find_device(args.device)
-    check_bits("all layers", args.bits)
+    index_bits("all layers", args.bits)
     out = args.out or args.folder / "experiment"
     steps = experiment(
         Run.open(args.folder, args.data_dir),

@@ -15,12 +15,12 @@ from host_train.compression.pipeline import dense_model
 from host_train.compression.prune import kept, masked, plain, prune_to, threshold_keep
 from host_train.compression.recipe import OTHERS
 from host_train.compression.share import share, unshared
-from host_train.markdown import markdown_table
 from host_train.runs.run import Run
 from host_train.training.checkpoint import load_weights, write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
 from host_train.training.measure import measure
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.table import markdown_table
 
 STORED = "experiment.json"
 SEEDS = 48  # those below are of the run's own trainings and of its compression
