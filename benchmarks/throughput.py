@@ -79,7 +79,10 @@ def in_torch(network: Network) -> Execution:
             modules.append(torch.nn.MaxPool2d(layer.size, layer.stride))
         elif isinstance(layer, Conv2d):
             outputs, _, _, inputs = layer.weight.shape
-            modules += [torch.nn.Conv2d(inputs, outputs, layer.kernel, layer.stride, layer.padding), torch.nn.ReLU()]
+            modules += [
+                torch.nn.Conv2d(inputs, outputs, layer.kernel, layer.stride, layer.padding[:2]),
+                torch.nn.ReLU(),
+            ]
         elif isinstance(layer, Dense):
             if not any(isinstance(module, torch.nn.Flatten) for module in modules):
                 modules.append(torch.nn.Flatten())
@@ -135,7 +138,7 @@ def main() -> None:
                     rounds = [
                         [images_per_second(run, images, args.seconds) for run in executions] for _ in range(args.rounds)
                     ]
-                row = [network.name, f"{sum(network.macs()) / 1e6:.2f}", f"{batch}"]
+                row = [network.name, f"{sum(node.macs for node in network.nodes) / 1e6:.2f}", f"{batch}"]
                 row += [f"{median(column):,.0f}" for column in zip(*rounds)]
                 row += [f"{median(turns[i] / turns[0] for turns in rounds):.2f}" for i in (1, 2)]
                 print(f"| {' | '.join(row)} |", flush=True)

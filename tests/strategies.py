@@ -4,12 +4,24 @@ from the code under test.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
+from layers.rule import Drawing
+from layers.test_avgpool import draw_avgpool
+from layers.test_binary import draw_binary
+from layers.test_conv2d import draw_conv2d
+from layers.test_dense import draw_dense
+from layers.test_maxpool import draw_maxpool
 
 from pynq_cnn.model import (
+    BIT,
+    UINT8,
     AvgPool2d,
     BinaryConv2d,
+    Concat,
     Conv2d,
     Dense,
     InputSpec,
@@ -17,8 +29,10 @@ from pynq_cnn.model import (
     Network,
     OutputSpec,
     Requantisation,
+    Skip,
     Threshold,
 )
+from pynq_cnn.model.layers import INPUT
 
 
 def random_weights(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
@@ -60,7 +74,8 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
     color = draw(st.sampled_from(["L", "RGB", "BGR"]))
     channels = {"L": 1, "RGB": 3, "BGR": 3}[color]
     shape = (draw(st.integers(1, max_side)), draw(st.integers(1, max_side)), channels)
-    spec = InputSpec(*shape, color, (0.5,) * channels, (0.5,) * channels)
+    zero_point = tuple(draw(st.integers(0, 255)) for _ in range(channels)) if draw(st.booleans()) else (0,) * channels
+    spec = InputSpec(*shape, color, (0.5,) * channels, (0.5,) * channels, zero_point=zero_point)
     layers: list = []
 
     def bias(outputs: int) -> np.ndarray:
@@ -90,11 +105,8 @@ def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Net
             outputs = draw(st.integers(1, max_channels))
             weight = random_weights(rng, (outputs, *kernel, shape[2]), draw(weights))
             requantisation = random_requantisation(rng, weight[0].size, outputs, draw(requantisations))
-            pad_value = rng.integers(0, 256, shape[2], dtype=np.uint8) if i == 0 and draw(st.booleans()) else None
             stride = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-            layer = Conv2d(
-                f"conv{i}", weight, bias(outputs), stride, (padding[0], padding[1]), requantisation, pad_value
-            )
+            layer = Conv2d(f"conv{i}", weight, bias(outputs), stride, (padding[0], padding[1]), requantisation)
         layers.append(layer)
         shape = layer.output_shape(shape)
 
@@ -162,6 +174,99 @@ def binary_networks(draw: st.DrawFn, max_side: int = 12, max_channels: int = 70)
     classes = draw(st.integers(1, 10))
     layers.append(BinaryConv2d.from_signs("last", rng.integers(-1, 1, (classes, *shape))))
     return Network("bits", spec, tuple(layers), *draw(outputs_of(np.ones(classes, np.float32))))
+
+
+@st.composite
+def graphs(draw: st.DrawFn, max_side: int = 12, layers: int = 8) -> Network:
+    """A random network of every kind of layer: branches, residuals, concatenations, bytes and bits side by side.
+
+    Bits become bytes again by no layer: what is left of them at the end is joined by a binary layer over its whole
+    image, which is then the last. Otherwise all that nothing takes yet is brought to 1 x 1 by dense layers, joined, and
+    taken by the last one.
+    """
+    drawing = Drawing(draw)
+    color = draw(st.sampled_from(["L", "RGB", "BGR"]))
+    channels = {"L": 1, "RGB": 3, "BGR": 3}[color]
+    zero_point = tuple(drawing.integer(0, 255) for _ in range(channels))
+    spec = InputSpec(
+        drawing.integer(1, max_side), drawing.integer(1, max_side), channels, color, (0.5,) * channels,
+        (0.5,) * channels, zero_point=zero_point,
+    )  # fmt: skip
+    tensors, made, loose = {INPUT: spec.tensor}, [], {INPUT}
+    only_bits = drawing.chance(4)
+
+    def add(layer: Any) -> str:
+        inputs = layer.inputs or (made[-1].name if made else INPUT,)
+        tensors[layer.name] = layer.output(*(tensors[name] for name in inputs))
+        made.append(layer)
+        loose.difference_update(inputs)
+        loose.add(layer.name)
+        return layer.name
+
+    for i in range(drawing.integer(1, layers)):
+        name = draw(st.sampled_from(sorted(tensors)))
+        if drawing.chance(2):
+            name = made[-1].name if made else INPUT
+        given, at = tensors[name], {"inputs": (name,)} if not made or made[-1].name != name else {}
+        same = [n for n, t in tensors.items() if t.shape[:2] == given.shape[:2] and t.zero_point == given.zero_point]
+        same = [n for n in same if tensors[n].datatype is given.datatype and sum(tensors[n].shape) < 60]
+        kind = drawing.integer(0, 7)
+        if kind == 0 and len(same) and given.shape[2] < 60:
+            add(Concat(f"concat{i}", (name, *draw(st.lists(st.sampled_from(same), min_size=1, max_size=2)))))
+        elif kind == 1:
+            add(draw_maxpool(drawing, f"max{i}", given, **at))
+        elif given.datatype is BIT:
+            add(draw_binary(drawing, f"binary{i}", given, drawing.integer(1, 70), **at))
+        elif kind == 2:
+            add(draw_avgpool(drawing, f"average{i}", given, **at))
+        elif kind == 3:
+            add(draw_dense(drawing, f"dense{i}", given, drawing.integer(1, 40), **at))
+        else:
+            layer = draw_conv2d(drawing, f"conv{i}", given, only_bits or drawing.chance(6), **at)
+            shape = layer.output_shape(given.shape)
+            skips = [n for n, t in tensors.items() if t.shape == shape and t.datatype is UINT8]
+            if skips and drawing.chance(2):
+                multiplier = drawing.rng.integers(
+                    0, 65536, drawing.draw(st.sampled_from([1, shape[2]])), dtype=np.uint16
+                )
+                skip = draw(st.sampled_from(skips))
+                layer = replace(layer, skip=Skip(multiplier), inputs=(name, skip))
+            add(layer)
+
+    classes = drawing.integer(1, 10)
+    bits = sorted(name for name in loose if tensors[name].datatype is BIT)
+    if bits:  # one tensor of them is the last one's; the others, and what they are of, are left out
+        keep, wanted = [], {bits[0]}
+        for layer, before in reversed(list(zip(made, [INPUT, *(layer.name for layer in made)]))):
+            if layer.name in wanted:
+                inputs = layer.inputs or (before,)
+                keep.insert(0, replace(layer, inputs=inputs))
+                wanted.update(inputs)
+        shape = tensors[bits[0]].shape
+        signs = drawing.rng.integers(-1, 1, (classes, *shape))
+        made = [*keep, BinaryConv2d.from_signs("last", signs, inputs=(bits[0],))]
+    else:
+        ends = [
+            add(replace(draw_dense(drawing, f"end{i}", tensors[name], drawing.integer(1, 20)), inputs=(name,)))
+            for i, name in enumerate(sorted(loose - {INPUT}))
+        ]
+        ends = [
+            add(
+                Conv2d(
+                    f"even{i}",
+                    drawing.weights((2, 1, 1, tensors[name].shape[2])),
+                    drawing.bias(2),
+                    requantisation=Requantisation(np.array([999], np.uint16), np.array([18], np.uint8)),
+                    inputs=(name,),
+                )  # fmt: skip
+            )
+            for i, name in enumerate(ends)
+        ]
+        if len(ends) > 1:
+            add(Concat("join", tuple(ends)))
+        add(draw_dense(drawing, "last", tensors[made[-1].name], classes, last=True))
+    scale = drawing.rng.uniform(0.01, 1.0, classes).astype(np.float32)
+    return Network("graph", spec, tuple(made), *draw(outputs_of(scale)))
 
 
 def random_images(network: Network, n: int, seed: int) -> np.ndarray:

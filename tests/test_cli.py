@@ -451,7 +451,7 @@ class TestEstimate:
         total = sum(sum(layer["cycles"].values()) for layer in report["layers"])
         assert report["cycles_per_image"] == pytest.approx(total / 5)
         assert report["images_per_second"] == pytest.approx(125.5e6 / report["cycles_per_image"])
-        macs = sum(LENET.macs())
+        macs = sum(node.macs for node in LENET.nodes)
         assert report["cycles_per_image"] > macs / 256  # no more than 16 x 16 products a cycle
 
     def test_what_is_on_the_images_does_not_matter(self, run_json):

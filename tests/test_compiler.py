@@ -73,13 +73,13 @@ def test_parameters_and_pad_vectors():
         (1, 1),
         (1, 1),
         constants,
-        np.array([1, 2, 3], np.uint8),
     )
     words = pack_parameters(conv, HARDWARE)
     assert len(words) == 16
     assert words[0] == 0xFFFFFFFF | 0xFFFF << 32 | 47 << 48
     assert words[1] == 5 | 1 << 32 | 1 << 48
-    assert pack_pad(conv.pad_value, 3, HARDWARE).view(np.uint8).tolist() == [1, 2, 3] * 3 + [0] * 7
+    pad = np.array([1, 2, 3], np.uint8)
+    assert pack_pad(pad, 3, HARDWARE).view(np.uint8).tolist() == [1, 2, 3] * 3 + [0] * 7
 
 
 @settings(max_examples=40)
@@ -209,10 +209,10 @@ def test_pooling_of_very_many_channels_is_refused_before_a_square_of_them_is_mad
 
 def test_pad_vector_limit(monkeypatch):
     """Networks start from 1 or 3 channels today, so this limit is reached with a stage made by hand."""
-    pad = np.full(100, 3, np.uint8)
-    conv = Conv2d("c", np.ones((1, 3, 3, 100), np.int8), np.zeros(1, np.int32), (1, 1), (1, 1), rq(1), pad)
-    monkeypatch.setattr("pynq_cnn.compiler.compile.lower", lambda network: [Stage("c", conv, (4, 4, 100), (4, 4, 1))])
-    with pytest.raises(CompileError, match="c: pad_value needs .* at most 256, not 300"):
+    conv = Conv2d("c", np.ones((1, 3, 3, 100), np.int8), np.zeros(1, np.int32), (1, 1), (1, 1), rq(1))
+    stage = Stage("c", conv, (4, 4, 100), (4, 4, 1), pad=(3,) * 100)
+    monkeypatch.setattr("pynq_cnn.compiler.compile.lower", lambda network: [stage])
+    with pytest.raises(CompileError, match="c: padding with a zero point needs .* at most 256, not 300"):
         compile_network(NETWORK)
 
 

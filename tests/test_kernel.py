@@ -61,7 +61,7 @@ def tall_layers(draw) -> Network:
         for side, p, k, n in zip((height, width), padding, kernel, (rows, conv_w))
     ]
     outputs = draw(st.integers(1, 5))
-    pad_value = rng.integers(0, 256, channels, dtype=np.uint8) if draw(st.booleans()) else None
+    zero_point = tuple(draw(st.integers(0, 255)) for _ in range(channels))
     weight = rng.integers(-127, 128, (outputs, *kernel, channels)).astype(np.int8)
     conv = Conv2d(
         "conv",
@@ -70,7 +70,6 @@ def tall_layers(draw) -> Network:
         tuple(stride),
         tuple(padding),
         spread(outputs, weight[0].size),
-        pad_value,
     )
     layers, shape = [conv], conv.output_shape((height, width, channels))
     if 1 < pool <= min(shape[:2]):
@@ -79,7 +78,15 @@ def tall_layers(draw) -> Network:
     layers.append(
         Dense("last", rng.integers(-127, 128, (3, int(np.prod(shape)))).astype(np.int8), np.zeros(3, np.int32))
     )
-    spec = InputSpec(height, width, channels, "L" if channels == 1 else "RGB", (0.5,) * channels, (0.5,) * channels)
+    spec = InputSpec(
+        height,
+        width,
+        channels,
+        "L" if channels == 1 else "RGB",
+        (0.5,) * channels,
+        (0.5,) * channels,
+        zero_point=zero_point,
+    )
     return Network(
         "tall", spec, tuple(layers), OutputSpec(np.ones(3, np.float32), np.zeros(3, np.float32)), ("a", "b", "c")
     )
@@ -91,12 +98,12 @@ def rows_of_the_hungriest(network: Network) -> int:
     """
     conv, *others = network.layers
     pool = others[0] if isinstance(others[0], MaxPool2d) else MaxPool2d("none", 1, 1)
-    out_h = network.shapes()[len(others) - 1][0]
+    out_h = network.nodes[-2].gives.shape[0]
     most = 0
     for row in range(out_h):
         taps = {
-            (row * pool.stride + i) * conv.stride[0] + j - conv.padding[0]
-            for i in range(pool.size)
+            (row * pool.stride[0] + i) * conv.stride[0] + j - conv.padding[0]
+            for i in range(pool.size[0])
             for j in range(conv.kernel[0])
         }
         inside = [tap for tap in taps if 0 <= tap < network.input.height]
@@ -110,7 +117,7 @@ def test_a_layer_fits_if_the_rows_of_one_output_row_do(network, n, seed, batch):
     """The rest of the image does not have to: an image with one output row was refused for rows that nothing reads, or
     for padding.
     """
-    shapes = network.shapes()
+    shapes = [node.gives.shape for node in network.nodes]
     row = rows_of_the_hungriest(network) * network.input.width * network.input.channels
     out = shapes[-2][1] * shapes[-2][2]
     fits = row + 32 <= 2048 and out + 32 <= 1024 and np.prod(shapes[-2]) + 32 <= 2048

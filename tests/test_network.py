@@ -24,8 +24,9 @@ NETWORK = Network("n", SPEC, (CONV, POOL, FC), OUT, ("a", "b", "c"))
 
 
 def test_shapes_and_macs():
-    assert NETWORK.shapes() == [(6, 6, 4), (3, 3, 4), (1, 1, 3)]
-    assert NETWORK.macs() == [6 * 6 * 4 * 9, 0, 108]
+    assert [node.gives.shape for node in NETWORK.nodes] == [(6, 6, 4), (3, 3, 4), (1, 1, 3)]
+    assert [node.macs for node in NETWORK.nodes] == [6 * 6 * 4 * 9, 0, 108]
+    assert [node.inputs for node in NETWORK.nodes] == [("input",), ("conv",), ("pool",)]
 
 
 @pytest.mark.parametrize(
@@ -38,16 +39,9 @@ def test_shapes_and_macs():
         ({"layers": (CONV, POOL, replace(FC, requantisation=None), FC)}, "unique"),
         ({"layers": (replace(CONV, requantisation=None), POOL, FC)}, "conv gives int32, but only the last layer"),
         ({"layers": (replace(CONV, requantisation=None),)}, "1 x 1 image"),
-        (
-            {
-                "layers": (
-                    CONV,
-                    replace(CONV, name="d", weight=np.ones((4, 3, 3, 4), np.int8), pad_value=np.zeros(4, np.uint8)),
-                    FC,
-                )
-            },
-            "d.pad_value",
-        ),
+        ({"layers": (replace(CONV, inputs=("pool",)), POOL, FC)}, "conv takes 'pool', and no layer before it"),
+        ({"layers": (CONV, replace(CONV, name="d", inputs=("input",)), POOL, FC)}, "no layer takes what conv gives"),
+        ({"layers": (CONV, POOL, replace(FC, inputs=("pool", "conv")))}, "fc takes 1 input"),
         ({"layers": (CONV, MaxPool2d("p", 7, 1), FC)}, r"window \(7, 7\) is larger"),
         ({"classes": ("a", "b")}, "classes must be 3"),
         ({"classes": (1, 2, 3)}, r"classes\[0\] must be a text .* not 1"),
@@ -172,7 +166,7 @@ def test_sixty_thousand_layers():
     """Nothing takes time with the square of their number; the quadratic count of names alone took over a minute."""
     pools = tuple(MaxPool2d(f"p{i}", 1, 1) for i in range(60_000))
     network = replace(NETWORK, layers=(CONV, *pools, POOL, FC))
-    assert len(network.shapes()) == len(network.types()) == len(network.macs()) == 60_003
+    assert len(network.nodes) == 60_003
     with pytest.raises(NetworkError, match=r"layer names must be unique, \['p7'\] repeat"):
         replace(network, layers=(CONV, *pools, pools[7], POOL, FC))
 

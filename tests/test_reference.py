@@ -10,150 +10,54 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import binary_networks, networks, random_images
+from layers.rule import naive, naive_requantise
+from strategies import binary_networks, graphs, networks, random_images
 from test_network import NETWORK
 
 from pynq_cnn.backends.reference import ExactMatrix, ReferenceBackend, requantise
 from pynq_cnn.errors import ArgumentError, BackendError
-from pynq_cnn.model import AvgPool2d, BinaryConv2d, Conv2d, MaxPool2d, Network, Requantisation
+from pynq_cnn.model import Network, Requantisation
 
 
-def naive_requantise(acc: int, m: int, s: int) -> int:
-    """Section 3. Python's >> is arithmetic on numbers of any size."""
-    return min(max((acc * m + (1 << (s - 1))) >> s, 0), 255)
-
-
-def naive_binary(layer: BinaryConv2d, values: list) -> list:
-    """Section 6 as it stands there: n - 2 * popcount(x ^ w) over the taps inside the image, on packed words."""
-
-    def pack(bits: list) -> int:
-        return sum(bit << c for c, bit in enumerate(bits))
-
-    words = layer.weight.tolist()
-    height, width, result = len(values), len(values[0]), []
-    for y in range((height + 2 * layer.padding[0] - layer.kernel[0]) // layer.stride[0] + 1):
-        result.append([])
-        for x in range((width + 2 * layer.padding[1] - layer.kernel[1]) // layer.stride[1] + 1):
-            pixel = []
-            for o in range(layer.outputs):
-                n = differing = 0
-                for i in range(layer.kernel[0]):
-                    for j in range(layer.kernel[1]):
-                        row, column = (
-                            y * layer.stride[0] - layer.padding[0] + i,
-                            x * layer.stride[1] - layer.padding[1] + j,
-                        )
-                        if 0 <= row < height and 0 <= column < width:
-                            n += layer.channels
-                            w = sum(word << (64 * k) for k, word in enumerate(words[o][i][j]))
-                            differing += bin(pack(values[row][column]) ^ w).count("1")
-                acc = n - 2 * differing
-                pixel.append(acc if layer.threshold is None else int(acc >= int(layer.threshold.value[o])))
-            result[-1].append(pixel)
-    return result
-
-
-def naive(network: Network, image: np.ndarray) -> list[int]:
-    """Sections 1 to 5, pixel by pixel."""
-    values = image.tolist()
-    for layer in network.layers:
-        if isinstance(layer, MaxPool2d):  # section 4
-            rows = (len(values) - layer.size) // layer.stride + 1
-            columns = (len(values[0]) - layer.size) // layer.stride + 1
-            values = [
-                [
-                    [
-                        max(
-                            values[y * layer.stride + i][x * layer.stride + j][c]
-                            for i in range(layer.size)
-                            for j in range(layer.size)
-                        )
-                        for c in range(len(values[0][0]))
-                    ]
-                    for x in range(columns)
-                ]
-                for y in range(rows)
-            ]
-            continue
-        if isinstance(layer, AvgPool2d):  # section 7
-            rows = (len(values) - layer.size[0]) // layer.stride[0] + 1
-            columns = (len(values[0]) - layer.size[1]) // layer.stride[1] + 1
-            result = []
-            for y in range(rows):
-                result.append([])
-                for x in range(columns):
-                    pixel = []
-                    for c in range(len(values[0][0])):
-                        acc = 0
-                        for i in range(layer.size[0]):
-                            acc += sum(
-                                values[y * layer.stride[0] + i][x * layer.stride[1] + j][c]
-                                for j in range(layer.size[1])
-                            )
-                        if layer.requantisation is not None:
-                            k = c % len(layer.requantisation.shift)
-                            acc = naive_requantise(
-                                acc, int(layer.requantisation.multiplier[k]), int(layer.requantisation.shift[k])
-                            )
-                        pixel.append(acc)
-                    result[-1].append(pixel)
-            values = result
-            continue
-        if isinstance(layer, BinaryConv2d):
-            values = naive_binary(layer, values)
-            continue
-        weight, stride, pads, pad_value = layer.weight, (1, 1), (0, 0), None
-        if isinstance(layer, Conv2d):
-            stride, pads, pad_value = layer.stride, layer.padding, layer.pad_value
-        else:  # a dense layer is the sum over the flattened input, HWC order
-            values = [[[v for row in values for pixel in row for v in pixel]]]
-            weight = weight[:, None, None, :]
-        taps = weight.tolist()
-        out, kernel_h, kernel_w, channels = weight.shape
-        height, width = len(values), len(values[0])
-        outside = [0] * channels if pad_value is None else pad_value.tolist()
-        result = []
-        for y in range((height + 2 * pads[0] - kernel_h) // stride[0] + 1):
-            result.append([])
-            for x in range((width + 2 * pads[1] - kernel_w) // stride[1] + 1):
-                pixel = []
-                for o in range(out):
-                    acc = int(layer.bias[o])
-                    for i in range(kernel_h):
-                        for j in range(kernel_w):
-                            row, column = y * stride[0] - pads[0] + i, x * stride[1] - pads[1] + j
-                            source = values[row][column] if 0 <= row < height and 0 <= column < width else outside
-                            acc += sum(a * b for a, b in zip(source, taps[o][i][j]))
-                    if layer.requantisation is not None:
-                        acc = naive_requantise(
-                            acc, int(layer.requantisation.multiplier[o]), int(layer.requantisation.shift[o])
-                        )
-                    elif layer.threshold is not None:
-                        acc = int(acc >= int(layer.threshold.value[o]))
-                    pixel.append(acc)
-                result[-1].append(pixel)
-        values = result
-    return values[0][0]
+def by_loops(network: Network, image: np.ndarray) -> list[int]:
+    """Every layer pixel by pixel, by the loops of its kind's file."""
+    tensors = {"input": image.tolist()}
+    for node in network.nodes:
+        tensors[node.name] = naive(node.layer, node.given, *(tensors[name] for name in node.inputs))
+    return tensors[network.layers[-1].name][0][0]
 
 
 @settings(max_examples=60)
 @given(networks(max_side=7, max_channels=5), st.integers(0, 2**16))
 def test_reference_is_the_contract(network, seed):
     images = random_images(network, 2, seed)
-    assert ReferenceBackend(network).run(images).tolist() == [naive(network, image) for image in images]
+    assert ReferenceBackend(network).run(images).tolist() == [by_loops(network, image) for image in images]
 
 
 @settings(max_examples=60)
 @given(binary_networks(max_side=6), st.integers(0, 2**16))
 def test_reference_is_the_contract_for_bits(network, seed):
     images = random_images(network, 2, seed)
-    assert ReferenceBackend(network).run(images).tolist() == [naive(network, image) for image in images]
+    assert ReferenceBackend(network).run(images).tolist() == [by_loops(network, image) for image in images]
 
 
-@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 65535), st.integers(1, 47))
-def test_requantise(acc, m, s):
-    constants = Requantisation(np.array([m], np.uint16), np.array([s], np.uint8))
-    assert requantise(np.array([[acc]], np.int32), constants).tolist() == [[naive_requantise(acc, m, s)]]
+@settings(max_examples=300)
+@given(graphs(max_side=7), st.integers(0, 2**16))
+def test_reference_is_the_contract_for_graphs(network, seed):
+    images = random_images(network, 2, seed)
+    assert ReferenceBackend(network).run(images).tolist() == [by_loops(network, image) for image in images]
+
+
+@given(
+    st.integers(-(2**31), 2**31 - 1),
+    st.integers(0, 65535),
+    st.integers(1, 47),
+    st.integers(0, 255),
+    st.integers(0, 255),
+)
+def test_requantise(acc, m, s, z, low):
+    constants = Requantisation(np.array([m], np.uint16), np.array([s], np.uint8), z, low)
+    assert requantise(np.array([[acc]], np.int32), constants).tolist() == [[naive_requantise(acc, m, s, z, low)]]
 
 
 @pytest.mark.parametrize("inputs", [500, 519, 1040, 4100, 4200, 66000])

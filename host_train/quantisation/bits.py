@@ -29,7 +29,7 @@ from host_train.quantisation.thresholds import apply_by_channel, thresholds
 from pynq_cnn import model as integers
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import InputSpec, Network, OutputSpec, Threshold
-from pynq_cnn.model.layers import Shape
+from pynq_cnn.model.tensor import Shape
 
 
 def _signs(block: Block, shape: Shape) -> np.ndarray:
@@ -96,11 +96,11 @@ def binary_to_network(
     found = blocks(every_layer(model))
     check_end(found)
     layers: list[integers.Layer] = []
-    shape = spec.shape
+    tensor = spec.tensor
     opposite = np.zeros(spec.channels, bool)  # input channels whose bits are the opposite of the signs
     for block in found:
         with about(block.name):
-            signs = np.where(opposite, -1, 1).astype(np.int8) * _signs(block, shape)
+            signs = np.where(opposite, -1, 1).astype(np.int8) * _signs(block, tensor.shape)
             if block is found[-1]:
                 output, flip = _output_spec(block, kind)
                 layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip)))
@@ -112,11 +112,11 @@ def binary_to_network(
                 padding = (0, 0) if isinstance(block.layer, BinaryLinear) else pair(block.layer.padding)
                 options = {"padding": padding, "threshold": Threshold(value)}
                 layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip), **options))
-            shape = layers[-1].output_shape(shape)
+            tensor = layers[-1].output(tensor)
         for pool_name, pool in block.pools:
             with about(pool_name):
-                layers.append(integers.MaxPool2d(pool_name, pair(pool.kernel_size)[0], pair(pool.stride)[0]))
-                shape = layers[-1].output_shape(shape)
+                layers.append(integers.MaxPool2d(pool_name, pair(pool.kernel_size), pair(pool.stride)))
+                tensor = layers[-1].output(tensor)
     return Network(name, spec, tuple(layers), output, tuple(classes), metadata=metadata or {})
 
 
@@ -144,12 +144,8 @@ def _layer_over_bytes(block: Block, signs: np.ndarray, spec: InputSpec) -> tuple
     value, flip, opposite = _thresholds(block, most)
     signs = _negated(signs, flip)
     bias = -(signs.astype(np.int32).sum((1, 2)) * whole).sum(1).astype(np.int32)
-    padding = pair(layer.padding)
-    pad_value = whole.astype(np.uint8) if any(padding) else None
-    return (
-        integers.Conv2d(block.name, signs, bias, padding=padding, pad_value=pad_value, threshold=Threshold(value)),
-        opposite,
-    )
+    padding = (*pair(layer.padding), *pair(layer.padding))
+    return integers.Conv2d(block.name, signs, bias, padding=padding, threshold=Threshold(value)), opposite
 
 
 def _output_spec(block: Block, kind: str) -> tuple[OutputSpec, np.ndarray]:

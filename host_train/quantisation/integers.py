@@ -1,4 +1,4 @@
-"""The network in integers (docs/contract/numerics.md, section 8)."""
+"""The network in integers (docs/contract/numerics.md, section 9)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from host_train.quantisation.fake import (
     weight_steps,
 )
 from host_train.quantisation.fixed_point import fixed_point
-from host_train.quantisation.fold import AVERAGING
+from host_train.quantisation.fold import AVERAGING, pair
 from host_train.reason import reason_of
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, Layer, MaxPool2d, Network, OutputSpec, Requantisation
@@ -133,18 +133,16 @@ def to_network(
                     last, out_scale = layer_name, unit
                 if isinstance(module, QuantisedConv2d):
                     padding = tuple(int(p) for p in module.padding)
-                    pad = np.clip(np.rint(255 * mean), 0, 255).astype(np.uint8) if first and any(padding) else None
                     stride = tuple(int(s) for s in module.stride)
                     kernels = weight_q.transpose(0, 2, 3, 1)
-                    layers.append(Conv2d(layer_name, kernels, bias_q, stride, padding, requantisation, pad))  # type: ignore[arg-type]
+                    layers.append(Conv2d(layer_name, kernels, bias_q, stride, padding, requantisation))  # type: ignore[arg-type]
                 else:
                     # PyTorch flattens CHW, the engine HWC.
                     weight_q = weight_q.reshape(-1, *spatial).transpose(0, 2, 3, 1).reshape(len(weight_q), -1)
                     layers.append(Dense(layer_name, weight_q, bias_q, requantisation))
                 first = False
             elif isinstance(module, nn.MaxPool2d):
-                size, step = (v[0] if isinstance(v, tuple) else v for v in (module.kernel_size, module.stride))
-                layers.append(MaxPool2d(layer_name, int(size), int(step)))
+                layers.append(MaxPool2d(layer_name, pair(module.kernel_size), pair(module.stride)))
             elif isinstance(module, (QuantisedAvgPool2d, *AVERAGING)):
                 # The layer is the sum over the window; the division is in what follows the sum.
                 window, stride = _window(module.pool if isinstance(module, QuantisedAvgPool2d) else module, before)

@@ -60,7 +60,7 @@ def from_torch(
     """A trained model in integers, for any backend.
 
     The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers
-    (docs/contract/numerics.md, section 8); binary layers (`host_train.layers.binary`) become bits.
+    (docs/contract/numerics.md, section 9); binary layers (`host_train.layers.binary`) become bits.
 
     Weights that are 0, by pruning or otherwise, stay exactly 0. Each output channel has a scale of its own, so weights
     that are equal stay equal within their output channel; with `shared`, within their layer. (Two things multiply

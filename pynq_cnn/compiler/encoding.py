@@ -26,15 +26,15 @@ def check_limits(stage: Stage) -> None:
 def pad_vectors(stage: Stage, tiling: Tiling, hardware: Hardware) -> np.ndarray | None:
     """The pad vectors of a stage that pads with another byte than 0; `CompileError` if the engine cannot hold them."""
     conv = stage.conv
-    if conv.pad_value is None or not any(conv.padding) or not conv.pad_value.any():
+    if not any(conv.padding) or not any(stage.pad):
         return None
     if tiling.chunks > MAX_PAD_VECTORS:
         most = MAX_PAD_VECTORS * hardware.simd
         raise CompileError(
-            f"{stage.name}: pad_value needs kernel_w * channels of at most {most}, not"
+            f"{stage.name}: padding with a zero point needs kernel_w * channels of at most {most}, not"
             f" {conv.kernel[1] * stage.in_shape[2]}"
         )
-    return pack_pad(conv.pad_value, conv.kernel[1], hardware)
+    return pack_pad(np.array(stage.pad, np.uint8), conv.kernel[1], hardware)
 
 
 def place_constants(stage: Stage, pad: np.ndarray | None, hardware: Hardware, constants: Constants) -> dict[str, int]:

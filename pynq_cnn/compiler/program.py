@@ -9,7 +9,7 @@ import numpy as np
 from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.description import short_repr
-from pynq_cnn.model.layers import Shape
+from pynq_cnn.model.tensor import Shape
 
 # Stands in the first results of the last image until the engine has written there: two accumulators at the very edge of
 # int32.

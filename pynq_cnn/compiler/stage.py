@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pynq_cnn.model import Conv2d, MaxPool2d
-from pynq_cnn.model.layers import Shape
+from pynq_cnn.model.tensor import Shape
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Stage:
         (height, width, channels) before the convolution and after the pooling.
     pool : MaxPool2d, optional
         The pooling behind it.
+    pad : tuple of int
+        The byte per input channel that padded pixels have; empty where none is wanted.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Stage:
     in_shape: Shape
     out_shape: Shape
     pool: MaxPool2d | None = None
+    pad: tuple[int, ...] = ()
 
     @property
     def int32(self) -> bool:
@@ -38,9 +41,9 @@ class Stage:
     @property
     def pool_size(self) -> int:
         """Side of the pooling window, 1 for none."""
-        return self.pool.size if self.pool else 1
+        return self.pool.size[0] if self.pool else 1
 
     @property
     def pool_stride(self) -> int:
         """Step of the pooling window, 1 for none."""
-        return self.pool.stride if self.pool else 1
+        return self.pool.stride[0] if self.pool else 1

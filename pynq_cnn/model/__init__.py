@@ -5,11 +5,24 @@ docs/contract/model-package.md.
 """
 
 from pynq_cnn.model.datatype import BIT, INT8, INT32, UINT8, DataType
-from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Conv2d, Dense, Layer, MaxPool2d, Requantisation, Threshold
+from pynq_cnn.model.graph import Node
+from pynq_cnn.model.layers import (
+    AvgPool2d,
+    BinaryConv2d,
+    Concat,
+    Conv2d,
+    Dense,
+    Layer,
+    MaxPool2d,
+    Requantisation,
+    Skip,
+    Threshold,
+)
 from pynq_cnn.model.network import Golden, InputSpec, Network
 from pynq_cnn.model.output import OutputSpec
 from pynq_cnn.model.package import load_package, save_package, stored_bytes
 from pynq_cnn.model.shared import SharedWeight
+from pynq_cnn.model.tensor import Shape, TensorType
 
 __all__ = [
     "BIT",
@@ -18,6 +31,7 @@ __all__ = [
     "UINT8",
     "AvgPool2d",
     "BinaryConv2d",
+    "Concat",
     "Conv2d",
     "DataType",
     "Dense",
@@ -26,9 +40,13 @@ __all__ = [
     "Layer",
     "MaxPool2d",
     "Network",
+    "Node",
     "OutputSpec",
     "Requantisation",
+    "Shape",
     "SharedWeight",
+    "Skip",
+    "TensorType",
     "Threshold",
     "load_package",
     "save_package",

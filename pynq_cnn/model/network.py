@@ -13,11 +13,13 @@ import numpy as np
 
 from pynq_cnn.checks import is_integer
 from pynq_cnn.errors import ArgumentError, NetworkError
-from pynq_cnn.model.datatype import INT32, UINT8, DataType
-from pynq_cnn.model.description import Description, short
-from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Layer, Shape
+from pynq_cnn.model.datatype import INT32, UINT8
+from pynq_cnn.model.description import Description, integers, short
+from pynq_cnn.model.graph import Node, connect
+from pynq_cnn.model.layers import LAYERS, MAX_DIMENSION, Layer
 from pynq_cnn.model.output import OUTPUTS, OutputSpec, answers
 from pynq_cnn.model.plain import plain_json, plain_name
+from pynq_cnn.model.tensor import Shape, TensorType
 from pynq_cnn.table import html_table, text_table
 
 COLORS = {"L": 1, "RGB": 3, "BGR": 3}
@@ -64,6 +66,9 @@ class InputSpec:
         How a picture of another size is fitted.
     invert : {"auto", "never"}
         Whether a picture with a light border is inverted.
+    zero_point : tuple of int, optional
+        The byte per channel that stands for real 0, with which the first layer pads. None: the nearest to
+        `255 * mean`.
 
     Raises
     ------
@@ -79,6 +84,7 @@ class InputSpec:
     std: tuple[float, ...]
     fit: str = "crop"
     invert: str = "never"
+    zero_point: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("height", "width", "channels"):
@@ -96,11 +102,28 @@ class InputSpec:
             )
         object.__setattr__(self, "mean", _finite("input.mean", self.mean, self.channels, positive=False))
         object.__setattr__(self, "std", _finite("input.std", self.std, self.channels, positive=True))
+        if self.zero_point is not None:
+            given = integers("input.zero_point", self.zero_point, self.channels, 0, 255)
+            object.__setattr__(self, "zero_point", None if given == self._nearest else given)
 
     @property
     def shape(self) -> Shape:
         """(height, width, channels)."""
         return self.height, self.width, self.channels
+
+    @property
+    def _nearest(self) -> tuple[int, ...]:
+        return tuple(round(min(max(255 * mean, 0), 255)) for mean in self.mean)
+
+    @property
+    def zero_points(self) -> tuple[int, ...]:
+        """The byte per channel that stands for real 0."""
+        return self._nearest if self.zero_point is None else self.zero_point
+
+    @property
+    def tensor(self) -> TensorType:
+        """What the layers see of it."""
+        return TensorType(UINT8, self.shape, self.zero_points)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,7 +157,8 @@ class Network(Description):
     input : InputSpec
         What it takes.
     layers : tuple of Layer
-        In order. All but the last give uint8 or bits, the last gives int32 over a 1 x 1 image.
+        In order: each behind those whose outputs it takes, which is that before it unless it names its `inputs`. All
+        but the last give uint8 or bits, the last gives int32 over a 1 x 1 image.
     output : OutputSpec
         From accumulators to logits, and what these say.
     classes : tuple of str
@@ -156,8 +180,8 @@ class Network(Description):
     >>> layer = Dense("fc", np.ones((2, 4), np.int8), np.zeros(2, np.int32))
     >>> output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     >>> net = Network("tiny", InputSpec(2, 2, 1, "L", (0.0,), (1.0,)), (layer,), output, ("a", "b"))
-    >>> net.shapes(), net.logits(np.array([[3, 4]], np.int32)).tolist()
-    ([(1, 1, 2)], [[3.0, 4.0]])
+    >>> net.nodes[0].gives.shape, net.logits(np.array([[3, 4]], np.int32)).tolist()
+    ((1, 1, 2), [[3.0, 4.0]])
     >>> print(net)
     <Network 'tiny': 2 x 2 L to 2 classes, 1 layers, 8 weights>
     layer  kind   gives      type   weights  multiply-acc.
@@ -188,8 +212,9 @@ class Network(Description):
                 f"layers must be {kinds}, at least one, not {short(sorted({type(x).__name__ for x in self.layers}))}"
             )
         names = _different("layer names", [layer.name for layer in self.layers])
-        self._check_edges()
-        outputs = self.shapes()[-1][2]
+        object.__setattr__(self, "_nodes", connect(self.input.tensor, self.layers))
+        self._check_last()
+        outputs = self.nodes[-1].gives.shape[2]
         if self.output.outputs != outputs:
             raise NetworkError(
                 f"output.scale must have {outputs} values, one per output of {names[-1]}, not {self.output.outputs}"
@@ -219,26 +244,19 @@ class Network(Description):
             raise NetworkError(f"metadata must be a dict, not {type(self.metadata).__name__}")
         object.__setattr__(self, "metadata", plain_json("metadata", self.metadata))
 
-    def _check_edges(self) -> None:
-        last = self.layers[-1]
-        for i, (layer, kind) in enumerate(zip(self.layers, self.types())):
-            if kind is INT32 and layer is not last:
-                raise NetworkError(
-                    f"{layer.name} gives int32, but only the last layer, {last.name}, may; give it a multiplier and"
-                    " shift"
-                )
-            if i > 0 and getattr(layer, "pad_value", None) is not None:
-                raise NetworkError(f"{layer.name}.pad_value: only the first layer may pad with another byte than 0")
-        if kind is not INT32:
+    def _check_last(self) -> None:
+        """See that the last layer gives accumulators of one pixel."""
+        last = self.nodes[-1]
+        if last.gives.datatype is not INT32:
             raise NetworkError(
-                f"the last layer, {last.name}, must give int32: no max pooling, no multiplier and shift, no threshold"
+                f"the last layer, {last.name}, must give int32: no max pooling, no concatenation, no multiplier and"
+                " shift, no threshold",
+                last.name,
             )
-        shapes = self.shapes()
-        if shapes[-1][:2] != (1, 1):
-            raise NetworkError(f"the last layer, {last.name}, must give a 1 x 1 image, not {shapes[-1]}")
-        for layer, shape in zip(self.layers, shapes):
-            if max(shape) > MAX_DIMENSION:
-                raise NetworkError(f"{layer.name} gives {shape}; sizes go up to {MAX_DIMENSION}", layer.name)
+        if last.gives.shape[:2] != (1, 1):
+            raise NetworkError(
+                f"the last layer, {last.name}, must give a 1 x 1 image, not {last.gives.shape}", last.name
+            )
 
     def __repr__(self) -> str:
         sizes = (
@@ -257,38 +275,27 @@ class Network(Description):
         return f"<p>{html.escape(repr(self))}</p>{html_table(self._rows())}"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        """The layers as a table: what each gives, its weights, its multiply-accumulates an image."""
+        """The layers as a table: what each takes, if not that before it, and gives, its weights, its
+        multiply-accumulates an image.
+        """
+        named = any(layer.inputs for layer in self.layers)
         rows: list[tuple[str, ...]] = [("layer", "kind", "gives", "type", "weights", "multiply-acc.")]
-        for layer, shape, kind, macs in zip(self.layers, self.shapes(), self.types(), self.macs()):
-            gives = " x ".join(map(str, shape))
-            rows.append((layer.name, type(layer).__name__, gives, kind.name, f"{layer.weight_count:,}", f"{macs:,}"))
+        for node in self.nodes:
+            layer, gives = node.layer, " x ".join(map(str, node.gives.shape))
+            kind = type(layer).__name__ + (f" of {', '.join(layer.inputs)}" if named and layer.inputs else "")
+            numbers = f"{layer.weight_count:,}", f"{node.macs:,}"
+            rows.append((layer.name, kind, gives, node.gives.datatype.name, *numbers))
         return rows
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Each layer with the tensors that it takes and gives, in order."""
+        return self._nodes  # type: ignore[attr-defined]
 
     @property
     def input_shape(self) -> Shape:
         """(height, width, channels)."""
         return self.input.shape
-
-    def shapes(self) -> list[Shape]:
-        """Output shape of each layer, in order."""
-        shapes, shape = [], self.input.shape
-        for layer in self.layers:
-            shape = layer.output_shape(shape)
-            shapes.append(shape)
-        return shapes
-
-    def types(self) -> list[DataType]:
-        """Data type that each layer gives, in order."""
-        types: list[DataType] = []
-        for layer in self.layers:
-            types.append(layer.output_type(types[-1] if types else UINT8))
-            if types[-1] is INT32:
-                break  # nothing takes it; `_check_edges` says so, with a better message than the next layer's
-        return types
-
-    def macs(self) -> list[int]:
-        """Multiply-accumulates per image of each layer, in order."""
-        return [layer.macs(shape) for layer, shape in zip(self.layers, [self.input.shape, *self.shapes()])]
 
     def logits(self, accumulators: np.ndarray) -> np.ndarray:
         """float32 [n, outputs] logits of int32 [n, outputs] accumulators; `ArgumentError` for anything else."""

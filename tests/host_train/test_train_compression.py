@@ -297,12 +297,8 @@ def simulate(network, images: np.ndarray) -> np.ndarray:
     for layer in network.layers:
         if isinstance(layer, Conv2d):
             weight = torch.from_numpy(layer.weight.transpose(0, 3, 1, 2).astype(np.int64))
-            pad = (
-                torch.zeros(weight.shape[1])
-                if layer.pad_value is None
-                else torch.from_numpy(layer.pad_value.astype(np.int64))
-            )
-            (down, right), height, width = layer.padding, *values.shape[2:]
+            pad = torch.tensor(network.input.zero_points if layer is network.layers[0] else (0,) * weight.shape[1])
+            (down, right), height, width = layer.padding[:2], *values.shape[2:]
             padded = pad.long().reshape(1, -1, 1, 1).repeat(len(values), 1, height + 2 * down, width + 2 * right)
             padded[:, :, down : down + height, right : right + width] = values
             acc = F.conv2d(padded, weight, torch.from_numpy(layer.bias.astype(np.int64)), layer.stride)
@@ -799,7 +795,7 @@ def test_the_table_is_that_of_the_package(compressed):
     files = sum(path.stat().st_size for path in arrays)
     assert last.stored == files == sum(size.stored for size in stored_bytes(compressed / "package"))
     assert last.shared < last.pruned < last.dense and rows[-2].name == "output" and rows[-2].stored > 2 * 128
-    constants = ("multiplier", "shift", "pad_value", "scale", "offset")
+    constants = ("multiplier", "shift", "scale", "offset")
     assert last.stored - last.huffman == sum(
         path.stat().st_size - (0 if path.stem.split(".")[-1] in constants else np.load(path).nbytes) for path in arrays
     )

@@ -66,5 +66,5 @@ def test_derived_layers_and_single_layers_are_taken():
     with warnings.catch_warnings():
         warnings_are_errors()
         network = from_torch(nn.Sequential(Own(1, 2, 8), nn.Flatten()), images(side=8), name="n")
-    assert network.shapes() == [(1, 1, 2)]
-    assert from_torch(nn.Conv2d(1, 2, SIDE), images(), name="n").shapes() == [(1, 1, 2)]
+    assert [node.gives.shape for node in network.nodes] == [(1, 1, 2)]
+    assert from_torch(nn.Conv2d(1, 2, SIDE), images(), name="n").nodes[-1].gives.shape == (1, 1, 2)

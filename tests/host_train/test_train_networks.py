@@ -97,8 +97,8 @@ def simulate(network: Network, images: np.ndarray) -> np.ndarray:
             weight, bias = (
                 torch.from_numpy(array.astype(np.float64)) for array in (layer.weight.transpose(0, 3, 1, 2), layer.bias)
             )
-            down, right = layer.padding
-            pad = np.zeros(layer.weight.shape[3]) if layer.pad_value is None else layer.pad_value
+            down, right = layer.padding[:2]
+            pad = network.input.zero_points if layer is network.layers[0] else (0,) * layer.weight.shape[3]
             padded = torch.stack(
                 [F.pad(values[:, c], (right, right, down, down), value=float(pad[c])) for c in range(values.shape[1])],
                 1,
@@ -162,9 +162,8 @@ def test_every_network_runs_in_integers_as_pytorch_computes_them(name):
 def test_a_nin_ends_with_the_average_of_its_maps():
     network = network_of(lived_in(build_nin(1)), input_of(RECIPES["nin_one"]))
     kinds = [(layer.size, layer.stride) for layer in network.layers if isinstance(layer, MaxPool2d)]
-    assert (
-        kinds == [(3, 2)] * 3 and network.layers[0].weight.shape[1:3] == (11, 11) and network.layers[0].stride == (4, 4)
-    )
+    assert kinds == [((3, 3), (2, 2))] * 3
+    assert network.layers[0].weight.shape[1:3] == (11, 11) and network.layers[0].stride == (4, 4)
     last = network.layers[-1]
     assert (
         isinstance(last, AvgPool2d)

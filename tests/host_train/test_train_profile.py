@@ -25,8 +25,9 @@ from pynq_cnn.model import InputSpec, Network
 def check(result, network: Network) -> None:
     """Layer by layer what the integer network says of itself."""
     assert [layer.name for layer in result.layers] == [layer.name for layer in network.layers]
-    assert [layer.macs for layer in result.layers] == network.macs()
-    for layer, (height, width, channels), kind in zip(result.layers, network.shapes(), network.types()):
+    assert [layer.macs for layer in result.layers] == [node.macs for node in network.nodes]
+    for layer, node in zip(result.layers, network.nodes):
+        (height, width, channels), kind = node.gives.shape, node.gives.datatype
         assert layer.shape in ((channels, height, width), (channels,))
         per_pixel = {"uint8": channels, "int32": 4 * channels, "bit": 8 * int(np.ceil(channels / 64))}[kind.name]
         assert layer.engine_bytes == height * width * per_pixel and layer.float_bytes == 4 * height * width * channels

@@ -221,7 +221,7 @@ def simulate(network: Network, images: np.ndarray) -> np.ndarray:
     values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
     for layer in network.layers:
         if isinstance(layer, MaxPool2d):
-            size, step = layer.size, layer.stride
+            size, step = layer.size[0], layer.stride[0]
             values = values.unfold(2, size, step).unfold(3, size, step).amax((4, 5))
             continue
         weight = torch.from_numpy(layer.weight.astype(np.int64))
@@ -229,12 +229,9 @@ def simulate(network: Network, images: np.ndarray) -> np.ndarray:
             values = values.permute(0, 2, 3, 1).reshape(len(values), 1, -1)
             acc = (values * weight).sum(2)[:, :, None, None]
         else:
-            (kh, kw), (sh, sw), (ph, pw) = weight.shape[1:3], layer.stride, layer.padding
-            pad = (
-                torch.zeros(values.shape[1], dtype=torch.int64)
-                if layer.pad_value is None
-                else torch.from_numpy(layer.pad_value.astype(np.int64))
-            )
+            (kh, kw), (sh, sw), (ph, pw) = weight.shape[1:3], layer.stride, layer.padding[:2]
+            zero_points = network.input.zero_points if layer is network.layers[0] else (0,) * values.shape[1]
+            pad = torch.tensor(zero_points)
             padded = pad[None, :, None, None].repeat(len(values), 1, values.shape[2] + 2 * ph, values.shape[3] + 2 * pw)
             padded[:, :, ph : ph + values.shape[2], pw : pw + values.shape[3]] = values
             oh, ow = (padded.shape[2] - kh) // sh + 1, (padded.shape[3] - kw) // sw + 1
@@ -307,12 +304,13 @@ def test_normalisation_and_padding_are_folded_into_the_first_layer():
     net = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), last)
     made = network_of(net, spec)
     first = made.layers[0]
-    assert isinstance(first, Conv2d) and first.pad_value.tolist() == [100, 50, 200]
+    assert isinstance(first, Conv2d) and made.input.zero_points == (100, 50, 200)
     assert np.array_equal(first.weight, units.transpose(0, 2, 3, 1))
     images = pictures(spec, 10)
     x = torch.from_numpy(((images / 255 - spec.mean) / spec.std).transpose(0, 3, 1, 2))
     real = F.conv2d(x, layer.weight.double(), layer.bias.double(), padding=1).detach().numpy() * 512 * 255
-    acc = (convolve(images, first, ExactMatrix.of(first.weight), first.pad_value) + first.bias).transpose(0, 3, 1, 2)
+    sums = convolve(images, first, ExactMatrix.of(first.weight), np.array(made.input.zero_points))
+    acc = (sums + first.bias).transpose(0, 3, 1, 2)
     assert np.abs(acc - real).max() <= 0.51
 
 

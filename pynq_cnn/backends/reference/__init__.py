@@ -1,7 +1,7 @@
 """The reference: NumPy, written from docs/contract/numerics.md and nothing else. It is the oracle the other executions
 are compared with.
 
-conv2d, dense, binary, maxpool, avgpool   the work of each kind of layer, registered in `execution`
+conv2d, dense, binary, maxpool, avgpool, concat   the work of each kind of layer, registered in `execution`
 exact_matrix   exact integer products in floating point
 im2col         windows, and convolution as a product of matrices
 finish         accumulators to bytes or bits

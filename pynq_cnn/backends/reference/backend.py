@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import perf_counter
 
 import numpy as np
 
 from pynq_cnn.backends.base import Backend
-from pynq_cnn.backends.reference import avgpool, binary, conv2d, dense, maxpool  # noqa: F401  # each registers its kind
+from pynq_cnn.backends.reference import avgpool, binary, concat, conv2d, dense, maxpool  # noqa: F401  # each registers its kind
 from pynq_cnn.backends.reference.execution import execution
 from pynq_cnn.model import Network
+from pynq_cnn.model.layers import INPUT
 
 
 class ReferenceBackend(Backend):
@@ -36,17 +38,26 @@ class ReferenceBackend(Backend):
 
     def __init__(self, network: Network, batch: int = 64) -> None:
         super().__init__(network, batch)
-        self._steps = [
-            execution(layer) for layer in network.layers
-        ]  # weights are made floats once, not with every batch
+        # Weights are made floats once, not with every batch.
+        self._steps = [execution(node.layer, *node.given) for node in network.nodes]
+        self._last_use = {name: node.name for node in network.nodes for name in node.inputs}
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         mark = perf_counter()
-        values = images
-        for step in self._steps:
-            values = step(values)
+        for values in self._outputs(images):  # noqa: B007  # the last ones are wanted
+            pass
         self._spent("run", mark)
         return values[:, 0, 0, :]
+
+    def _outputs(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """What each layer gives, in order; no longer kept here than a layer takes it."""
+        tensors = {INPUT: images}
+        for node, step in zip(self.network.nodes, self._steps):
+            values = step(*(tensors[name] for name in node.inputs))
+            for name in {name for name in node.inputs if self._last_use[name] == node.name}:
+                del tensors[name]
+            tensors[node.name] = values
+            yield values
 
     def activations(self, images: np.ndarray) -> list[np.ndarray]:
         """Every layer's output [n, h, w, c], in order: uint8, the last int32.
@@ -56,8 +67,4 @@ class ReferenceBackend(Backend):
         images : numpy.ndarray
             uint8 [n, height, width, channels].
         """
-        values, outputs = self.network.check_images(images), []
-        for step in self._steps:
-            values = step(values)
-            outputs.append(values)
-        return outputs
+        return list(self._outputs(self.network.check_images(images)))

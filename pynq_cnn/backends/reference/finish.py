@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from pynq_cnn.model import Requantisation, Threshold
+from pynq_cnn.model import Requantisation, Skip, Threshold
+
+
+def add_skip(acc: np.ndarray, skip: Skip | None, skipped: tuple[np.ndarray, ...]) -> np.ndarray:
+    """int32 accumulators [..., out] with a residual, uint8 of the same shape, added (section 2)."""
+    return acc if skip is None else acc + skipped[0] * skip.multiplier.astype(np.int32)
 
 
 def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
-    """uint8 of int32 accumulators [..., out] (numerics, section 3).
+    """uint8 of int32 accumulators [..., out] (section 3).
 
     Examples
     --------
@@ -18,7 +23,7 @@ def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
     """
     shift = constants.shift.astype(np.int64)
     rounded = acc.astype(np.int64) * constants.multiplier.astype(np.int64) + (np.int64(1) << (shift - 1))
-    return np.clip(rounded >> shift, 0, 255).astype(np.uint8)
+    return np.clip((rounded >> shift) + constants.zero_point, constants.low, 255).astype(np.uint8)
 
 
 def finish(acc: np.ndarray, requantisation: Requantisation | None, threshold: Threshold | None) -> np.ndarray:

@@ -11,4 +11,4 @@ from pynq_cnn.model import Conv2d, Dense
 def _(layer: Dense, so_far: Lowering) -> None:
     flat = (1, 1, layer.weight.shape[1])
     conv = Conv2d(layer.name, layer.weight[:, None, None, :], layer.bias, requantisation=layer.requantisation)
-    so_far.stages.append(Stage(layer.name, conv, flat, so_far.out_shape))
+    so_far.stages.append(Stage(layer.name, conv, flat, so_far.node.gives.shape))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pynq_cnn.compiler.lower.diagonal import diagonal
-from pynq_cnn.compiler.lower.rule import Lowering, add
+from pynq_cnn.compiler.lower.rule import Lowering, add, refusal
 from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.model import Conv2d, MaxPool2d, Requantisation
 
@@ -21,10 +21,12 @@ def identity(name: str, channels: int) -> Conv2d:
 
 @add.register
 def _(layer: MaxPool2d, so_far: Lowering) -> None:
-    stages = so_far.stages
+    stages, (given,), gives = so_far.stages, so_far.node.given, so_far.node.gives
+    if any(layer.padding):
+        raise refusal("padded pooling", so_far)
+    if len({*layer.size}) > 1 or len({*layer.stride}) > 1:
+        raise refusal("pooling of windows that are not square", so_far)
     if stages and stages[-1].pool is None:
-        stages[-1] = replace(stages[-1], name=f"{stages[-1].name}+{layer.name}", out_shape=so_far.out_shape, pool=layer)
+        stages[-1] = replace(stages[-1], name=f"{stages[-1].name}+{layer.name}", out_shape=gives.shape, pool=layer)
     else:
-        stages.append(
-            Stage(layer.name, identity(layer.name, so_far.in_shape[2]), so_far.in_shape, so_far.out_shape, layer)
-        )
+        stages.append(Stage(layer.name, identity(layer.name, given.shape[2]), given.shape, gives.shape, layer))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pynq_cnn.compiler.lower import avgpool, binary, conv2d, dense, maxpool  # noqa: F401  # each registers its kind
-from pynq_cnn.compiler.lower.rule import Lowering, add, no_bits
+from pynq_cnn.compiler.lower import avgpool, binary, concat, conv2d, dense, maxpool  # noqa: F401  # each registers itself
+from pynq_cnn.compiler.lower.rule import Lowering, add, refusal
 from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.model import BIT, Network
 
@@ -14,12 +14,17 @@ def lower(network: Network) -> list[Stage]:
     Raises
     ------
     CompileError
-        For layers of bits, which instruction set 1 does not have.
+        For layers that instruction set 1 does not have; names the layer.
     """
-    so_far = Lowering(network.name, network.input_shape, network.input_shape)
-    for layer, out_shape, kind in zip(network.layers, network.shapes(), network.types()):
-        so_far.in_shape, so_far.out_shape = so_far.out_shape, out_shape
-        if kind is BIT:
-            raise no_bits(layer, so_far)
-        add(layer, so_far)
-    return so_far.stages
+    stages: list[Stage] = []
+    for node in network.nodes:
+        so_far = Lowering(network.name, node, stages)
+        if node.gives.datatype is BIT:
+            raise refusal("layers of bits", so_far)
+        requantisation = getattr(node.layer, "requantisation", None)
+        if requantisation is not None and (requantisation.zero_point or requantisation.low):
+            raise refusal("zero points", so_far)
+        if getattr(node.layer, "skip", None) is not None:
+            raise refusal("residual addition", so_far)
+        add(node.layer, so_far)
+    return stages

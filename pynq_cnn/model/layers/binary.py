@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model.datatype import BIT, WORD, DataType
+from pynq_cnn.model.datatype import BIT, WORD
 from pynq_cnn.model.description import integers
-from pynq_cnn.model.layers.base import MAX_DIMENSION, check_name, check_type
-from pynq_cnn.model.layers.finish import Threshold, check_finish, finished_type
+from pynq_cnn.model.layers.base import MAX_DIMENSION, check_given, check_layer
+from pynq_cnn.model.layers.finish import Threshold, check_finish, finished
 from pynq_cnn.model.layers.weighted import Convolution
-from pynq_cnn.model.layers.window import normalise_window
+from pynq_cnn.model.layers.window import Padding, Pair, normalise_padding, normalise_pair
+from pynq_cnn.model.tensor import TensorType
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,10 +31,15 @@ class BinaryConv2d(Convolution):
         uint64 [out, kernel_h, kernel_w, ceil(in / 64)], channels packed little-endian, bits past `channels` 0.
     channels : int
         Input channels.
-    stride, padding : tuple of int
-        (vertical, horizontal). Taps outside the image count nothing.
+    stride : int or tuple of int
+        (vertical, horizontal) or one number for both, 1 to 255.
+    padding : tuple of int
+        (top, left, bottom, right), or (vertical, horizontal); each smaller than the kernel. Taps outside the image
+        count nothing.
     threshold : Threshold, optional
         To bits. None only in the last layer, whose result is the int32 accumulator.
+    inputs : tuple of str
+        The layer whose output it takes; that before it if empty.
 
     Raises
     ------
@@ -50,17 +56,19 @@ class BinaryConv2d(Convolution):
     name: str
     weight: np.ndarray
     channels: int
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    stride: Pair = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
     threshold: Threshold | None = None
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_name(self.name)
+        check_layer(self)
         object.__setattr__(self, "channels", integers(f"{self.name}.channels", self.channels, 1, 1, MAX_DIMENSION)[0])
         weight = self._freeze("weight", WORD, (None, None, None, -(-self.channels // 64)))
         if self.channels % 64 and (weight[..., -1] >> np.uint64(self.channels % 64)).any():
             raise NetworkError(f"{self.name}.weight has bits past its {self.channels} channels; they must be 0")
-        normalise_window(self, self.kernel)
+        normalise_pair(self, "stride")
+        normalise_padding(self, self.kernel)
         check_finish(self.name, None, self.threshold, len(weight))
 
     @classmethod
@@ -77,13 +85,13 @@ class BinaryConv2d(Convolution):
         bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : self.channels]
         return (bits.astype(np.int8) << 1) - 1
 
-    def output_type(self, given: DataType) -> DataType:
-        """bit or int32 for an input of type `given`; `NetworkError` if that is not bit."""
-        check_type(self.name, (BIT,), given)
-        return finished_type(None, self.threshold)
+    def output(self, *given: TensorType) -> TensorType:
+        """What it gives: bits or int32; `NetworkError` if it cannot take its input."""
+        check_given(self.name, given, 1, BIT)
+        return finished(self.output_shape(given[0].shape), None, self.threshold)
 
     @property
-    def inputs(self) -> int:
+    def in_channels(self) -> int:
         """Input channels: the weights are packed, so their shape does not tell."""
         return self.channels
 

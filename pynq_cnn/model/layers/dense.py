@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model.datatype import INT8, INT32, UINT8, DataType
+from pynq_cnn.model.datatype import INT8, INT32
 from pynq_cnn.model.layers.accumulator import check_accumulator
-from pynq_cnn.model.layers.base import Shape, check_name, check_type
-from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished_type
+from pynq_cnn.model.layers.base import check_layer
+from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished
+from pynq_cnn.model.layers.skip import Skip, check_skip, check_skipped, take
 from pynq_cnn.model.layers.weighted import Weighted, check_shared
 from pynq_cnn.model.shared import SharedWeight
+from pynq_cnn.model.tensor import Shape, TensorType
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,13 +28,17 @@ class Dense(Weighted):
     weight : numpy.ndarray
         int8 [out, in] in [-127, 127].
     bias : numpy.ndarray
-        int32 [out].
+        int32 [out]; the input's zero point is folded into it.
     requantisation : Requantisation, optional
         To bytes. Without it and `threshold` the result is the int32 accumulator: only in the last layer.
     threshold : Threshold, optional
         To bits.
     shared : SharedWeight, optional
         The same weights as a pruned, weight-shared stream: how a package keeps them.
+    skip : Skip, optional
+        A tensor of the output's shape that is added in the accumulator: the second of `inputs`.
+    inputs : tuple of str
+        The layer whose output it takes, that before it if empty; with `skip` two of them.
 
     Raises
     ------
@@ -51,19 +57,23 @@ class Dense(Weighted):
     requantisation: Requantisation | None = None
     threshold: Threshold | None = None
     shared: SharedWeight | None = None
+    skip: Skip | None = None
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_name(self.name)
+        check_layer(self)
         weight = self._freeze("weight", INT8, (None, None))
         self._freeze("bias", INT32, (len(weight),))
         check_finish(self.name, self.requantisation, self.threshold, len(weight))
+        check_skip(self.name, self.skip, len(weight))
         check_shared(self)
-        check_accumulator(self.name, weight, self.bias)
+        check_accumulator(self.name, weight, self.bias, self.skip)
 
-    def output_type(self, given: DataType) -> DataType:
-        """uint8, bit or int32 for an input of type `given`; `NetworkError` if that is not uint8."""
-        check_type(self.name, (UINT8,), given)
-        return finished_type(self.requantisation, self.threshold)
+    def output(self, *given: TensorType) -> TensorType:
+        """What it gives: bytes, bits or int32; `NetworkError` if it cannot take its inputs."""
+        shape = self.output_shape(take(self.name, self.skip, given).shape)
+        check_skipped(self.name, given, shape)
+        return finished(shape, self.requantisation, self.threshold)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(1, 1, out); `NetworkError` if the flattened input does not have `in` values."""
@@ -74,6 +84,6 @@ class Dense(Weighted):
             )
         return 1, 1, len(self.weight)
 
-    def macs(self, shape: Shape) -> int:
+    def macs(self, *given: TensorType) -> int:
         """Multiply-accumulates for one image."""
         return int(self.weight.size)

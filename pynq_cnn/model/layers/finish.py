@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model.datatype import BIT, INT32, MULTIPLIER, SHIFT, UINT8, DataType
-from pynq_cnn.model.description import Description, short
+from pynq_cnn.model.datatype import BIT, INT32, MULTIPLIER, SHIFT, UINT8
+from pynq_cnn.model.description import Description, integers, short
+from pynq_cnn.model.tensor import Shape, TensorType
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Requantisation(Description):
-    """Accumulator to byte, `clamp((acc * m + (1 << (s-1))) >> s, 0, 255)` (docs/contract/numerics.md, section 3): per
-    channel, or one for all.
+    """Accumulator to byte, `clamp(((acc * m + (1 << (s-1))) >> s) + z, low, 255)` (docs/contract/numerics.md, section
+    3): per channel, or one pair of constants for all.
 
     Parameters
     ----------
@@ -23,6 +24,10 @@ class Requantisation(Description):
         uint16 [out] or [1], m.
     shift : numpy.ndarray
         uint8, as many, s, 1 to 47.
+    zero_point : int
+        z, the byte that stands for real 0, 0 to 255.
+    low : int
+        The least byte: `zero_point` where a ReLU is meant, 0 where none is.
 
     Raises
     ------
@@ -32,10 +37,14 @@ class Requantisation(Description):
 
     multiplier: np.ndarray
     shift: np.ndarray
+    zero_point: int = 0
+    low: int = 0
 
     def __post_init__(self) -> None:
         multiplier = self._freeze("multiplier", MULTIPLIER, (None,))
         self._freeze("shift", SHIFT, (len(multiplier),))
+        for field in ("zero_point", "low"):
+            object.__setattr__(self, field, integers(field, getattr(self, field), 1, 0, 255)[0])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +84,8 @@ def check_finish(name: str, requantisation: Any, threshold: Any, outputs: int) -
             raise NetworkError(f"{name}.{field} must have {outputs} values, one per output channel, not {count}")
 
 
-def finished_type(requantisation: Requantisation | None, threshold: Threshold | None) -> DataType:
-    """Data type of a layer's output: bytes, bits, or int32 where nothing follows the accumulator."""
-    return UINT8 if requantisation is not None else BIT if threshold is not None else INT32
+def finished(shape: Shape, requantisation: Requantisation | None, threshold: Threshold | None) -> TensorType:
+    """What a layer gives: bytes, bits, or int32 where nothing follows the accumulator."""
+    if requantisation is not None:
+        return TensorType(UINT8, shape, (requantisation.zero_point,))
+    return TensorType(INT32 if threshold is None else BIT, shape)

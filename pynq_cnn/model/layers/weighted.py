@@ -8,9 +8,9 @@ import numpy as np
 
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.description import Description, short
-from pynq_cnn.model.layers.base import Shape
-from pynq_cnn.model.layers.window import window_shape
+from pynq_cnn.model.layers.window import Padding, Pair, extent, window_shape
 from pynq_cnn.model.shared import SharedWeight
+from pynq_cnn.model.tensor import Shape, TensorType
 
 
 class Weighted(Description):
@@ -18,6 +18,7 @@ class Weighted(Description):
 
     name: str
     weight: np.ndarray
+    inputs: tuple[str, ...]
 
     @property
     def outputs(self) -> int:
@@ -38,34 +39,41 @@ class Weighted(Description):
 class Convolution(Weighted):
     """A layer whose weights [out, kernel_h, kernel_w, ...] slide over an image."""
 
-    stride: tuple[int, int]
-    padding: tuple[int, int]
+    stride: Pair
+    padding: Padding
+    dilation: Pair = (1, 1)
+    groups: int = 1
 
     @property
-    def kernel(self) -> tuple[int, int]:
+    def kernel(self) -> Pair:
         """(kernel_h, kernel_w)."""
         return int(self.weight.shape[1]), int(self.weight.shape[2])
 
     @property
-    def inputs(self) -> int:
+    def extent(self) -> Pair:
+        """Rows and columns that the kernel covers, its dilation included."""
+        return extent(self.kernel, self.dilation)
+
+    @property
+    def in_channels(self) -> int:
         """Input channels."""
-        return int(self.weight.shape[3])
+        return int(self.weight.shape[3]) * self.groups
 
     def output_shape(self, shape: Shape) -> Shape:
         """Output (height, width, channels) for an input of `shape`; `NetworkError` if it does not fit this layer."""
-        if shape[2] != self.inputs:
-            raise NetworkError(f"{self.name} takes {self.inputs} channels, but its input {shape} has {shape[2]}")
-        return (*window_shape(self.name, shape, self.kernel, self.stride, self.padding), self.outputs)
+        if shape[2] != self.in_channels:
+            raise NetworkError(f"{self.name} takes {self.in_channels} channels, but its input {shape} has {shape[2]}")
+        return (*window_shape(self.name, shape, self.extent, self.stride, self.padding), self.outputs)
 
-    def macs(self, shape: Shape) -> int:
-        """Multiply-accumulates for one image of `shape`; of bits, for a layer of bits."""
-        height, width, outputs = self.output_shape(shape)
-        return height * width * outputs * self.kernel[0] * self.kernel[1] * self.inputs
+    def macs(self, *given: TensorType) -> int:
+        """Multiply-accumulates for one image; of bits, for a layer of bits."""
+        height, width, outputs = self.output_shape(given[0].shape)
+        return height * width * outputs * self.kernel[0] * self.kernel[1] * self.in_channels // self.groups
 
 
 def check_shared(layer: Any) -> None:
-    """See that a layer's shared weights are its weights; the layer then has that array alone, no equal one
-    beside it.
+    """See that a layer's shared weights are its weights; the layer then has that array alone, no equal one beside
+    it.
     """
     name, shared, weight = layer.name, layer.shared, layer.weight
     if shared is None:

@@ -1,29 +1,57 @@
-"""Windows that slide over an image: where they fit."""
+"""Windows that slide over an image: where they fit (docs/contract/numerics.md, section 2)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pynq_cnn.checks import is_integer
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.description import integers
-from pynq_cnn.model.layers.base import Shape
+from pynq_cnn.model.tensor import Shape
+
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int]  # top, left, bottom, right
 
 
-def window_shape(
-    name: str, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int] = (0, 0)
-) -> tuple[int, int]:
-    """(height, width) of what a sliding window gives (docs/contract/numerics.md, section 2); `NetworkError` if it does
-    not fit once.
+def extent(kernel: Pair, dilation: Pair) -> Pair:
+    """Rows and columns that a dilated kernel covers.
+
+    Examples
+    --------
+    >>> extent((3, 1), (2, 5))
+    (5, 1)
     """
-    height, width = ((side + 2 * pad - k) // step + 1 for side, pad, k, step in zip(shape, padding, kernel, stride))
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
+
+
+def window_shape(name: str, shape: Shape, size: Pair, stride: Pair, padding: Padding = (0, 0, 0, 0)) -> Pair:
+    """(height, width) of what a sliding window of `size` gives; `NetworkError` if it does not fit once.
+
+    Examples
+    --------
+    >>> window_shape("pool", (7, 7, 8), (3, 3), (2, 2), (0, 0, 1, 1))
+    (3, 3)
+    """
+    top, left, bottom, right = padding
+    height = (shape[0] + top + bottom - size[0]) // stride[0] + 1
+    width = (shape[1] + left + right - size[1]) // stride[1] + 1
     if min(height, width) < 1:
-        raise NetworkError(f"{name}: the window {kernel} is larger than its padded input {shape}")
+        raise NetworkError(f"{name}: the window {size} is larger than its padded input {shape}", name)
     return height, width
 
 
-def normalise_window(layer: Any, kernel: tuple[int, int]) -> None:
-    """Normalise and check the stride and padding fields of a sliding window."""
-    object.__setattr__(layer, "stride", integers(f"{layer.name}.stride", layer.stride, 2, 1, 255))
-    object.__setattr__(layer, "padding", integers(f"{layer.name}.padding", layer.padding, 2, 0, 254))
-    if any(pad >= side for pad, side in zip(layer.padding, kernel)):
-        raise NetworkError(f"{layer.name}.padding {layer.padding} must be smaller than the kernel {kernel}")
+def normalise_pair(layer: Any, field: str) -> None:
+    """Make an integer from 1 to 255, or two of them, a pair (vertical, horizontal)."""
+    value = getattr(layer, field)
+    pair = (value, value) if is_integer(value, 1, 255) else value
+    object.__setattr__(layer, field, integers(f"{layer.name}.{field}", pair, 2, 1, 255))
+
+
+def normalise_padding(layer: Any, size: Pair) -> None:
+    """Make (vertical, horizontal) padding one of four sides; each side is smaller than the window of `size`."""
+    value = layer.padding
+    four = (*value, *value) if isinstance(value, (tuple, list)) and len(value) == 2 else value
+    padding = integers(f"{layer.name}.padding", four, 4, 0, 65534)
+    object.__setattr__(layer, "padding", padding)
+    if any(pad >= side for pad, side in zip(padding, (*size, *size))):
+        raise NetworkError(f"{layer.name}.padding {padding} must be smaller than the kernel {size}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Conv2d, Dense, MaxPool2d
+from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Concat, Conv2d, Dense, MaxPool2d
 
 FORMAT = "pynq_cnn.model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 # What a package may hold at most: a number in a manifest is no reason to run out of memory.
@@ -20,31 +20,56 @@ MAX_PACKAGE_BYTES = 512 << 20  # of all its arrays, shared weights unpacked
 
 @dataclass(frozen=True)
 class Form:
-    """How a kind of layer is written: its class, its JSON fields with their types, its arrays, whether its weight may
-    be a shared one.
+    """How a kind of layer is written.
+
+    Parameters
+    ----------
+    layer : type
+        Its class.
+    fields : dict
+        JSON fields that it always has, with their types.
+    options : dict
+        JSON fields that are written where they differ from these defaults.
+    required, optional : tuple of str
+        Names of its arrays.
+    shareable : bool
+        Whether its weight may be a shared one.
     """
 
     layer: Callable[..., Any]
     fields: dict[str, type]
+    options: dict[str, Any] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     shareable: bool = False
 
 
+REQUANTISATION = {"zero_point": 0, "low": 0}  # beside the arrays of the constants
+INPUTS: dict[str, Any] = {"inputs": []}
+CONSTANTS = ("multiplier", "shift")
+
 FORMS = {
     "conv2d": Form(
         Conv2d,
         {"stride": list, "padding": list},
+        {"dilation": [1, 1], "groups": 1, **REQUANTISATION, **INPUTS},
         ("weight", "bias"),
-        ("multiplier", "shift", "threshold", "pad_value"),
+        (*CONSTANTS, "threshold", "skip"),
         True,
     ),
-    "dense": Form(Dense, {}, ("weight", "bias"), ("multiplier", "shift", "threshold"), True),
+    "dense": Form(Dense, {}, {**REQUANTISATION, **INPUTS}, ("weight", "bias"), (*CONSTANTS, "threshold", "skip"), True),
     "binary_conv2d": Form(
-        BinaryConv2d, {"channels": int, "stride": list, "padding": list}, ("weight",), ("threshold",)
+        BinaryConv2d, {"channels": int, "stride": list, "padding": list}, INPUTS, ("weight",), ("threshold",)
     ),
-    "maxpool2d": Form(MaxPool2d, {"size": int, "stride": int}),
-    "avgpool2d": Form(AvgPool2d, {"size": list, "stride": list}, (), ("multiplier", "shift")),
+    "maxpool2d": Form(MaxPool2d, {"size": list, "stride": list}, {"padding": [0, 0, 0, 0], **INPUTS}),
+    "avgpool2d": Form(
+        AvgPool2d,
+        {"size": list, "stride": list},
+        {"padding": [0, 0, 0, 0], "bias": 0, **REQUANTISATION, **INPUTS},
+        (),
+        CONSTANTS,
+    ),
+    "concat": Form(Concat, {"inputs": list}),
 }
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Set
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from pynq_cnn.errors import ModelPackageError, NetworkError
 from pynq_cnn.model.description import short
 from pynq_cnn.model.huffman import decode
-from pynq_cnn.model.layers import Layer, Requantisation, Threshold, check_name
+from pynq_cnn.model.layers import Layer, Requantisation, Skip, Threshold, check_name
 from pynq_cnn.model.network import Golden, InputSpec, Network
 from pynq_cnn.model.output import OutputSpec
 from pynq_cnn.model.package.forms import (
@@ -24,6 +25,7 @@ from pynq_cnn.model.package.forms import (
     MANIFEST,
     MAX_ARRAY_BYTES,
     MAX_PACKAGE_BYTES,
+    REQUANTISATION,
     SHARED_ARRAYS,
 )
 from pynq_cnn.model.package.reading import as_path, read_array, read_file, read_manifest
@@ -62,7 +64,8 @@ class _Reader:
         if isinstance(version, bool) or version != FORMAT_VERSION:
             raise self.error(
                 "format_version",
-                f"{short(version)} cannot be read, only {FORMAT_VERSION}; use the pynq_cnn that wrote it",
+                f"{short(version)} cannot be read, only {FORMAT_VERSION}; make the package anew from its run with"
+                " `python -m host_train export RUN`, or install the pynq_cnn that wrote it",
             )
         return manifest
 
@@ -147,7 +150,7 @@ class _Reader:
         has_arrays = bool(form.required or form.optional)
         is_shared = form.shareable and "shared" in entry
         known = (
-            {"type", "name", *form.fields}
+            {"type", "name", *form.fields, *form.options}
             | ({"arrays"} if has_arrays else set())
             | ({"shared"} if is_shared else set())
         )
@@ -155,6 +158,8 @@ class _Reader:
         values: dict[str, Any] = {
             field: self.get(where, entry, field, expected) for field, expected in form.fields.items()
         }
+        for field, default in form.options.items():
+            values[field] = self.get(where, entry, field, type(default)) if field in entry else default
         if has_arrays:
             required = set(form.required) - {"weight"} | set(SHARED_ARRAYS) if is_shared else set(form.required)
             values.update(self.arrays(where, entry, required, set(form.optional)))
@@ -162,15 +167,23 @@ class _Reader:
             shared = self.shared(where, entry, *(values.pop(name) for name in SHARED_ARRAYS))
             values.update(weight=shared.dense(), shared=shared)
         if "multiplier" in values:
-            multiplier, shift = values.pop("multiplier"), values.pop("shift")
-            if (multiplier is None) != (shift is None):
-                raise self.error(f"{where}.arrays", "multiplier and shift go together, one is missing")
-            values["requantisation"] = (
-                None if multiplier is None else self.build(where, lambda: Requantisation(multiplier, shift))
-            )
-        if values.get("threshold") is not None:
-            values["threshold"] = self.build(where, lambda: Threshold(values["threshold"]))
+            values["requantisation"] = self.requantisation(where, values)
+        for array, kind in (("threshold", Threshold), ("skip", Skip)):
+            if values.get(array) is not None:
+                values[array] = self.build(where, partial(kind, values[array]))
         return self.build(where, lambda: form.layer(name, **values))
+
+    def requantisation(self, where: str, values: dict[str, Any]) -> Requantisation | None:
+        """The constants among a layer's values, which are taken out of them."""
+        multiplier, shift, *bytes_ = (values.pop(name) for name in ("multiplier", "shift", *REQUANTISATION))
+        if (multiplier is None) != (shift is None):
+            raise self.error(f"{where}.arrays", "multiplier and shift go together, one is missing")
+        if multiplier is None:
+            if any(bytes_):
+                raise self.error(f"{where}.zero_point", "is of a requantisation, but there is no multiplier and shift")
+            return None
+        made: Requantisation = self.build(where, lambda: Requantisation(multiplier, shift, *bytes_))
+        return made
 
     def shared(
         self, where: str, entry: dict[str, Any], codebook: np.ndarray, code_lengths: np.ndarray, stream: np.ndarray
@@ -211,6 +224,7 @@ class _Reader:
             "std": list,
             "fit": str,
             "invert": str,
+            "zero_point": list,
         }
         self.only("input", entry, set(kinds))
         values = {key: self.get("input", entry, key, kind) for key, kind in kinds.items()}

@@ -26,6 +26,7 @@ from pynq_cnn.model.package.forms import (
     MAX_ARRAY_BYTES,
     MAX_MANIFEST_BYTES,
     MAX_PACKAGE_BYTES,
+    REQUANTISATION,
 )
 from pynq_cnn.model.package.reading import as_path
 from pynq_cnn.model.plain import plain_json
@@ -46,7 +47,16 @@ def _array_of(layer: Layer, name: str) -> np.ndarray | None:
         return getattr(layer.requantisation, name, None)  # type: ignore[union-attr]
     if name == "threshold":
         return getattr(layer.threshold, "value", None)  # type: ignore[union-attr]
+    if name == "skip":
+        return getattr(layer.skip, "multiplier", None)  # type: ignore[union-attr]
     return getattr(layer, name)
+
+
+def _field_of(layer: Layer, field: str) -> Any:
+    """The field that a package calls so; those of a requantisation lie one level deeper in the layer."""
+    if field in REQUANTISATION:
+        return getattr(layer.requantisation, field, REQUANTISATION[field])  # type: ignore[union-attr]
+    return getattr(layer, field)
 
 
 def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
@@ -106,9 +116,11 @@ def _write(network: Network, folder: Path) -> None:
     for layer in network.layers:
         kind, form = next((kind, form) for kind, form in FORMS.items() if form.layer is type(layer))
         entry: dict[str, Any] = {"type": kind, "name": layer.name}
-        for field in form.fields:
-            value = getattr(layer, field)
-            entry[field] = list(value) if isinstance(value, tuple) else value
+        for field in (*form.fields, *form.options):
+            value = _field_of(layer, field)
+            value = list(value) if isinstance(value, tuple) else value
+            if field in form.fields or value != form.options[field]:
+                entry[field] = value
         named = {name: _array_of(layer, name) for name in (*form.required, *form.optional)}
         shared = layer.shared if form.shareable else None  # type: ignore[union-attr]
         if shared is not None:
@@ -137,6 +149,7 @@ def _write(network: Network, folder: Path) -> None:
             "std": list(spec.std),
             "fit": spec.fit,
             "invert": spec.invert,
+            "zero_point": list(spec.zero_points),
         },
         "layers": layers,
         "output": {
