@@ -298,6 +298,23 @@ def test_what_could_not_be_loaded_again_is_not_saved(tmp_path, monkeypatch):
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.parametrize("limit", ["MAX_MANIFEST_BYTES", "MAX_PACKAGE_BYTES"])
+def test_what_is_too_large_does_not_fill_the_disk_first(tmp_path, monkeypatch, limit):
+    from pynq_cnn.model.package import save
+
+    first, pool, last = NETWORK.layers
+    again = [replace(first, name=f"again{i}", weight=np.zeros((4, 1, 1, 4), np.int8)) for i in range(200)]
+    network = replace(NETWORK, layers=(first, *again, pool, last))
+    written = []
+    real = open
+    monkeypatch.setattr("builtins.open", lambda path, *args: written.append(path) or real(path, *args))
+    monkeypatch.setattr(save, limit, 5000)
+    with pytest.raises(ModelPackageError, match="at most 5000 can be loaded again"):
+        save_package(network, tmp_path / "model")
+    assert 4 < len(written) < 60
+    assert not os.listdir(tmp_path)
+
+
 def test_every_array_counts_however_often_it_is_named(package, monkeypatch):
     from pynq_cnn.model.package import load
 

@@ -32,6 +32,8 @@ from pynq_cnn.model.package.reading import as_path
 from pynq_cnn.model.plain import plain_json
 from pynq_cnn.model.shared import SharedWeight
 
+ALL_ARRAYS = "all arrays, shared weights unpacked,"
+
 
 def pack_shared(shared: SharedWeight) -> dict[str, np.ndarray | None]:
     """The arrays that a shared weight takes, by name (docs/contract/model-package.md, "Shared weights")."""
@@ -57,6 +59,10 @@ def _field_of(layer: Layer, field: str) -> Any:
     if field in REQUANTISATION:
         return getattr(layer.requantisation, field, REQUANTISATION[field])  # type: ignore[union-attr]
     return getattr(layer, field)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode("utf-8")
 
 
 def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
@@ -86,12 +92,13 @@ def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
 
 
 def _write(network: Network, folder: Path) -> None:
-    total = 0
+    total = described = 0
 
     def check_size(what: str, size: int, most: int) -> None:
+        # While it is written: what is too large is not found out when the disk is full of it.
         if size > most:
             raise ModelPackageError(
-                f"{what} of {network.name} would take {size} bytes; at most {most} can be loaded again"
+                f"{what} of {network.name} would take {size} bytes or more; at most {most} can be loaded again"
             )
 
     def arrays(prefix: str, named: dict[str, np.ndarray | None]) -> dict[str, Any]:
@@ -105,6 +112,7 @@ def _write(network: Network, folder: Path) -> None:
             np.save(buffer, array, allow_pickle=False)
             check_size(file, buffer.tell(), MAX_ARRAY_BYTES)
             total += buffer.tell()
+            check_size(ALL_ARRAYS, total, MAX_PACKAGE_BYTES)
             # Another layer's file, where names that differ in case alone are one, is not written over.
             with open(folder / file, "xb") as stream:
                 stream.write(buffer.getbuffer())
@@ -128,9 +136,12 @@ def _write(network: Network, folder: Path) -> None:
             entry["shared"] = {"entries": len(shared.codes), "shape": list(shared.shape)}
             named.update(pack_shared(shared))
             total += prod(shared.shape) + 2 * len(shared.codes)
+            check_size(ALL_ARRAYS, total, MAX_PACKAGE_BYTES)
         if named:
             entry["arrays"] = arrays(f"layer.{layer.name}", named)
         layers.append(entry)
+        described += len(_json(entry))
+        check_size(MANIFEST, described, MAX_MANIFEST_BYTES)
     try:
         metadata = plain_json("metadata", network.metadata)  # a dict, which may have been changed since
     except NetworkError as error:
@@ -163,7 +174,6 @@ def _write(network: Network, folder: Path) -> None:
         manifest["golden"] = {
             "arrays": arrays("golden", {"images": network.golden.images, "accumulators": network.golden.accumulators})
         }
-    text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False).encode("utf-8") + b"\n"
+    text = _json(manifest) + b"\n"
     check_size(MANIFEST, len(text), MAX_MANIFEST_BYTES)
-    check_size("all arrays, shared weights unpacked,", total, MAX_PACKAGE_BYTES)
     (folder / MANIFEST).write_bytes(text)
