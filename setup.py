@@ -39,7 +39,9 @@ LAPTOP = "python_version < '3.13' and platform_machine != 'armv7l'"
 board = [f"{requirement}; {LAPTOP}" for requirement in ("pynq>=3.1.2,<4", "numpy<2", "pycparser<3")]
 vision = ["opencv-python>=4.5.4", "torchvision>=0.16"]
 test_light = [*board, "pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6"]
-test = [*test_light, *train, "ruff>=0.6", "mypy>=1.8"]
+# clang and libclang of one version, for the audit of hls_src (hls_src/audit/toolchain.py).
+audit = ["ziglang==0.13.0", "libclang==18.1.1"]
+test = [*test_light, *train, *audit, "ruff>=0.6", "mypy>=1.8"]
 
 # An SPDX expression either way; setuptools takes it as one from 77 on.
 LICENSE_FIELD = "license_expression" if int(setuptools.__version__.partition(".")[0]) >= 77 else "license"

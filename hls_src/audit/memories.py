@@ -1,0 +1,542 @@
+"""Arrays: their banks, the block RAM or LUT RAM they take, and reads and writes of each bank in a cycle."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from .hardware import Hardware, Unit
+from .ir import Instruction, Type, Value, strides
+from .source import Array
+
+# Depth x width of a block of 18 Kbit; with one read and one write port also 512 x 36. UG473, tables 1-11 and 1-12.
+SHAPES_18K = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
+SHAPE_SIMPLE = (512, 36)
+# LUT RAM with one write and one read port, LUTs and bits a cell of a slice: RAM32M and RAM64M, UG474 table 2-3.
+LUTRAM = ((32, 4, 6), (64, 4, 3))
+SMALL_BITS = 1024  # an array without a binding below this goes to LUT RAM
+
+# Accesses in a cycle that a binding serves: reads, writes, both together. UG1399, pragma HLS bind_storage.
+PORTS = {
+    "ram_1p": (1, 1, 1),
+    "ram_s2p": (1, 1, 2),
+    "ram_2p": (2, 1, 2),
+    "ram_t2p": (2, 2, 2),
+    "ram_1wnr": (1 << 20, 1, 1 << 20),
+    "rom_1p": (1, 0, 1),
+    "rom_2p": (2, 0, 2),
+    "rom_np": (1 << 20, 0, 1 << 20),
+}
+DEFAULT_PORTS = (2, 2, 2)  # without a binding Vitis HLS takes two ports if it needs them
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an access goes: `root` + `number` + the sum of `terms`, bytes."""
+
+    root: str
+    number: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass
+class Memory:
+    """An array as hardware. `split` has for each dimension the kind and the number of its parts."""
+
+    array: Array
+    split: tuple[tuple[str, int], ...]
+    reshaped: int  # elements in a word
+    type: str
+    impl: str
+    most_reads: int = 0  # of a bank in a cycle
+    most_writes: int = 0
+    sites: set[str] = field(default_factory=set)  # pipelines and units that use it
+    used: bool = False
+
+    @property
+    def banks(self) -> int:
+        return math.prod(parts for _, parts in self.split)
+
+    @property
+    def depth(self) -> int:
+        rows = math.prod(-(-size // parts) for size, (_, parts) in zip(self.array.dimensions, self.split))
+        return -(-rows // self.reshaped)
+
+    @property
+    def bits(self) -> int:
+        return self.array.bits * self.reshaped
+
+    @property
+    def registers(self) -> bool:
+        return self.depth == 1
+
+    @property
+    def in_block_ram(self) -> bool:
+        if self.registers or self.impl in ("lutram", "srl"):
+            return False
+        return self.impl == "bram" or self.depth * self.bits >= SMALL_BITS
+
+    @property
+    def bram18(self) -> int:
+        if not self.in_block_ram:
+            return 0
+        copies = max(self.most_reads, 1) if self.type == "ram_1wnr" else 1
+        two = self.type in ("ram_2p", "ram_t2p", "rom_2p") and self.most_reads + self.most_writes > 1
+        simple = not two or (self.most_reads <= 1 and self.most_writes <= 1)
+        return self.banks * copies * bram18(self.depth, self.bits, simple)
+
+    @property
+    def lutram(self) -> int:
+        """LUTs that hold it."""
+        return 0 if self.in_block_ram or self.registers else self.banks * lutram(self.depth, self.bits)
+
+
+def bram18(depth: int, bits: int, simple: bool = True) -> int:
+    """Blocks of 18 Kbit for `depth` words of `bits`.
+
+    >>> bram18(8192, 8), bram18(1024, 64), bram18(512, 32), bram18(512, 32, simple=False)
+    (4, 4, 1, 2)
+    """
+    shapes = (*SHAPES_18K, SHAPE_SIMPLE) if simple else SHAPES_18K
+    return min(-(-depth // rows) * -(-bits // width) for rows, width in shapes)
+
+
+def lutram(depth: int, bits: int) -> int:
+    """LUTs of a LUT RAM with one write and one read port.
+
+    >>> lutram(64, 64), lutram(16, 8)
+    (88, 8)
+    """
+    rows, cells, width = LUTRAM[0] if depth <= 32 else LUTRAM[1]
+    return -(-depth // rows) * -(-bits // width) * cells
+
+
+def memory_of(array: Array) -> Memory:
+    """What the pragmas say of an array."""
+    split = [("", 1)] * len(array.dimensions)
+    reshaped = 1
+    for pragma in array.pragmas:
+        if pragma.kind not in ("array_partition", "array_reshape"):
+            continue
+        how = next(
+            (w for w in ("complete", "cyclic", "block") if w in (*pragma.words, pragma.options.get("type"))), "complete"
+        )
+        dimension = int(pragma.options.get("dim", "1"))
+        for place, size in enumerate(array.dimensions):
+            if dimension not in (0, place + 1):
+                continue
+            parts = size if how == "complete" else int(pragma.options.get("factor", "1"))
+            if pragma.kind == "array_reshape":
+                reshaped *= parts
+                split[place] = (f"reshape {how}", 1)
+            else:
+                split[place] = (how, parts)
+    storage = next(iter(array.find("bind_storage")), None)
+    options = storage.options if storage else {}
+    return Memory(array, tuple(split), reshaped, options.get("type", "").lower(), options.get("impl", "").lower())
+
+
+class Memories:
+    """All arrays of the hardware, with what the pipelines ask of them; `faults` has what they cannot serve."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self.hardware = hardware
+        self.all = [memory_of(array) for array in hardware.source.arrays]
+        self.faults: list[str] = []
+        self.notes: list[str] = []
+        self._objects: dict[str, list[Memory]] = {}
+        self._roots: dict[tuple[str, str], set[str]] = {}
+        for unit in hardware.used:
+            self._unit(unit)
+
+    @property
+    def used(self) -> list[Memory]:
+        """Arrays that are still memories or indexed registers after unrolling."""
+        return [memory for memory in self.all if memory.used]
+
+    # --- where an address points ---
+
+    def addresses(self, unit: Unit, value: Value, depth: int = 0) -> list[Address]:
+        """All that a pointer may be: several behind a select."""
+        if value.name.startswith("@"):
+            return [Address(value.name, value.number or 0)]
+        if depth > 12 or not value.name:
+            return [Address("?")]
+        i = self._definition(unit, value.name)
+        if i is None:
+            return [Address(root) for root in sorted(self._argument(unit, value.name))]
+        if i.opcode == "alloca":
+            return [Address(f"{unit.code.name} {i.name}")]
+        if i.opcode == "select":
+            return self.addresses(unit, i.operands[1], depth + 1) + self.addresses(unit, i.operands[2], depth + 1)
+        if i.opcode == "phi":
+            found = [a for o in i.operands for a in self.addresses(unit, o, depth + 6)]
+            unknown = any(a.root == "?" for a in found)
+            roots = sorted({a.root for a in found if a.root != "?"})
+            return [Address(root, 0, ((value.name, 1),)) for root in roots] if unknown else found
+        if i.opcode == "getelementptr" and i.pointee is not None:
+            terms: dict[str, int] = defaultdict(int)
+            number = 0
+            for step, index in strides(i.pointee, i.operands[1:]):
+                inner, constant = self.linear(unit, index)
+                number += step * constant
+                for name, factor in inner.items():
+                    terms[name] += step * factor
+            return [
+                Address(
+                    a.root,
+                    a.number + number,
+                    tuple(sorted((dict(a.terms) | {n: f for n, f in terms.items() if f}).items())),
+                )
+                for a in self.addresses(unit, i.operands[0], depth + 1)
+            ]
+        return [Address("?")]
+
+    def _definition(self, unit: Unit, name: str) -> Instruction | None:
+        return definitions(unit).get(name)
+
+    def _argument(self, unit: Unit, name: str) -> set[str]:
+        key = (unit.code.name, name)
+        if key in self._roots:
+            return self._roots[key]
+        self._roots[key] = set()
+        place = next((n for n, p in enumerate(unit.code.parameters) if p.name == name), None)
+        found: set[str] = set()
+        if unit.code.name == f"@{self.hardware.source.top}":
+            found = {f"port {place}"}
+        elif place is not None:
+            for caller in self.hardware.used:
+                for call in caller.code.instructions:
+                    if call.callee == unit.code.name:
+                        found |= {a.root for a in self.addresses(caller, call.operands[place])}
+        self._roots[key] = found
+        return found
+
+    def linear(self, unit: Unit, value: Value, depth: int = 0) -> tuple[dict[str, int], int]:
+        """A number as a sum of values times constants, and a constant."""
+        if value.constant:
+            return {}, value.number or 0
+        i = self._definition(unit, value.name)
+        if i is None or depth > 16:
+            return {value.name: 1}, 0
+        if i.opcode in ("zext", "sext", "freeze"):
+            return self.linear(unit, i.operands[0], depth + 1)
+        apart = i.opcode == "or" and self._apart(unit, i)
+        if i.opcode in ("add", "sub") or apart:
+            left, a = self.linear(unit, i.operands[0], depth + 1)
+            right, b = self.linear(unit, i.operands[1], depth + 1)
+            sign = -1 if i.opcode == "sub" else 1
+            terms = dict(left)
+            for name, factor in right.items():
+                terms[name] = terms.get(name, 0) + sign * factor
+            return {n: f for n, f in terms.items() if f}, a + sign * b
+        if i.opcode in ("shl", "mul") and i.operands[1].constant:
+            number = i.operands[1].number or 0
+            factor = 1 << number if i.opcode == "shl" else number
+            terms, a = self.linear(unit, i.operands[0], depth + 1)
+            return {n: f * factor for n, f in terms.items()}, a * factor
+        return {value.name: 1}, 0
+
+    def _apart(self, unit: Unit, i: Instruction) -> bool:
+        """Whether the two sides of an `or` have no bit in common, so that it is a sum."""
+        low, high = (self.possible(unit, o) for o in i.operands)
+        if low and high:
+            return all(a & b == 0 for a, b in itertools.product(low, high))
+        number = next((o.number for o in i.operands if o.constant), None)
+        other = next((o for o in i.operands if not o.constant), None)
+        definition = self._definition(unit, other.name) if other else None
+        if number is None or definition is None:
+            return False
+        if definition.opcode == "shl" and definition.operands[1].constant:
+            return number >= 0 and number < 1 << (definition.operands[1].number or 0)
+        if definition.opcode == "and" and definition.operands[1].constant:
+            return (definition.operands[1].number or 0) & number == 0
+        return False
+
+    def possible(self, unit: Unit, value: Value, depth: int = 0) -> set[int] | None:
+        """The few numbers that a value can be, None if they are not known or many."""
+        if value.constant:
+            return {value.number or 0}
+        i = self._definition(unit, value.name)
+        if i is None or depth > 8:
+            return None
+        if i.opcode in ("zext", "sext", "trunc", "freeze"):
+            found = self.possible(unit, i.operands[0], depth + 1)
+            if found is None and i.opcode == "zext" and i.operands[0].type.bits <= 3:
+                return set(range(1 << i.operands[0].type.bits))
+            return found
+        if i.opcode in ("select", "phi"):
+            sets = [self.possible(unit, o, depth + 1) for o in i.operands[1 if i.opcode == "select" else 0 :]]
+            return None if any(s is None for s in sets) else set().union(*(s for s in sets if s))
+        if i.opcode == "and" and i.operands[1].constant and (i.operands[1].number or 0) >= 0:
+            mask = i.operands[1].number or 0
+            places = [1 << b for b in range(mask.bit_length()) if mask >> b & 1]
+            return (
+                {sum(c) for n in range(len(places) + 1) for c in itertools.combinations(places, n)}
+                if len(places) < 6
+                else None
+            )
+        if i.opcode in ("add", "or", "xor", "shl", "sub"):
+            a, b = (self.possible(unit, o, depth + 1) for o in i.operands)
+            if a is None or b is None or len(a) * len(b) > 64:
+                return None
+            how = {
+                "add": lambda x, y: x + y,
+                "sub": lambda x, y: x - y,
+                "or": lambda x, y: x | y,
+                "xor": lambda x, y: x ^ y,
+                "shl": lambda x, y: x << y,
+            }[i.opcode]
+            return {how(x, y) for x, y in itertools.product(a, b)}
+        return None
+
+    # --- from an address to a bank ---
+
+    def memories_at(self, address: Address) -> list[Memory]:
+        """The arrays of the variable that an address points into."""
+        if address.root not in self._objects:
+            self._objects[address.root] = self._find(address.root)
+        return self._objects[address.root]
+
+    def _find(self, root: str) -> list[Memory]:
+        if root.startswith("@") and " %" not in root:
+            return [
+                m
+                for m in self.all
+                if re.search(rf"(?<!\d){len(m.array.owner)}{re.escape(m.array.owner)}(E|$|_\d|I|\.)", root)
+                or root == f"@{m.array.owner}"
+            ]
+        if " %" not in root:
+            return []
+        function, _, local = root.partition(" ")
+        name = re.sub(r"(\.i)*\d*$", "", local[1:]).split(".")[0]
+        code = self.hardware.module.functions[function]
+        size = next((i.pointee.size for i in code.instructions if i.name == local and i.pointee), 0)
+        found = [m for m in self.all if m.array.owner in (name, local[1:]) and not m.array.static]
+        exact = [m for m in found if math.prod(m.array.dimensions) * m.array.bits // 8 == size]
+        return exact[:1] or found[:1]
+
+    def touched(self, unit: Unit, address: Address, bytes_: int) -> list[tuple[Memory, int | None, str]]:
+        """Arrays, banks (None for any) and rows that an access of some bytes reaches."""
+        result: list[tuple[Memory, int | None, str]] = []
+        memories = self.memories_at(address)
+        for memory in memories:
+            size = math.prod(memory.array.dimensions) * memory.array.bits // 8
+            if len(memories) > 1 and not memory.array.offset <= address.number < memory.array.offset + size:
+                continue
+            element = max(memory.array.bits // 8, 1)
+            for step in range(max(1, bytes_ // element)):
+                where = address.number - memory.array.offset + step * element
+                result += [(memory, bank, row) for bank, row in self._banks(unit, memory, address, where)]
+        return result
+
+    def _banks(self, unit: Unit, memory: Memory, address: Address, where: int) -> list[tuple[int | None, str]]:
+        element = max(memory.array.bits // 8, 1)
+        dimensions = memory.array.dimensions
+        step = [element * math.prod(dimensions[d + 1 :]) for d in range(len(dimensions))]
+        choices: list[set[int] | None] = []
+        free = dict(address.terms)
+        for d, (how, parts) in enumerate(memory.split):
+            if parts == 1 and not how.startswith("reshape"):
+                choices.append({0})
+                continue
+            span = step[d] * dimensions[d]
+            cycle = step[d] * parts if how == "cyclic" else span
+            totals: set[int] | None = {where % cycle if how == "cyclic" else where % span}
+            for name, factor in address.terms:
+                value = Value(Type("int", 64), name)
+                if (factor << unit.widths.zeros(value)) % cycle == 0 or factor < step[d]:
+                    continue
+                free.pop(name, None)
+                values = self.possible(unit, value)
+                totals = (
+                    {t + v * factor for t in totals for v in values}
+                    if totals is not None and values is not None and len(totals) * len(values) <= 256
+                    else None
+                )
+            if how.startswith("reshape"):
+                choices.append({0})
+            elif totals is None:
+                choices.append(None)
+            elif how == "cyclic":
+                choices.append({t // step[d] % parts for t in totals})
+            elif how == "block":
+                choices.append({t % span // step[d] // -(-dimensions[d] // parts) for t in totals})
+            else:
+                choices.append({t % span // step[d] for t in totals})
+        inside = tuple(s for s, (how, parts) in zip(step, memory.split) if parts > 1 or how.startswith("reshape"))
+        row = f"{sorted(free.items())} {where - sum(where // s % dimensions[step.index(s)] * s for s in inside)}"
+        if any(c is None for c in choices):
+            return [(None, row)]
+        parts_ = [parts for _, parts in memory.split]
+        found: list[tuple[int | None, str]] = []
+        for combination in itertools.product(*(c or {0} for c in choices)):
+            bank = 0
+            for part, count in zip(combination, parts_):
+                bank = bank * count + part
+            found.append((bank, row))
+        return found
+
+    # --- accesses a cycle ---
+
+    def _unit(self, unit: Unit) -> None:
+        regions: list[tuple[str, int, set[str], str]] = []
+        if unit.pipelined_by:
+            regions.append((unit.pipelined_by, unit.interval, set(unit.code.blocks), next(iter(unit.code.blocks))))
+        else:
+            for loop in unit.loops:
+                if loop.source and loop.source.pipelined:
+                    regions.append((loop.name, unit.pipeline(loop.header)[1], loop.blocks, loop.header))
+        for i in unit.code.instructions:
+            for memory, _, _ in self.reached(unit, i):
+                memory.used = True
+                memory.sites.add(unit.pipeline(i.block)[0] or unit.code.name)
+        for name, interval, blocks, header in regions:
+            self._pipeline(unit, name, interval, blocks, header)
+
+    def reached(self, unit: Unit, i: Instruction) -> list[tuple[Memory, int | None, str]]:
+        """What a load or store touches."""
+        if i.opcode not in ("load", "store"):
+            return []
+        type_ = i.type if i.opcode == "load" else i.operands[0].type
+        found = []
+        for address in self.addresses(unit, i.operands[-1]):
+            found += self.touched(unit, address, type_.size)
+        return found
+
+    def _pipeline(self, unit: Unit, name: str, interval: int, blocks: set[str], header: str) -> None:
+        counts: dict[tuple[int, int | None], dict[str, dict[str, set[str]]]] = defaultdict(
+            lambda: {"load": defaultdict(set), "store": defaultdict(set)}
+        )
+        ports: dict[str, dict[str, dict[str, int]]] = defaultdict(
+            lambda: {"load": defaultdict(int), "store": defaultdict(int)}
+        )
+        for label in blocks:
+            for i in unit.code.blocks[label]:
+                if i.opcode not in ("load", "store"):
+                    continue
+                for number, (memory, bank, row) in enumerate(self.reached(unit, i)):
+                    key = row if i.opcode == "load" else f"{row} {i.name} {id(i)} {number}"
+                    counts[(self.all.index(memory), bank)][i.opcode][label].add(key)
+                for address in self.addresses(unit, i.operands[-1]):
+                    if address.root.startswith("port "):
+                        ports[self._bundle(address.root)][i.opcode][label] += 1
+        order = topological(unit, blocks, header)
+        indices = {index for index, _ in counts}
+        for index in sorted(indices):
+            self._check(unit, name, interval, index, counts, order)
+        for bundle, kinds in sorted(ports.items()):
+            for opcode, weights in kinds.items():
+                if longest(unit, order, weights) > interval:
+                    word = "reads" if opcode == "load" else "writes"
+                    self.faults.append(
+                        f"{name} {word} {bundle} {longest(unit, order, weights)} times in {interval} cycle(s);"
+                        " a port moves one word a cycle"
+                    )
+
+    def _bundle(self, root: str) -> str:
+        from .rules import ports
+
+        names = list(ports(self.hardware.source))
+        place = int(root.split()[1])
+        name = names[place] if place < len(names) else root
+        top = next(f for f in self.hardware.source.functions if f.name == self.hardware.source.top)
+        for pragma in top.pragmas:
+            if pragma.kind == "interface" and pragma.options.get("port") == name and "m_axi" in pragma.words:
+                return f"bundle {pragma.options.get('bundle', 'gmem')}"
+        return f"port {name}"
+
+    def _check(
+        self,
+        unit: Unit,
+        name: str,
+        interval: int,
+        index: int,
+        counts: dict[tuple[int, int | None], dict[str, dict[str, set[str]]]],
+        order: list[str],
+    ) -> None:
+        memory = self.all[index]
+        banks = sorted({bank for i, bank in counts if i == index and bank is not None}) or [0]
+        worst = (0, 0, 0, 0)
+        for bank in banks:
+            weights: dict[str, dict[str, int]] = {
+                "load": defaultdict(int),
+                "store": defaultdict(int),
+                "both": defaultdict(int),
+            }
+            for key in ((index, bank), (index, None)):
+                for opcode in ("load", "store"):
+                    for label, rows in counts[key][opcode].items() if key in counts else ():
+                        weights[opcode][label] += len(rows)
+                        weights["both"][label] += len(rows)
+            reads, writes, both = (longest(unit, order, weights[k]) for k in ("load", "store", "both"))
+            everything = sum(weights["both"].values())
+            worst = max(worst, (both, reads, writes, everything, bank)[:4])
+            memory.most_reads = max(memory.most_reads, -(-reads // interval))
+            memory.most_writes = max(memory.most_writes, -(-writes // interval))
+        both, reads, writes, everything = worst
+        if memory.registers:
+            return
+        limit = PORTS.get(memory.type, DEFAULT_PORTS)
+        if reads > limit[0] * interval or writes > limit[1] * interval or both > limit[2] * interval:
+            ports = memory.type or "a memory with two ports"
+            self.faults.append(
+                f"{name} needs {reads} reads and {writes} writes of a bank of `{memory.array.name}`"
+                f" in {interval} cycle(s), more than {ports} serves: partition it as it is accessed, or access it less"
+            )
+        elif everything > limit[2] * interval:
+            self.notes.append(
+                f"{name}: accesses of `{memory.array.name}` fit its ports because not all happen in one iteration"
+            )
+
+
+def definitions(unit: Unit) -> dict[str, Instruction]:
+    """Instructions of a unit by the name of what they give."""
+    found: dict[str, Instruction] | None = getattr(unit, "_definitions", None)
+    if found is None:
+        found = {i.name: i for i in unit.code.instructions if i.name}
+        unit._definitions = found  # type: ignore[attr-defined]
+    return found
+
+
+def topological(unit: Unit, blocks: set[str], header: str) -> list[str]:
+    """Blocks of a loop body in an order in which each comes behind all that lead to it."""
+    order: list[str] = []
+    state: dict[str, int] = {}
+
+    def visit(label: str) -> None:
+        stack = [(label, iter(successors(unit, label, blocks, header)))]
+        state[label] = 1
+        while stack:
+            at, following = stack[-1]
+            for target in following:
+                if target not in state:
+                    state[target] = 1
+                    stack.append((target, iter(successors(unit, target, blocks, header))))
+                    break
+            else:
+                order.append(at)
+                stack.pop()
+
+    visit(header)
+    return order[::-1]
+
+
+def successors(unit: Unit, label: str, blocks: set[str], header: str) -> list[str]:
+    last = unit.code.blocks[label][-1]
+    if last.opcode not in ("br", "switch"):
+        return []
+    return [target for target in last.labels if target in blocks and target != header]
+
+
+def longest(unit: Unit, order: list[str], weights: dict[str, int]) -> int:
+    """The most that any way through one iteration adds up."""
+    blocks, header = set(order), order[0]
+    best: dict[str, int] = {}
+    for label in reversed(order):
+        behind = [best[t] for t in successors(unit, label, blocks, header) if t in best]
+        best[label] = weights.get(label, 0) + max(behind, default=0)
+    return best[header]
