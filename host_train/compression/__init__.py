@@ -3,7 +3,7 @@
 prune      masks that keep the largest weights, and rounds of fine-tuning towards them
 share      the weights that are left, in clusters that share a value; gradients of a value are summed over its cluster
 compact    the channels that pruning has left without weights, taken out exactly
-integers   the shared values on an int8 grid of the layer, and the smallest encoding of each layer
+encoding   the shared values on an int8 grid of the layer, and the smallest encoding of each layer
 table      what each step saves
 target     how much to keep for a package of a given size
 pipeline   all of it, in a folder of its run, to be resumed

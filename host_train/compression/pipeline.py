@@ -21,7 +21,7 @@ from typing import Any
 from torch import nn
 
 from host_train.compression.compact import compact
-from host_train.compression.integers import encode_layers, quantised_forms
+from host_train.compression.encoding import encode_layers, quantised_forms
 from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, round_keep, weighted_layers
 from host_train.compression.recipe import CompressionRecipe
 from host_train.compression.share import share

@@ -18,16 +18,15 @@ from host_train.compression.recipe import check_part, for_layers
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import text_table
 
-PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 Model = TypeVar("Model", bound=nn.Module)
-Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+Prunable = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
-def weighted_layers(model: nn.Module) -> dict[str, Weighted]:
+def weighted_layers(model: nn.Module) -> dict[str, Prunable]:
     """The convolutions and linear layers of any model, by their full names, such as `features.0`; `ArgumentError` if it
     has none.
     """
-    found = {name: layer for name, layer in model.named_modules() if isinstance(layer, PRUNABLE)}
+    found = {name: layer for name, layer in model.named_modules() if isinstance(layer, Prunable)}
     if not found:
         raise ArgumentError(
             f"{type(model).__name__} has no convolution and no linear layer, and so no weights to compress"
@@ -42,13 +41,13 @@ def warn_left_out(model: nn.Module) -> None:
     others = [
         f"{name} ({type(module).__name__})"
         for name, module in model.named_modules()
-        if not isinstance(module, PRUNABLE) and any(one.ndim > 1 for one in module.parameters(recurse=False))
+        if not isinstance(module, Prunable) and any(one.ndim > 1 for one in module.parameters(recurse=False))
     ]
     if others:
         warnings.warn(f"only convolutions and linear layers are compressed, and not {', '.join(others)}", stacklevel=3)
 
 
-def effective(layer: Weighted) -> torch.Tensor:
+def effective(layer: Prunable) -> torch.Tensor:
     """The weight that the layer computes with: `layer.weight` itself is as old as the last forward pass, whatever was
     loaded since.
     """

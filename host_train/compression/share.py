@@ -11,10 +11,10 @@ from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
-from host_train.compression.prune import PRUNABLE, Model, warn_left_out, weighted_layers
+from host_train.compression.prune import Model, Prunable, warn_left_out, weighted_layers
 from host_train.compression.recipe import for_layers, index_bits
-from host_train.quantisation.fake import first_gain
-from host_train.quantisation.fold import WEIGHTED, flat
+from host_train.quantisation.layers.sums import Summing, input_gain
+from host_train.quantisation.sequential import flat
 from pynq_cnn.errors import ArgumentError
 
 FINE = 1 << 14  # more different values than this are put in as many equal bins before they are clustered
@@ -153,23 +153,23 @@ def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Mode
         if not layers[name].weight.any():
             raise ArgumentError(f"{name} has no weights left to share; prune it less")
     warn_left_out(model)
-    gains = _first_gain(model, std)
+    gains = _gain_over_images(model, std)
     for name, width in widths.items():
         layer = layers[name]
         parametrize.register_parametrization(layer, "weight", SharedValues(layer.weight, width, gains.get(name)))
     return model
 
 
-def _first_gain(model: nn.Module, std: tuple[float, ...]) -> dict[str, torch.Tensor]:
+def _gain_over_images(model: nn.Module, std: tuple[float, ...]) -> dict[str, torch.Tensor]:
     """What the first layer's weights are multiplied with (`SharedValues`), by its name; empty where that is one factor
     for all of them.
     """
     in_order = flat(model) if isinstance(model, nn.Sequential) else [("", model)]
     name, layer = next(
-        (name, one) for name, one in in_order if any(isinstance(part, PRUNABLE) for part in one.modules())
+        (name, one) for name, one in in_order if any(isinstance(part, Prunable) for part in one.modules())
     )
-    if isinstance(layer, WEIGHTED):
-        return {name: first_gain(layer, std).reshape(1, -1, *[1] * (layer.weight.ndim - 2))}
+    if isinstance(layer, Summing):
+        return {name: input_gain(layer, std).reshape(1, -1, *[1] * (layer.weight.ndim - 2))}
     if len(set(std)) > 1:
         raise ArgumentError(
             f"the channels of the images were divided by {std}, which goes into the weights of the first layer, and"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from host_train.compression.integers import encoded_bytes, stream_bits
+from host_train.compression.encoding import encoded_bytes, stream_bits
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
 from pynq_cnn.model.package.forms import MANIFEST

@@ -4,4 +4,6 @@ fold         batch norm goes into the layer before it, dropout is removed: Conv2
 calibrate    the step of each ReLU's and average's output bytes; weights on an int8 grid, still in floating point
 (fit)        quantisation-aware training of that, if wanted
 to_network   the same in integers
+bits         a binary network in integers: its blocks, and their thresholds
+layers       the kinds of layers, each with its part in all of that
 """

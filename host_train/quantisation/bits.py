@@ -18,42 +18,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from host_train.layers.about import about
-from host_train.layers.binary import BinaryConv2d, BinaryLinear
-from host_train.quantisation.blocks import Block, blocks, check_end
-from host_train.quantisation.fold import every_layer, pair
+from host_train.quantisation.blocks import blocks, check_end
+from host_train.quantisation.layers.binary import input_step_of, padding_of, real_values, signs_of
+from host_train.quantisation.layers.state import Block
+from host_train.quantisation.sequential import every_layer, pair
 from host_train.quantisation.thresholds import apply_by_channel, thresholds
-from pynq_cnn import model as integers
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model import InputSpec, Network, OutputSpec, Threshold
-from pynq_cnn.model.tensor import Shape
-
-
-def _signs(block: Block, shape: Shape) -> np.ndarray:
-    """Weights int8 [out, kernel_h, kernel_w, in] over an input of `shape`; a fully connected layer's kernel is all of
-    it.
-    """
-    layer = block.layer
-    signs = np.where(layer.weight.detach().cpu().numpy() >= 0, 1, -1).astype(np.int8)
-    if isinstance(layer, BinaryLinear):
-        if signs[0].size != np.prod(shape):
-            raise NetworkError(
-                f"{block.name} takes {signs[0].size} inputs, but its input {shape} has {np.prod(shape)}; flatten it"
-                " before"
-            )
-        signs = signs.reshape(-1, shape[2], *shape[:2])  # PyTorch flattens CHW
-    return signs.transpose(0, 2, 3, 1)
-
-
-def _accumulator_values(layer: BinaryConv2d | BinaryLinear, most: int) -> torch.Tensor:
-    """What `layer` gives for the accumulators from `-most` to `most`, [2 * most + 1, out] of its own dtype."""
-    values = torch.arange(-most, most + 1, dtype=layer.weight.dtype)[:, None]
-    if isinstance(layer, BinaryLinear):
-        return values * layer.scale + layer.bias.detach()
-    return (values if layer.input_step is None else values * layer.input_step).expand(-1, len(layer.weight))
+from pynq_cnn.model import BinaryConv2d, Conv2d, InputSpec, Layer, MaxPool2d, Network, OutputSpec, Threshold
 
 
 def _negated(signs: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -95,64 +69,61 @@ def binary_to_network(
     model = model.cpu().eval()
     found = blocks(every_layer(model))
     check_end(found)
-    layers: list[integers.Layer] = []
+    layers: list[Layer] = []
     tensor = spec.tensor
     opposite = np.zeros(spec.channels, bool)  # input channels whose bits are the opposite of the signs
     for block in found:
         with about(block.name):
-            signs = np.where(opposite, -1, 1).astype(np.int8) * _signs(block, tensor.shape)
+            signs = np.where(opposite, -1, 1).astype(np.int8) * signs_of(block.layer, block.name, tensor.shape)
             if block is found[-1]:
                 output, flip = _output_spec(block, kind)
-                layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip)))
+                layers.append(BinaryConv2d.from_signs(block.name, _negated(signs, flip)))
             elif block is found[0]:
                 layer, opposite = _layer_over_bytes(block, signs, spec)
                 layers.append(layer)
             else:
                 value, flip, opposite = _thresholds(block, signs[0].size)
-                padding = (0, 0) if isinstance(block.layer, BinaryLinear) else pair(block.layer.padding)
-                options = {"padding": padding, "threshold": Threshold(value)}
-                layers.append(integers.BinaryConv2d.from_signs(block.name, _negated(signs, flip), **options))
+                options = {"padding": padding_of(block.layer), "threshold": Threshold(value)}
+                layers.append(BinaryConv2d.from_signs(block.name, _negated(signs, flip), **options))
             tensor = layers[-1].output(tensor)
         for pool_name, pool in block.pools:
             with about(pool_name):
-                layers.append(integers.MaxPool2d(pool_name, pair(pool.kernel_size), pair(pool.stride)))
+                layers.append(MaxPool2d(pool_name, pair(pool.kernel_size), pair(pool.stride)))
                 tensor = layers[-1].output(tensor)
     return Network(name, spec, tuple(layers), output, tuple(classes), metadata=metadata or {})
 
 
 def _thresholds(block: Block, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
-        return thresholds(_accumulator_values(block.layer, most), block.before, block.after)
+        return thresholds(real_values(block.layer, most), block.before, block.after)
     except NetworkError as error:
         raise NetworkError(f"{block.name}: {error}", block.name) from error
 
 
-def _layer_over_bytes(block: Block, signs: np.ndarray, spec: InputSpec) -> tuple[integers.Conv2d, np.ndarray]:
+def _layer_over_bytes(block: Block, signs: np.ndarray, spec: InputSpec) -> tuple[Conv2d, np.ndarray]:
     """The layer over bytes: int8 weights +1 and -1, and the centre of the bytes in the bias; and the channels of
     opposite bits.
     """
-    layer = block.layer
-    assert isinstance(layer, BinaryConv2d) and layer.input_step is not None
-    centre = 255 * np.array(spec.mean)
-    if not np.allclose(centre, np.rint(centre)) or not np.allclose(255 * np.array(spec.std) * layer.input_step, 1):
+    centre, step = 255 * np.array(spec.mean), input_step_of(block.layer)
+    if not np.allclose(centre, np.rint(centre)) or not np.allclose(255 * np.array(spec.std) * step, 1):
         raise NetworkError(
             f"{block.name}: 255 * mean must be whole and 255 * std * input_step 1, but mean is {spec.mean}, std"
-            f" {spec.std} and input_step {layer.input_step}; with mean=128/255 and std=128/255 it is 1/128"
+            f" {spec.std} and input_step {step}; with mean=128/255 and std=128/255 it is 1/128"
         )
     whole = np.rint(centre).astype(np.int32)
     most = int((signs[0].size // signs.shape[3]) * np.maximum(whole, 255 - whole).sum())
     value, flip, opposite = _thresholds(block, most)
     signs = _negated(signs, flip)
     bias = -(signs.astype(np.int32).sum((1, 2)) * whole).sum(1).astype(np.int32)
-    padding = (*pair(layer.padding), *pair(layer.padding))
-    return integers.Conv2d(block.name, signs, bias, padding=padding, threshold=Threshold(value)), opposite
+    padding = padding_of(block.layer)
+    return Conv2d(block.name, signs, bias, padding=(*padding, *padding), threshold=Threshold(value)), opposite
 
 
 def _output_spec(block: Block, kind: str) -> tuple[OutputSpec, np.ndarray]:
     """From the last accumulators to logits, and the rows to negate so that the scale is positive."""
     layer = copy.deepcopy(block.layer).double()
     zero, one = apply_by_channel(
-        (copy.deepcopy(norm).double() for norm in block.before), _accumulator_values(layer, 1)[1:]
+        (copy.deepcopy(norm).double() for norm in block.before), real_values(layer, 1)[1:]
     ).numpy()
     scale = one - zero
     # A scale must be positive; the smallest adds nothing to the offset of a row whose scale is 0.

@@ -10,15 +10,10 @@ import torch
 from torch import nn
 
 from host_train.progress import track
-from host_train.quantisation.fake import (
-    ACTIVATION_MAX,
-    QuantisedAvgPool2d,
-    QuantisedConv2d,
-    QuantisedLinear,
-    QuantisedReLU,
-    first_gain,
-)
-from host_train.quantisation.fold import AVERAGING, check_folded
+from host_train.quantisation.fake import ACTIVATION_MAX
+from host_train.quantisation.fold import check_folded, check_order
+from host_train.quantisation.layers.rules import follow, gives_bytes, quantised
+from host_train.quantisation.layers.state import Grid, Place
 from pynq_cnn.errors import ArgumentError, NetworkError
 
 BINS = 8192
@@ -58,8 +53,8 @@ def _byte_layers(folded: nn.Sequential) -> list[str]:
     """Names of the layers whose outputs become bytes by a step of their own: ReLUs, and averages before the
     last layer.
     """
-    computing = [(name, layer) for name, layer in folded.named_children() if not isinstance(layer, nn.Flatten)]
-    return [name for name, layer in computing[:-1] if isinstance(layer, (nn.ReLU, *AVERAGING))]
+    end = check_order(folded.named_children()).logits_of
+    return [name for name, layer in folded.named_children() if gives_bytes(layer) and name != end]
 
 
 def _histograms(
@@ -173,21 +168,10 @@ def quantisable(
     state into).
     """
     check_folded(folded)
-    in_bytes = _byte_layers(folded)
     layers: list[tuple[str, nn.Module]] = []
-    first = True
+    place, in_bytes = Place(), _byte_layers(folded)
     for name, layer in folded.named_children():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            gain = first_gain(layer, std) if first else torch.ones(1)
-            first = False
-            layer = (
-                QuantisedConv2d.of(layer, gain, per_layer)
-                if isinstance(layer, nn.Conv2d)
-                else QuantisedLinear.of(layer, gain, per_layer)
-            )
-        elif isinstance(layer, nn.ReLU):
-            layer = QuantisedReLU((steps or {}).get(name, 1.0))
-        elif isinstance(layer, AVERAGING) and name in in_bytes:
-            layer = QuantisedAvgPool2d(layer, (steps or {}).get(name, 1.0))
-        layers.append((name, layer))
+        step = (steps or {}).get(name, 1.0) if name in in_bytes else None
+        layers.append((name, quantised(layer, Grid(step, std if place.image else None, per_layer))))
+        place = follow(layer, name, place)
     return nn.Sequential(OrderedDict(layers)).eval()

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from host_train.quantisation.layers.rules import by_channel
 from pynq_cnn.errors import NetworkError
 
 
 def apply_by_channel(modules: Iterable[nn.Module], values: torch.Tensor) -> torch.Tensor:
-    """What functions of single channels make of values [n, channels]."""
+    """Values [n, channels] after functions of single channels."""
     with torch.no_grad():
         for module in modules:
-            shape = (*values.shape, 1, 1) if isinstance(module, nn.BatchNorm2d) else values.shape
-            values = module(values.reshape(shape)).reshape(values.shape)
+            values = by_channel(module, values)
     return values
 
 

@@ -11,7 +11,7 @@ from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import METHODS, calibrations
 from host_train.quantisation.choose import Candidate, measure_candidate
 from host_train.quantisation.fold import fold
-from host_train.quantisation.integers import to_network
+from host_train.quantisation.to_network import to_network
 from host_train.runs.run import Run
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network

@@ -17,14 +17,14 @@ from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers, predict_torch
 from host_train.layers.binary import BinaryLayer
 from host_train.progress import track
-from host_train.quantisation.fold import every_layer, flat
+from host_train.quantisation.sequential import every_layer, flat
 from host_train.spectrum.bits import check_rates, shapes_in_frequency
 from host_train.spectrum.codec import METHODS, EncodedWeight, water_filling_rate
 from host_train.spectrum.variance import activation_variance, weight_variance
 from host_train.tracing.trace import trace
 from pynq_cnn.model import InputSpec, Network
 
-WEIGHTED = (nn.Conv2d, nn.Linear, BinaryLayer)
+STUDIED = (nn.Conv2d, nn.Linear, BinaryLayer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tenso
     inputs, values, planes = {}, images, images
     with torch.no_grad():
         for name, layer in every_layer(model):
-            if isinstance(layer, WEIGHTED):
+            if isinstance(layer, STUDIED):
                 inputs[name] = layer.seen(planes) if isinstance(layer, BinaryLayer) else planes
             values = layer(values)
             if not isinstance(layer, nn.Flatten):
@@ -172,7 +172,7 @@ def with_weights(model: nn.Sequential, planes: dict[str, np.ndarray]) -> nn.Sequ
     changed = copy.deepcopy(model)
     for name, weight in planes.items():
         layer = changed.get_submodule(name)
-        assert isinstance(layer, WEIGHTED)
+        assert isinstance(layer, STUDIED)
         layer.weight = nn.Parameter(torch.from_numpy(weight.astype(np.float32)).reshape(layer.weight.shape))
     return changed
 

@@ -15,14 +15,14 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from host_train.compression.integers import encode_layers
+from host_train.compression.encoding import encode_layers
 from host_train.layers.binary import is_binary
 from host_train.progress import pieces
 from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import METHODS, calibrations
 from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden
-from host_train.quantisation.integers import to_network
+from host_train.quantisation.to_network import to_network
 from host_train.reason import reason_of
 from host_train.tracing.calibration import normalise, read_calibration
 from host_train.tracing.doubts import check_images, doubts

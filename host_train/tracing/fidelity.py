@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from host_train.layers.binary import is_binary
-from host_train.quantisation.fold import WEIGHTED, fold
+from host_train.quantisation.fold import fold
+from host_train.quantisation.layers.sums import Summing
 from host_train.tracing.calibration import normalise
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, NetworkError
@@ -149,7 +150,7 @@ def _outputs(folded: nn.Sequential, inputs: torch.Tensor) -> dict[str, np.ndarra
     with torch.no_grad():
         for name, layer in folded.named_children():
             values = layer(values)
-            last = name if isinstance(layer, WEIGHTED) else last
+            last = name if isinstance(layer, Summing) else last
             planar = values.permute(0, 2, 3, 1) if values.ndim == 4 else values
             outputs[last if isinstance(layer, nn.ReLU) else name] = planar.numpy()
     return outputs

@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from host_train.layers.binary import BinaryLayer
 from host_train.reason import reason_of
-from host_train.tracing.operations import FUNCTIONS, METHODS, WEIGHTED, advice, module_layers
+from host_train.tracing.operations import FUNCTIONS, LEARNED, TENSOR_METHODS, advice, module_layers
 from host_train.tracing.places import located
 from host_train.tracing.recording import TensorShape, operation_of, record, where_of
 from host_train.tracing.sequence import Layers
@@ -107,7 +107,7 @@ def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
                 found.append(wanted, layer, node.meta.get("place", ""), values[node].shape)
             current = node
     layers, ending = found.finish()
-    unused = tuple(name for name, one in model.named_modules() if isinstance(one, WEIGHTED) and one not in called)
+    unused = tuple(name for name, one in model.named_modules() if isinstance(one, LEARNED) and one not in called)
     return Traced(layers, ending, found.places, unused)
 
 
@@ -156,7 +156,7 @@ def _map(
     last = len(before) == 2 and all(user.op == "output" for user in node.users)
     if node.op == "call_module":
         return module_layers(whole.get_submodule(str(node.target)), before, after.shape, last)
-    handler = METHODS.get(operation) if node.op == "call_method" else FUNCTIONS.get(node.target)
+    handler = TENSOR_METHODS.get(operation) if node.op == "call_method" else FUNCTIONS.get(node.target)
     if handler is None:
         raise NetworkError(f"it cannot be mapped; {advice(operation, last=last)}")
     arguments, options = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])

@@ -232,7 +232,7 @@ REFUSED = {
     ),
     "unknown": (
         [nn.Sigmoid()],
-        "0 is a Sigmoid, which has no place in front of the first binary layer; use BinaryConv2d",
+        "0 is a Sigmoid, which has no place in front of the first binary layer; use .*BinaryConv2d",
     ),
     "real layer": ([first(), nn.BatchNorm2d(4), nn.ReLU()], "2 is a ReLU, which has no place in a binary network"),
     "bytes into a linear layer": (

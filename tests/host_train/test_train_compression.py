@@ -17,7 +17,7 @@ from torch import nn
 
 from host_train.cli import main, make_parser
 from host_train.commands.compression import command_line
-from host_train.compression.integers import encode_layers, encoded_bytes, quantised_forms, smallest, snap
+from host_train.compression.encoding import encode_layers, encoded_bytes, quantised_forms, smallest, snap
 from host_train.compression.pipeline import dense_model, layer_sizes
 from host_train.compression.prune import kept, masked, plain, prune_to, round_keep, threshold_keep, weighted_layers
 from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe, find_compression
@@ -37,7 +37,7 @@ from host_train.data import Split
 from host_train.networks import RECIPES
 from host_train.networks.lenet import build_lenet
 from host_train.quantisation.fold import fold
-from host_train.quantisation.integers import to_network
+from host_train.quantisation.to_network import to_network
 from host_train.runs.run import Run
 from host_train.training.curves import plot_history
 from host_train.training.fit import fit

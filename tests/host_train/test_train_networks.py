@@ -18,9 +18,9 @@ from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear
 from host_train.networks import RECIPES, Recipe
 from host_train.networks.nin import build_nin
 from host_train.quantisation.calibrate import calibrate, quantisable
-from host_train.quantisation.fake import QuantisedAvgPool2d
 from host_train.quantisation.fold import fold
-from host_train.quantisation.integers import to_network
+from host_train.quantisation.layers.avgpool import QuantisedAvgPool2d
+from host_train.quantisation.to_network import to_network
 from host_train.runs.run import Run
 from host_train.settings import Settings
 from host_train.training.schedule import Schedule

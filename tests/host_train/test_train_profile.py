@@ -17,7 +17,7 @@ from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn
 from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import calibrate
 from host_train.quantisation.fold import fold
-from host_train.quantisation.integers import to_network
+from host_train.quantisation.to_network import to_network
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec, Network
 

@@ -16,11 +16,12 @@ from torch import nn
 
 from host_train.quantisation.calibrate import METHODS, calibrate, step_max, step_mse, step_percentile
 from host_train.quantisation.choose import Candidate, choose
-from host_train.quantisation.fake import QuantisedReLU, fake_quantise_weight, weight_steps
+from host_train.quantisation.fake import fake_quantise_weight, weight_steps
 from host_train.quantisation.fixed_point import fixed_point
 from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden
-from host_train.quantisation.integers import to_network
+from host_train.quantisation.layers.relu import QuantisedReLU
+from host_train.quantisation.to_network import to_network
 from pynq_cnn.backends.reference import ExactMatrix, ReferenceBackend, convolve
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package, save_package

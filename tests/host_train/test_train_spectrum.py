@@ -24,7 +24,7 @@ from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn
 from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import calibrate
 from host_train.quantisation.fold import fold
-from host_train.quantisation.integers import to_network
+from host_train.quantisation.to_network import to_network
 from host_train.settings import Settings
 from host_train.spectrum.allocate import reverse_water_filling, whole_bits
 from host_train.spectrum.basis import RealFourier

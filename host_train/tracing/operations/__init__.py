@@ -23,8 +23,8 @@ from pynq_cnn.errors import NetworkError
 __all__ = [
     "FUNCTIONS",
     "LEAVES",
-    "METHODS",
-    "WEIGHTED",
+    "TENSOR_METHODS",
+    "LEARNED",
     "Reshape",
     "Unchanged",
     "advice",
@@ -35,11 +35,11 @@ __all__ = [
 KINDS = (CONV2D, LINEAR, NORM, BINARY, SIGN, HARDTANH, RELU, MAXPOOL, AVGPOOL, RESHAPE, DROPPED, ENDING)
 
 FUNCTIONS: dict[Any, Handler] = {function: handler for kind in KINDS for function, handler in kind.functions.items()}
-METHODS: dict[str, Handler] = {method: handler for kind in KINDS for method, handler in kind.methods.items()}
+TENSOR_METHODS: dict[str, Handler] = {method: handler for kind in KINDS for method, handler in kind.methods.items()}
 MODULES: dict[type[nn.Module], Handler] = {
     module: handler for kind in KINDS for module, handler in kind.modules.items()
 }
-WEIGHTED = tuple(module for kind in KINDS if kind.weighted for module in kind.modules)
+LEARNED = tuple(module for kind in KINDS if kind.learned for module in kind.modules)
 LEAVES = tuple(MODULES)
 
 

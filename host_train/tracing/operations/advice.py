@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-SUPPORTED = "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and Dropout, one behind the other"
+from host_train.quantisation.layers.rules import mapped
+
 _JOIN = "the engine has no branches: remove the skip connection and use one straight line of layers"
 _SCALE = (
     "remove it here: what normalises the images goes into the mean and std that from_torch is given, a factor or"
@@ -68,5 +69,5 @@ def advice(operation: str, tensors: int = 1, last: bool = False) -> str:
     arithmetic = _ARITHMETIC.fullmatch(operation)
     if tensors > 1 and (arithmetic or operation in _PRODUCTS):
         return _JOIN
-    found = _SCALE if arithmetic else ADVICE.get(operation, f"use {SUPPORTED}")
+    found = _SCALE if arithmetic else ADVICE.get(operation, f"use {mapped()}, one behind the other")
     return _AT_THE_END if last and found == ACTIVATION else found

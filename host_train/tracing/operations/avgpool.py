@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.quantisation.fold import pair
+from host_train.quantisation.sequential import pair
 from host_train.tracing.operations.kind import Kind, Shape, plain_size
 from host_train.tracing.operations.reshape import Reshape
 from pynq_cnn.errors import NetworkError

@@ -52,7 +52,7 @@ def _sign_module(layer: Sign, before: Shape, after: Shape) -> list[nn.Module]:
     return [Sign(layer.function)]
 
 
-BINARY = Kind({BinaryConv2d: _conv2d, BinaryLinear: _linear}, weighted=True)
+BINARY = Kind({BinaryConv2d: _conv2d, BinaryLinear: _linear}, learned=True)
 HARDTANH = Kind({nn.Hardtanh: _hardtanh_module}, dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh))
 SIGN = Kind(
     {Sign: _sign_module},

@@ -22,4 +22,4 @@ def _conv2d(layer: nn.Conv2d, before: Shape, after: Shape) -> list[nn.Module]:
     return with_weights(made, layer)
 
 
-CONV2D = Kind({nn.Conv2d: _conv2d}, weighted=True)
+CONV2D = Kind({nn.Conv2d: _conv2d}, learned=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from host_train.quantisation.fold import pair
+from host_train.quantisation.sequential import pair
 
 Shape = tuple[int, ...]
 Handler = Callable[..., list[nn.Module]]
@@ -30,14 +30,14 @@ class Kind:
         Functions of torch.
     methods : mapping of str to callable
         Methods of tensors.
-    weighted : bool
+    learned : bool
         Whether its modules have weights.
     """
 
     modules: Mapping[type[nn.Module], Handler] = field(default_factory=dict)
     functions: Mapping[Any, Handler] = field(default_factory=dict)
     methods: Mapping[str, Handler] = field(default_factory=dict)
-    weighted: bool = False
+    learned: bool = False
 
 
 def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:

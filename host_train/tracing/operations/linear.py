@@ -19,4 +19,4 @@ def _linear(layer: nn.Linear, before: Shape, after: Shape) -> list[nn.Module]:
     return with_weights(nn.Linear(layer.in_features, layer.out_features, layer.bias is not None), layer)
 
 
-LINEAR = Kind({nn.Linear: _linear}, weighted=True)
+LINEAR = Kind({nn.Linear: _linear}, learned=True)

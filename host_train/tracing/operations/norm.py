@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import nn
 
-from host_train.quantisation.fold import NORMS
 from host_train.tracing.operations.kind import Kind, Shape, with_weights
 
 
@@ -14,4 +13,4 @@ def _norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, before: Shape, after: Shape) -
     return with_weights(made, layer)
 
 
-NORM = Kind(dict.fromkeys(NORMS, _norm), weighted=True)
+NORM = Kind(dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d), _norm), learned=True)

@@ -1,0 +1,39 @@
+"""Flattening: another shape in PyTorch, nothing in integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from host_train.quantisation.layers.rules import add_to_blocks, check_options, follow, in_integers, quantised
+from host_train.quantisation.layers.state import Block, Grid, Place, Values
+from pynq_cnn.errors import NetworkError
+
+
+@check_options.register
+def _(layer: nn.Flatten, name: str) -> None:
+    if (layer.start_dim, layer.end_dim) != (1, -1):
+        raise NetworkError(
+            f"{name} flattens dimensions {layer.start_dim} to {layer.end_dim}; only 1 to -1 can be mapped"
+        )
+
+
+@follow.register
+def _(layer: nn.Flatten, name: str, given: Place) -> Place:
+    return replace(given, last=name, pooled=False, foldable=False)
+
+
+@quantised.register
+def _(layer: nn.Flatten, grid: Grid) -> nn.Module:
+    return layer
+
+
+@in_integers.register
+def _(layer: nn.Flatten, name: str, behind: Values, given: Values) -> tuple[None, Values]:
+    return None, behind
+
+
+@add_to_blocks.register
+def _(layer: nn.Flatten, name: str, found: list[Block]) -> None:
+    """Blocks are of convolutions over an image and then of rows; the layers themselves tell which."""

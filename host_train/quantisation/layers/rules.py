@@ -1,0 +1,125 @@
+"""The questions that quantisation asks of a layer, answered by its kind: each registers itself in its own file."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import nn
+
+from host_train.quantisation.layers.state import Block, Grid, Place, Values
+from host_train.reason import reason_of
+from pynq_cnn.errors import NetworkError
+from pynq_cnn.model import Layer
+
+
+def shape_behind(layer: nn.Module, name: str, *given: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of what `layer` gives for one image, for values of the shapes `given`; `NetworkError` if it takes none."""
+    with torch.no_grad():
+        try:
+            return tuple(layer(*(torch.zeros(1, *shape) for shape in given)).shape[1:])
+        except RuntimeError as error:
+            shapes = " and ".join(map(str, given))
+            raise NetworkError(f"{name} does not take an input of shape {shapes}: {reason_of(error)}") from error
+
+
+@singledispatch
+def check_options(layer: nn.Module, name: str) -> None:
+    """Refuse options that the accelerator does not have."""
+
+
+@singledispatch
+def follow(layer: nn.Module, name: str, given: Place) -> Place:
+    """The place behind `layer`; `NetworkError` if it is out of place at `given`."""
+    raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {mapped()}", name)
+
+
+@singledispatch
+def fold_layer(layer: nn.Module, name: str, layers: list[tuple[str, nn.Module]]) -> None:
+    """Put a layer, a copy of its own, to the folded ones before it."""
+    layers.append((name, layer))
+
+
+@singledispatch
+def gives_bytes(layer: nn.Module) -> bool:
+    """Whether its output is bytes with a step of their own, unless it gives the logits."""
+    return False
+
+
+@singledispatch
+def quantised(layer: nn.Module, grid: Grid) -> nn.Module:
+    """A folded layer on the integers' grid, in floating point."""
+    raise NetworkError(f"a {type(layer).__name__} is not folded")
+
+
+@singledispatch
+def in_integers(layer: nn.Module, name: str, behind: Values, *given: Values) -> tuple[Layer | None, Values]:
+    """A quantised layer in integers, and the values behind it.
+
+    Parameters
+    ----------
+    layer : torch.nn.Module
+        The layer.
+    name : str
+        Its name.
+    behind : Values
+        Its output, with the shapes that PyTorch gives it, and for the rest as the first of `given`.
+    *given : Values
+        Its inputs.
+
+    Returns
+    -------
+    Layer or None
+        Of this name; or the earlier one that it finishes, under that one's name; None for a layer that computes
+        nothing.
+    Values
+        Its output.
+    """
+    raise NetworkError(
+        f"{name} is a {type(layer).__name__}, which has no integer counterpart; fold and calibrate first"
+    )
+
+
+@singledispatch
+def add_to_blocks(layer: nn.Module, name: str, found: list[Block]) -> None:
+    """Put a layer of a binary network to the blocks before it; `NetworkError` if it is out of place there."""
+    where = "a binary network" if found else "front of the first binary layer"
+    raise NetworkError(f"{name} is a {type(layer).__name__}, which has no place in {where}; use {mapped_to_bits()}")
+
+
+def last_block(layer: nn.Module, name: str, found: list[Block]) -> Block:
+    """The block that `layer` belongs to; `NetworkError` if there is none yet."""
+    if not found:
+        add_to_blocks.dispatch(object)(layer, name, found)
+    return found[-1]
+
+
+@singledispatch
+def by_channel(layer: nn.Module, values: torch.Tensor) -> torch.Tensor:
+    """Values [n, channels] after a function of single channels."""
+    return layer(values)
+
+
+def _has_rule(rule: Any, layer: nn.Module) -> bool:
+    return rule.dispatch(type(layer)) is not rule.dispatch(object)
+
+
+def is_folded(layer: nn.Module) -> bool:
+    """Whether `layer` is of a kind that `fold` leaves."""
+    return _has_rule(quantised, layer)
+
+
+def _names(rule: Any) -> str:
+    names = sorted(kind.__name__ for kind in rule.registry if kind is not object)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def mapped() -> str:
+    """The layers that can be mapped to bytes, for messages."""
+    return _names(follow)
+
+
+def mapped_to_bits() -> str:
+    """The layers of binary networks, for messages."""
+    return _names(add_to_blocks)
