@@ -13,7 +13,7 @@ HLS = ROOT / "hls_src"
 
 
 def build_hash() -> str:
-    """What `hls_src/build_hash.py` prints: identifies the kernel's sources in the `build` register."""
+    """The hash that `hls_src/build_hash.py` prints: identifies the kernel's sources in the `build` register."""
     scope = {"__name__": "build_hash", "__file__": str(HLS / "build_hash.py")}
     exec((HLS / "build_hash.py").read_text(encoding="utf-8"), scope)
     return f"0x{scope['build_hash']():08x}u"

@@ -147,7 +147,7 @@ def _skeleton(mask: np.ndarray) -> np.ndarray:
 
 
 def _light(height: int, width: int, rng: np.random.Generator, shadow: bool) -> np.ndarray:
-    """What part of the light arrives: more on one side than on the other, less in the corners, and less where a hand is
+    """Part of the light that arrives: more on one side than on the other, less in the corners, and less where a hand is
     before the lamp.
     """
     y, x = np.meshgrid(np.linspace(-0.5, 0.5, height), np.linspace(-0.5, 0.5, width), indexing="ij")

@@ -14,11 +14,11 @@ def track(items: Iterable[Item], title: str, unit: str, shown: bool = True, tota
     Parameters
     ----------
     items : iterable
-        What is worked through.
+        The items to work through.
     title : str
         Before the bar.
     unit : str
-        What one item is.
+        Name of one item.
     shown : bool
         Show it where there is a terminal.
     total : int, optional
@@ -49,7 +49,7 @@ def pieces(items: Any, size: int, title: str, unit: str, shown: bool = True) -> 
 
 
 class _NoBar:
-    """What `tqdm` gives, without a bar."""
+    """Stands for `tqdm` and shows no bar."""
 
     def __init__(self, items: Iterable[Any]) -> None:
         self._items = items

@@ -1,4 +1,4 @@
-"""What an error of a library, or of the user's code, says; for a message of one line."""
+"""The reason that an error of a library, or of the user's code, gives, in one line."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def registers() -> tuple[Register, ...]:
 
 
 def ps_parameters() -> dict[str, int | str]:
-    """What pynq and the driver read of the processor: clocks (dividers of the board's 1000 MHz IO PLL) and ports."""
+    """Parameters of the processor that pynq and the driver read: ports, and clocks (dividers of the 1000 MHz PLL)."""
     parameters: dict[str, int | str] = {
         "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": 50,
         "PCW_USE_M_AXI_GP0": 1,

@@ -207,8 +207,8 @@ class Classifier:
         ]
 
     def prepare(self, image: ImageLike) -> Prepared:
-        """What `classify` would give the network for this picture, and what was done to it; `classify` takes it in
-        place of the picture.
+        """The network's input for this picture, and the steps that made it; `classify` takes it in place of the
+        picture.
 
         Examples
         --------
@@ -243,7 +243,7 @@ class Classifier:
         return self.network.logits(self.accumulators(images))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """What the network says, by its kind of output (`network.output.kind`); images as for `accumulators`.
+        """Answers of the network, by its kind of output (`network.output.kind`); images as for `accumulators`.
 
         Returns
         -------
@@ -304,7 +304,7 @@ class Classifier:
 
 
 def _make_classifier(network: Network, backend: str, batch: int, bitfile: Any, timeout: float | None) -> Classifier:
-    """What a pickled classifier becomes."""
+    """Unpickle a classifier."""
     return Classifier(network, backend, batch, bitfile=bitfile, timeout=timeout)
 
 

@@ -44,9 +44,9 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     Parameters
     ----------
     name : str
-        What the caller calls it.
+        The caller's name for it.
     value : object
-        What was given.
+        The given value.
     low, high : int
         The least and, if there is one, the largest that it may be.
 

@@ -26,7 +26,7 @@ class NetworkError(PynqCnnError):
     Parameters
     ----------
     message : str
-        What is wrong and what to do next.
+        The fault, and what to do next.
     layer : str, optional
         Name of the layer that it is about, where it is about one and that is known.
     """

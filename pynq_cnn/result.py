@@ -1,4 +1,4 @@
-"""What a classification gives back."""
+"""The result of a classification."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Classification:
     color : str
         Order of its channels, as of `InputSpec`.
     preparation : tuple of str
-        What was done to the picture before, in order; see `pynq_cnn.images.prepare`.
+        The steps that prepared the picture, in order; see `pynq_cnn.images.prepare`.
     warnings : tuple of str
         Why the answer may be wrong; empty as a rule.
     kind : {"softmax", "sigmoid", "independent", "values"}
-        What the network's output says, as of `OutputSpec`. Only the first two have one class as their answer: for the
+        Kind of the network's output, as of `OutputSpec`. Only the first two have one class as their answer: for the
         others `index` and `probability` raise ArgumentError, for plain values `probabilities` and `top` too.
 
     Examples
@@ -134,7 +134,7 @@ class Classification:
 
     @property
     def times(self) -> str:
-        """What ran and how long, for people."""
+        """The backend and its times, for people."""
         return f"{self.backend}, {_duration(self.seconds)}, of which the run {_duration(self.run_seconds)}"
 
     def to_dict(self) -> dict[str, Any]:

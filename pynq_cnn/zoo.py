@@ -21,14 +21,14 @@ SAMPLE = Path(__file__).parent / "samples" / "mnist.npz"
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a shipped network without loading it.
+    """Facts of a shipped network, known without loading it.
 
     Parameters
     ----------
     name : str
         To pass as `model=`.
     dataset : str
-        What it was trained on.
+        The data set it was trained on.
     accuracy : float or None
         Top-1 on the full test set in integer arithmetic, 0..1.
     agreement : float or None
@@ -112,7 +112,7 @@ class Models(Mapping[str, ModelInfo]):
 
 
 def _info(path: Path) -> ModelInfo:
-    """What the manifest `path` says, and the files beside it."""
+    """Facts from the manifest `path` and the files beside it."""
 
     def get(mapping: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
         value = mapping.get(key, default)

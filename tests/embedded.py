@@ -1,4 +1,4 @@
-"""What the tests on an `EmbeddedBoard` share."""
+"""Helpers of the tests on an `EmbeddedBoard`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def command(board: EmbeddedBoard, *program: str) -> list[str]:
-    """What runs a program as another process on the board."""
+    """The command that runs a program as another process on the board."""
     return [sys.executable, "-W", "ignore", "-m", "pynq_cnn.virtual_board.embedded", str(board.folder), *program]
 
 
@@ -55,7 +55,7 @@ def elsewhere(board: EmbeddedBoard, *program: str, **options: Any) -> subprocess
 
 
 def output_of(board: EmbeddedBoard, *program: str) -> str:
-    """What a program prints that runs as another process on the board, and ends well."""
+    """Output of a program that runs as another process on the board, and ends well."""
     done = elsewhere(board, *program)
     assert done.returncode == 0, done.stderr
     return done.stdout

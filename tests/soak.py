@@ -72,7 +72,7 @@ except BrokenPipeError:
 
 @dataclass
 class Tally:
-    """What has happened so far."""
+    """Counts of what has happened so far."""
 
     images: int = 0
     calls: int = 0

@@ -521,7 +521,7 @@ class TestWorking:
 
 
 class TestProcess:
-    """What only a real process shows."""
+    """Things that only a real process shows."""
 
     def test_success(self, digit):
         done = process("classify", digit, "--json")

@@ -22,7 +22,7 @@ NETWORK = small_network()
 
 
 def predict(classifier: Classifier, images: np.ndarray) -> np.ndarray:
-    """What another process is asked for."""
+    """Classify in another process."""
     with classifier:
         return classifier.predict(images)
 

@@ -203,7 +203,7 @@ def test_xrt_missing(embedded_board: EmbeddedBoard) -> None:
         assert said == "ModuleNotFoundError No module named 'pyxrt'"
 
 
-# What a user may not do, or does not have.
+# A user who may not do something, or does not have it.
 
 
 def test_not_root() -> None:
@@ -290,7 +290,7 @@ def test_users_overlay_before_and_after(embedded_board: EmbeddedBoard) -> None:
     assert embedded_board.loads == ["base.bin", "pynq_cnn.bin", "base.bin", "pynq_cnn.bin"]
 
 
-# What goes wrong in the logic.
+# Faults in the logic.
 
 
 def test_refused_bitstreams(embedded_board: EmbeddedBoard) -> None:

@@ -47,7 +47,7 @@ def test_nothing_heavy_is_needed():
 
 
 def test_names():
-    """What `dir` lists is there, and is what its own module has."""
+    """Every name that `dir` lists is there, and is that of its own module."""
     assert set(dir(pynq_cnn)) == set(pynq_cnn.__all__) == {*pynq_cnn._HOMES, "__version__"}
     for name, home in pynq_cnn._HOMES.items():
         value = getattr(pynq_cnn, name)

@@ -1,4 +1,4 @@
-"""What an installation holds, and what pynq finds in it.
+"""The contents of an installation, and pynq's view of it.
 
 The package is as `setup.py` builds it, away from the checkout, without the compiled kernel.
 """
@@ -70,9 +70,7 @@ def test_metadata(metadata):
 
 
 def test_extras(metadata):
-    """What needs pynq asks for it, and for the NumPy that it wants, only where pynq can be had and is not the image's
-    own.
-    """
+    """Extras ask for pynq, and for the NumPy that it wants, only where pynq can be had and is not the image's own."""
     asked = [requirement.replace('"', "'") for requirement in metadata.requires]
     for extra in ("board", "test-light", "test"):
         names = {"numpy": "<2", "pycparser": "<3", "pynq": ">=3.1.2"}

@@ -33,12 +33,12 @@ def executed(tmp_path_factory):
 
 
 def text(cell) -> str:
-    """What it printed."""
+    """Text that a cell printed."""
     return "".join(output.text for output in cell.outputs if output.output_type == "stream" and output.name == "stdout")
 
 
 def shown(cell, kind: str) -> list[str]:
-    """What it displayed, as `kind`."""
+    """Outputs that a cell displayed, as `kind`."""
     return [output.data[kind] for output in cell.outputs if output.output_type in ("execute_result", "display_data")]
 
 

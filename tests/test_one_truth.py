@@ -74,7 +74,7 @@ def test_golden_vectors(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", models())
 def test_stated_accuracy(name):
-    """What each package says of itself, measured again on its full test set."""
+    """The accuracy that each package states, measured again on its full test set."""
     network = load_model(name)
     dataset = next(key for key, entry in DATASETS.items() if entry.spec.title == network.metadata["dataset"])
     test = resize_split(load_dataset(dataset).test, network.input.height, network.input.width)

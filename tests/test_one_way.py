@@ -36,7 +36,7 @@ ARROWS = {name: imported(ast.parse(path.read_text(encoding="utf-8"))) for name, 
 
 
 def floor(package: str, arrows: dict[str, set[str]]) -> dict[str, set[str]]:
-    """What each module or package directly within `package` imports of the others."""
+    """Imports of each module or package directly within `package` from the others."""
 
     def child(name: str) -> str | None:
         return name.removeprefix(f"{package}.").split(".")[0] if name.startswith(f"{package}.") else None

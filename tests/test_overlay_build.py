@@ -17,7 +17,7 @@ make_hwh = script("overlays/make_hwh.py")
 
 pytestmark = pytest.mark.skipif(not (shutil.which("make") and shutil.which("tclsh")), reason="needs make and tclsh")
 
-# What the scripts ask of the tools and go on with. Everything else is noted and gives its last argument back.
+# Answers of the tools that the scripts go on with. Everything else is noted and gives its last argument back.
 STAND_IN = """
 set log [open $::env(STAND_IN_LOG) a]
 proc unknown {args} { puts $::log $args; return [lindex $args end] }

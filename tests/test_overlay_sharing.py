@@ -534,7 +534,7 @@ def test_many_threads_and_backends_through_one_executor(board: VirtualBoard) -> 
         list(pool.map(lambda i: check((a, b)[i % 2], 1 + i % 5, seed=i), range(24)))
 
 
-# What a board without this or that says.
+# Messages of a board without this or that.
 
 
 @pytest.fixture

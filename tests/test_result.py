@@ -1,4 +1,4 @@
-"""What a classification gives back, and how it shows itself."""
+"""The result of a classification, and how it shows itself."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(unpacked: Path, *arguments: str) -> str:
-    """What a Python in the unpacked folder prints, which sees that one and no other pynq_cnn."""
+    """Output of a Python in the unpacked folder, which sees that pynq_cnn and no other."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(unpacked), *sys.path])}
     done = subprocess.run([sys.executable, *arguments], cwd=unpacked, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]

@@ -31,7 +31,7 @@ BITSTREAM = "from pynq_cnn.backends.overlay.bitstream import find_bitfile; find_
 
 
 def error(start: Path, installed: Path, statement: str) -> str:
-    """What `statement` says in a Python started in `start`, where `installed` is in `sys.path` too."""
+    """Error of `statement` in a Python started in `start`, where `installed` is in `sys.path` too."""
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     done = subprocess.run(
         [sys.executable, "-c", START.format(statement)], cwd=start, env=environment, capture_output=True, text=True

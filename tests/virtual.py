@@ -1,4 +1,4 @@
-"""What the tests of the driver and of the virtual board share."""
+"""Helpers of the tests of the driver and of the virtual board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `prune`, `share`, `huffman` and `compress` have in common: their options, and what these make of the recipe of a
+"""Common parts of `prune`, `share`, `huffman` and `compress`: their options, and what these make of the recipe of a
 run's network.
 """
 
@@ -73,7 +73,7 @@ def add_sharing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """What commands that train have besides."""
+    """Options of the commands that train."""
     add_beginning(parser, "compression")
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
@@ -82,7 +82,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def make_compression(args: argparse.Namespace, after: str | None = None) -> Compression:
-    """What the options ask for: the recipe of the run's network, changed.
+    """The compression that the options ask for: the recipe of the run's network, changed.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def command_line(args: argparse.Namespace, network: str) -> str:
 
 
 def _changed(recipe: Mapping[str, Number], given: dict[str, Number]) -> dict[str, Number]:
-    """What was given instead of the recipe's; a value for all others is for those that the recipe names too."""
+    """A recipe's values with those given in their place; a value for all others replaces named ones too."""
     return given if "*" in given else {**recipe, **given}
 
 

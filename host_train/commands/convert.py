@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
 def _measure(
     network: Network, model: nn.Module, dataset: Dataset, min_agreement: float
 ) -> tuple[dict[str, float], str]:
-    """What the package states of the test images, and a line that says it: accuracy where they have the network's
+    """Measures on the test images for the package, and a line for people: accuracy where they have the network's
     classes.
     """
     import torch

@@ -49,7 +49,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     shared : torch.nn.Sequential
         From its stage `share`.
     command : str
-        What does it again, from the trained run.
+        The command that makes it again, from the trained run.
     min_agreement : float
         Least agreement of the integers with the shared network.
     """

@@ -1,4 +1,4 @@
-"""What a command works on that takes a run as well as a network: `evaluate`, `export`."""
+"""The run or the network that `evaluate` and `export` work on."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def quantised_forms(
     images : sequence of torch.Tensor
         Normalised training images float32 [n, channels, height, width].
     std : tuple of float
-        What they were divided by, per channel.
+        Per-channel standard deviation that they were divided by.
     progress : bool
         Show a bar where there is a terminal.
 

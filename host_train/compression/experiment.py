@@ -27,7 +27,7 @@ SEEDS = 48  # those below are of the run's own trainings and of its compression
 THRESHOLDS = (0.01, 0.02, 0.1)
 BITS = 2
 
-# What the experiment that `deepnet` is from reports: of its last step alone, the part of the weights that it keeps and
+# As the experiment that `deepnet` is from reports: of its last step alone, the part of the weights that it keeps and
 # its accuracy.
 REPORTED = (0.014, 0.9385)
 
@@ -39,7 +39,7 @@ class Step:
     Parameters
     ----------
     name : str
-        What was done.
+        The step's name.
     kept : float
         Part of all weights that is not 0, 0 to 1.
     before, after : float

@@ -67,7 +67,7 @@ class Compression:
     say : callable, optional
         Called with lines about what was done.
     command : str
-        What asked for it, to be noted with what it makes.
+        The command that asked for it, written down beside its results.
     """
 
     run: Run
@@ -145,13 +145,13 @@ class Compression:
         return model.eval()
 
     def shared(self) -> nn.Sequential:
-        """What `share` gave when it was done; `ArgumentError` if it is not."""
+        """The shared network, once `share` is done; `ArgumentError` if it is not."""
         model = load_weights(self._clustered(), _weights(self.folder / "share"))
         assert isinstance(model, nn.Sequential)
         return model
 
     def commands(self) -> list[str]:
-        """What made each stage, and then this."""
+        """The command of each stage, and then this one."""
         files = {stage: self.folder / stage / COMMAND for stage in STAGES}
         # Folders from before commands were noted have the rest of it.
         lines = [

@@ -82,7 +82,7 @@ def plain(model: Model) -> Model:
 def prune_to(model: nn.Module, keep: Mapping[str, float]) -> None:
     """Mask the smallest weights of each layer until a part of `keep[name]` of all its weights is left (at least one).
 
-    What is masked stays so: a layer that has no more than that is not changed.
+    Masked weights stay so: a layer that has no more than that is not changed.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def threshold_keep(model: nn.Module, threshold: float, absolute: bool = False) -
 
 
 def round_keep(keep: Mapping[str, float], number: int, rounds: int) -> dict[str, float]:
-    """What is kept after round `number` of `rounds`: much goes at first, less and less later.
+    """Part of each layer to keep after round `number` of `rounds`: much is pruned at first, less and less later.
 
     The sparsity is `final * (1 - (1 - number / rounds)^3)`.
 

@@ -123,7 +123,7 @@ def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Mode
         Width of a codebook index, 2 to 8, by the layer's full name, or `"*"` for all others. A layer that is not named
         stays as it is.
     std : tuple of float
-        What the images were divided by, per channel.
+        Per-channel standard deviation that the images were divided by.
 
     Raises
     ------
@@ -161,8 +161,8 @@ def share(model: Model, bits: Mapping[str, int], std: tuple[float, ...]) -> Mode
 
 
 def _gain_over_images(model: nn.Module, std: tuple[float, ...]) -> dict[str, torch.Tensor]:
-    """What the first layer's weights are multiplied with (`SharedValues`), by its name; empty where that is one factor
-    for all of them.
+    """The gain of the first layer's weights (`SharedValues`), by its name; empty where that is one factor for all of
+    them.
     """
     in_order = flat(model) if isinstance(model, nn.Sequential) else [("", model)]
     name, layer = next(

@@ -21,7 +21,7 @@ from pynq_cnn.table import markdown_table
 class LayerBytes:
     """One layer, or the total. Bytes include those of the biases, 4 each, at every step.
 
-    What has constants and no weights, such as the output with its scale and offset, has only bytes of files.
+    Parts with constants and no weights, such as the output with its scale and offset, has only bytes of files.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def compression_table(
 
 
 def folder_line(everything: LayerBytes, package: Path) -> str:
-    """What the whole folder of a package takes, with `manifest.json`; `everything` is the total."""
+    """Size of the whole folder of a package, with `manifest.json`; `everything` is the total."""
     manifest = (package / MANIFEST).stat().st_size
     golden = sum(path.stat().st_size for path in package.glob("golden.*"))
     size = everything.stored + manifest

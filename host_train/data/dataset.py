@@ -1,4 +1,4 @@
-"""What a data set is, as NumPy arrays, and the description it is checked against."""
+"""A data set as NumPy arrays, and the description it is checked against."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Split:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is known of a data set before it is read.
+    """Description of a data set, known before it is read.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def check_arrays(spec: DatasetSpec, arrays: Arrays, where: str) -> Arrays:
     Parameters
     ----------
     spec : DatasetSpec
-        What they should be.
+        The description that they must fit.
     arrays : dict
         The four of `ARRAY_NAMES`: images uint8 [n, height, width] or [n, height, width, channels], labels of any
         integer type [n].

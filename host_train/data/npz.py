@@ -12,7 +12,7 @@ import numpy as np
 from host_train.data.dataset import ARRAY_NAMES, Arrays
 from pynq_cnn.errors import DatasetError
 
-# What Keras calls them in its mnist.npz.
+# The names of Keras, in its mnist.npz.
 KERAS_NAMES = dict(zip(ARRAY_NAMES, ("x_train", "y_train", "x_test", "y_test")))
 
 

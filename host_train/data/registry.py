@@ -22,13 +22,13 @@ class Entry:
     Parameters
     ----------
     spec : DatasetSpec
-        What it is.
+        Its description.
     readers : tuple of callable
-        What reads its files out of a folder that the user names; each gives None where it finds nothing of its kind.
+        Readers of its files in a folder that the user names; each gives None where it finds nothing of its kind.
     sources : tuple of Source
         Where else it comes from, in order.
     files : str
-        What the folder may hold, for messages.
+        Contents that the folder may have, for messages.
     """
 
     spec: DatasetSpec

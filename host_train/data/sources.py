@@ -28,7 +28,7 @@ class Source:
     Parameters
     ----------
     describe : str
-        What it is, for messages.
+        Its name, for messages.
     fetch : callable
         Gives the four arrays; raises `DatasetError` where this way does not work.
     """

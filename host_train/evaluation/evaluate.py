@@ -42,7 +42,7 @@ class Evaluation:
     classes : tuple of str
         Names.
     seconds : float
-        What the classification took, from bytes to logits.
+        Time of the classification, from bytes to logits.
     """
 
     images: int

@@ -52,7 +52,7 @@ class LabelledFiles:
     naming : str
         One of `NAMINGS`: where the labels were found.
     notes : tuple of str
-        What is in doubt. Empty as a rule.
+        Doubts about it. Empty as a rule.
     seconds : float
         How long it took to read and fit the images.
     """
@@ -138,7 +138,7 @@ def read_folder(
     folder : pathlib.Path
         With files or folders of files, named as this module says.
     spec : InputSpec
-        What the network takes.
+        The network's input.
     classes : sequence of str
         Names of its classes.
     naming : str
@@ -216,7 +216,7 @@ def _images_of(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
 
 
 def _raise(error: OSError) -> None:
-    """What `os.walk` is to do with a folder that it cannot read: passed over, its images would not count."""
+    """For `os.walk`: refuse a folder that it cannot read, as its images would not count."""
     raise error
 
 
@@ -267,7 +267,7 @@ class _Reading:
     labels : list of int
         Of the files.
     others : list of str
-        What is beside the labels.
+        The files beside the labels.
     """
 
     naming: str
@@ -350,7 +350,7 @@ def _of_names(folder: Path, files: list[Path], labels: dict[str, int], naming: s
 
 
 def _doubts(reading: _Reading) -> list[str]:
-    """What may be numbers of images and no labels."""
+    """Doubts about labels that may be numbers of images."""
     numbers = reading.labels
     if len(numbers) > 2 and _is_row(numbers) and min(numbers) <= 1 and not reading.counts():
         return [f"each of the labels {min(numbers)} to {max(numbers)} is there once, as numbers of images would be"]

@@ -42,7 +42,7 @@ def match_classes(split: Split, classes: Sequence[str], own: Sequence[str]) -> t
     classes : tuple of str
         Names of the labels: the network's then, the data set's otherwise.
     notes : list of str
-        What a reader should know.
+        Remarks for the reader.
 
     Examples
     --------

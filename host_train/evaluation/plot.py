@@ -27,7 +27,7 @@ def plot_confusion(result: Evaluation, path: Path, title: str) -> None:
     Parameters
     ----------
     result : Evaluation
-        What to draw.
+        The evaluation to draw.
     path : pathlib.Path
         Of the file; its folder is made if missing.
     title : str

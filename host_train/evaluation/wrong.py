@@ -22,7 +22,7 @@ def write_wrong(result: Evaluation, labels: np.ndarray, names: Sequence[object],
     labels : numpy.ndarray
         int64 [n], theirs.
     names : sequence
-        What each image is called: its file, or its number in the data set.
+        Name of each image: its file, or its number in the data set.
     path : pathlib.Path
         Replaced if it is there.
 

@@ -92,7 +92,7 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     network : Network
-        What to write.
+        The network to write.
     path : path
         Of the file, replaced if it is there. It has one variable for each array of the model package,
         `layer_conv1_weight` for `layer.conv1.weight`, in the package's types (words of bits as uint64) and shapes, but
@@ -156,7 +156,7 @@ def write_txt(network: Network, folder: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     network : Network
-        What to write.
+        The network to write.
     folder : path
         Made if missing; an earlier such export, with nothing else in the folder, is replaced. It gets `manifest.json`
         as in the model package, and for each array a file such as `layer.conv1.weight.txt`: a line `# int8 4 3 3 1`

@@ -39,7 +39,7 @@ def write_torchscript(
     path : path
         Of the file, replaced if it is there.
     output : {"softmax", "sigmoid", "independent", "values"}
-        What its outputs say, as of `pynq_cnn.model.OutputSpec`; it goes into the file too. A softmax or sigmoid at the
+        Kind of its outputs, as of `pynq_cnn.model.OutputSpec`; it goes into the file too. A softmax or sigmoid at the
         end of the model stays where it is: the outputs are probabilities then.
 
     Raises

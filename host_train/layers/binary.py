@@ -85,7 +85,7 @@ class Sign(nn.Module):
 
 
 class BinaryLayer(nn.Module):
-    """What binary layers share: binarised weights, and latent weights that stay in [-window, window].
+    """Base of binary layers: binarised weights, and latent weights that stay in [-window, window].
 
     The window is 1 where weights are signs, of which it changes nothing how far from 0 the latent weight is. Where they
     are drawn at random it is Glorot's coefficient for the layer, and latent weights start evenly spread over it, as in
@@ -113,7 +113,7 @@ class BinaryLayer(nn.Module):
             nn.init.xavier_normal_(self.weight)
 
     def seen(self, x: torch.Tensor) -> torch.Tensor:
-        """What is multiplied with the weights where `x` comes in."""
+        """The values that are multiplied with the weights: the signs of `x`."""
         return binarise(x)
 
     def binary_weight(self) -> torch.Tensor:

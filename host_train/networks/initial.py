@@ -20,7 +20,7 @@ INITIAL: dict[str, Callable[[torch.Tensor], object]] = {
 
 
 def build_with(build: Callable[[], nn.Module], initial: str) -> nn.Module:
-    """What `build` makes, its convolutions and linear layers with weights of another beginning and biases of 0.
+    """The network that `build` makes, its convolutions and linear layers with other initial weights and biases of 0.
 
     Parameters
     ----------

@@ -70,12 +70,12 @@ class Profile:
 
     @property
     def parameters(self) -> int:
-        """Of all layers."""
+        """Parameters of all layers."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def macs(self) -> int:
-        """Of all layers."""
+        """Multiply-accumulates of all layers."""
         return sum(layer.macs for layer in self.layers)
 
     @property
@@ -157,7 +157,7 @@ def profile(model: nn.Module, name: str, input_shape: tuple[int, int, int]) -> P
     model : torch.nn.Module
         Float32 [n, channels, height, width] to [n, classes]; its layers run in the order in which they are called.
     name : str
-        What it is called.
+        Its name.
     input_shape : tuple of int
         (channels, height, width).
 

@@ -59,7 +59,7 @@ def binary_to_network(
     metadata : dict, optional
         For the package.
     kind : str
-        What the output says, as of `OutputSpec`.
+        Kind of the output, as of `OutputSpec`.
 
     Raises
     ------

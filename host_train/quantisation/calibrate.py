@@ -126,7 +126,7 @@ def calibrations(
     batches : iterable of torch.Tensor
         Normalised training images float32 [n, channels, height, width].
     std : tuple of float
-        What the images were divided by, per channel.
+        Per-channel standard deviation that the images were divided by.
     methods : iterable of {"max", "percentile", "mse"}
         How the step of a layer's output follows from its values.
     per_layer : bool

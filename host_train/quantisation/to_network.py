@@ -43,7 +43,7 @@ def to_network(
     metadata : dict, optional
         For the package.
     kind : str
-        What the output says, as of `OutputSpec`.
+        Kind of the output, as of `OutputSpec`.
 
     Returns
     -------

@@ -29,7 +29,7 @@ def train(
     Parameters
     ----------
     run : Run
-        What to train.
+        The run to train.
     resume : bool
         Go on where an interrupted run stopped.
     device : str

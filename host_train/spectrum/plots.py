@@ -28,7 +28,7 @@ def plot_spectra(spectra: Sequence[LayerSpectrum], path: Path, title: str, corne
     Parameters
     ----------
     spectra : sequence of LayerSpectrum
-        What to draw.
+        The spectra to draw.
     path : pathlib.Path
         The picture.
     title : str
@@ -74,7 +74,7 @@ def plot_bits(layers: Sequence[LayerBits], path: Path, title: str, corners: bool
     Parameters
     ----------
     layers : sequence of LayerBits
-        What to draw, all at the same rates.
+        The layers to draw, all at the same rates.
     path : pathlib.Path
         The picture.
     title : str

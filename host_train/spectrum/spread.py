@@ -1,4 +1,4 @@
-"""What the comparison says over several trainings: means with their spread, and in how many of them each method is the
+"""The comparison over several trainings: means with their spread, and in how many of them each method is the
 best.
 """
 
@@ -25,7 +25,7 @@ class Measure:
     field : str
         Its name there.
     title : str
-        What it is, in percent.
+        Heading of its table, in percent.
     form : str
         Format of a number in percent.
     best : callable
@@ -86,7 +86,7 @@ def best_counts(points: Mapping[int, Sequence[Point]], measure: Measure) -> dict
     points : mapping
         By seed, of every method at the same rates.
     measure : Measure
-        What is compared.
+        The measure to compare.
     """
     found = values(points, measure.field)
     best = {rate: measure.best(np.stack([found[rate, method] for method in METHODS]), axis=0) for rate, _ in found}
@@ -105,7 +105,7 @@ def to_markdown(points: Mapping[int, Sequence[Point]], measure: Measure) -> str:
     points : mapping
         By seed, of every method at the same rates.
     measure : Measure
-        What the table is of.
+        The measure in the table.
     """
     found, stored, counts = values(points, measure.field), values(points, "stored_bits"), best_counts(points, measure)
     lines = [["bits", "stored bytes", *METHODS, f"best in, of {len(points)}"]]

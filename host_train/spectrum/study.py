@@ -92,9 +92,7 @@ def _straight(model: nn.Module, shape: tuple[int, ...]) -> nn.Sequential:
 
 
 def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What every weighted layer multiplies, as [n, channels, height, width]: before the flattening where there
-    is one.
-    """
+    """Inputs of every layer with weights, as [n, channels, height, width]: before the flattening where there is one."""
     inputs, values, planes = {}, images, images
     with torch.no_grad():
         for name, layer in every_layer(model):
@@ -200,7 +198,7 @@ def compare(
     spec : InputSpec
         Its input.
     test : Split
-        What is reported on.
+        The images to report on.
     rates : sequence of int
         Bits per weight.
     progress : bool

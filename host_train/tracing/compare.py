@@ -33,7 +33,7 @@ class Comparison:
 
     @property
     def accuracy(self) -> dict[str, float]:
-        """What a package states: top-1 of both, 0 to 1, and their agreement."""
+        """Measures for a package: top-1 of both, 0 to 1, and their agreement."""
         return {"integer_top1": self.integer.top1, "float32_top1": self.real.top1, "agreement": self.agreement}
 
     def check(self, bound: float, found: Callable[[], list[Parting]]) -> None:
@@ -71,7 +71,7 @@ def compare(network: Network, model: nn.Module, split: Split, progress: bool = T
     network : Network
         In integers.
     model : torch.nn.Module
-        What it was made from: takes images float32 [n, channels, height, width], normalised as `network.input` says.
+        Its origin: takes images float32 [n, channels, height, width], normalised as `network.input` says.
     split : Split
         Images and labels.
     progress : bool

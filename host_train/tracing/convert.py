@@ -86,7 +86,7 @@ def from_torch(
     classes : sequence of str, optional
         Names of the outputs; numbers if not given. Of one probability two names, the first for a probability near 0.
     output : {"softmax", "sigmoid", "independent", "values"}, optional
-        What the outputs say (`pynq_cnn.model.OutputSpec`). A Softmax, LogSoftmax or Sigmoid at the end says it too, and
+        Kind of the outputs (`pynq_cnn.model.OutputSpec`). A Softmax, LogSoftmax or Sigmoid at the end says it too, and
         is left to the host; otherwise two or more outputs are classes by softmax. One output without either, and
         without two names in `classes`, is refused.
     method : {"auto", "max", "percentile", "mse"}
@@ -252,7 +252,7 @@ def _exact_products() -> Iterator[None]:
 
 
 def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """What `model` gives, [n, classes] on the CPU."""
+    """Outputs of `model`, [n, classes] on the CPU."""
     with torch.no_grad():
         try:
             return torch.cat([model(batch.to(device)).cpu().reshape(len(batch), -1) for batch in inputs.split(BATCH)])
@@ -264,7 +264,7 @@ def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.
 
 
 def _integer_logits(network: Network, octets: np.ndarray, title: str) -> np.ndarray:
-    """What the integers give, [n, outputs]; under a bar, where somebody looks."""
+    """Logits of the integers, [n, outputs]; with a bar where there is a terminal."""
     backend = ReferenceBackend(network)
     return network.logits(np.concatenate([backend.run(piece) for piece in pieces(octets, BATCH, title, "image")]))
 

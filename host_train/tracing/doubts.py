@@ -53,7 +53,7 @@ def check_images(octets: np.ndarray) -> None:
 
 
 def doubts(octets: np.ndarray, spec: InputSpec, logits: np.ndarray, kind: str) -> list[str]:
-    """What makes it doubtful that the calibration images are like those that the network was trained on.
+    """Reasons to doubt that the calibration images are like those that the network was trained on.
 
     Parameters
     ----------

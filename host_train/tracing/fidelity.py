@@ -144,7 +144,7 @@ def partings(folded: nn.Sequential, network: Network, octets: np.ndarray) -> lis
 
 
 def _outputs(folded: nn.Sequential, inputs: torch.Tensor) -> dict[str, np.ndarray]:
-    """What each layer gives, [n, height, width, channels] or [n, channels]; of one with weights, behind its ReLU."""
+    """Output of each layer, [n, height, width, channels] or [n, channels]; of one with weights, behind its ReLU."""
     outputs: dict[str, np.ndarray] = {}
     values, last = inputs, ""
     with torch.no_grad():

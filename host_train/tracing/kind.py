@@ -1,4 +1,4 @@
-"""What the output of a model says: told by the user, by how the model ends, or by how many outputs it has."""
+"""The kind of a model's output: told by the user, by how the model ends, or by how many outputs it has."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def output_kind(stated: str | None, ending: nn.Module, outputs: int, classes: Se
     Parameters
     ----------
     stated : str, optional
-        What the user says.
+        The user's statement.
     ending : torch.nn.Module
         Softmax, LogSoftmax or Sigmoid behind the logits; Identity if none.
     outputs : int
@@ -31,7 +31,7 @@ def output_kind(stated: str | None, ending: nn.Module, outputs: int, classes: Se
     classes : sequence of str, optional
         Names that the user gives.
     model : str
-        What the model is called.
+        The model's name.
 
     Raises
     ------

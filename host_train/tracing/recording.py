@@ -72,7 +72,7 @@ class Recorder(fx.Interpreter):
 
 @dataclass(frozen=True)
 class TensorShape:
-    """What is kept of a tensor."""
+    """The shape of a tensor, which is all that is kept of it."""
 
     shape: tuple[int, ...]
 

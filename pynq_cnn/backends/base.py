@@ -1,4 +1,4 @@
-"""What every backend is: images in, int32 accumulators out."""
+"""Base of every backend: images in, int32 accumulators out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Backend:
     Parameters
     ----------
     network : Network
-        What to run.
+        The network to run.
     batch : int
         Images worked on at once, at least 1.
 

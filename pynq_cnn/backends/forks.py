@@ -1,4 +1,4 @@
-"""What a forked child must not take over from its parent: locks that are held by threads it does not have, and lock
+"""Things that a forked child must not take over from its parent: locks held by threads that it does not have, and lock
 files.
 
 After a fork the child has a copy of every lock in the state it was in, but only the thread that forked: a lock that

@@ -35,7 +35,7 @@ def make_backend(
     Parameters
     ----------
     network : Network
-        What to run.
+        The network to run.
     backend : {"auto", "overlay", "kernel", "reference"}
         "auto" takes the overlay where there is a device and a bitstream, else the fastest execution on the CPU, which
         is the reference. Where there is a board, an answer from the CPU is a surprise: it warns, once, and says why and

@@ -1,4 +1,4 @@
-"""What the commands share: options, tables, and all backends that can run."""
+"""Common parts of the commands: options, tables, and all backends that can run."""
 
 from __future__ import annotations
 

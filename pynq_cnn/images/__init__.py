@@ -46,7 +46,7 @@ def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
         decoder can leave out detail: as many as Pillow opens). What `prepare` has given back for the same `spec` is
         passed through.
     spec : InputSpec
-        What the network takes.
+        The network's input.
 
     Returns
     -------

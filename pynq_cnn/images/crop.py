@@ -42,7 +42,7 @@ def fit_crop(pixels: np.ndarray, height: int, width: int, notes: Notes | None = 
     height, width : int
         Size wanted.
     notes : Notes, optional
-        What is done, and what is in doubt, is written down here.
+        Steps and doubts are written down here.
 
     Returns
     -------

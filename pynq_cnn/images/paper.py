@@ -1,4 +1,4 @@
-"""What lies under the ink: the brightness of the paper at every point, and the threshold between the two."""
+"""The paper under the ink: its brightness at every point, and the threshold between the two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a picture has become, and what was done to it on the way."""
+"""A picture made into a network's input, with the steps on the way."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Prepared:
     pixels : numpy.ndarray
         uint8 [spec.height, spec.width, spec.channels], contiguous.
     spec : InputSpec
-        What it was made for.
+        The input it was made for.
     steps : tuple of str
-        What was done to the picture, in order; "taken as it is" where nothing was.
+        The steps that made it of the picture, in order; "taken as it is" where nothing was.
     warnings : tuple of str
         Where something was assumed without evidence, or the picture is not like what the network knows. Empty as a
         rule.

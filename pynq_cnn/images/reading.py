@@ -40,7 +40,7 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
     enough : int
         Pixels a side that are of use: a larger JPEG may be decoded at a fraction of its size, not below this.
     notes : Notes, optional
-        What is done, and what is assumed, is written down here.
+        Steps and assumptions are written down here.
 
     Returns
     -------

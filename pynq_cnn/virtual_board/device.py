@@ -70,7 +70,7 @@ class VirtualDevice(pynq.Device):
         self._logic: list[tuple[int, int, RegisterBlock]] = []
         self._uio: list[UioDevice] = []
 
-    # What pynq.Overlay calls.
+    # Called by pynq.Overlay.
 
     def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> RuntimeMetadataParser:
         """The parsed `.hwh` next to the bitstream."""
@@ -133,7 +133,7 @@ class VirtualDevice(pynq.Device):
         """Accesses to the registers of the engines that are loaded, since they were, by ("read" or "write", name)."""
         return sum((block.accesses for _, _, block in self._logic if isinstance(block, KernelRegisters)), Counter())
 
-    # What pynq.MMIO calls.
+    # Called by pynq.MMIO.
 
     def read_registers(self, address: int, length: int) -> bytes:
         """`length` bytes, whole words; `OSError` where nothing answers."""
@@ -149,7 +149,7 @@ class VirtualDevice(pynq.Device):
             base, block = self._locate(address + 4 * i)
             block.write(address + 4 * i - base, word)
 
-    # What pynq.allocate and PynqBuffer call.
+    # Called by pynq.allocate and PynqBuffer.
 
     def allocate(self, shape: int | tuple[int, ...], dtype: Any, **_: Any) -> PynqBuffer:
         """A buffer in contiguous memory; `RuntimeError` if there is not enough of it."""

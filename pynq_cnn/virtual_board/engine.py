@@ -21,9 +21,9 @@ def run_engine(
     engine : Engine
         The compiled kernel.
     memory : ContiguousMemory
-        What its ports see.
+        The memory that its ports see.
     faults : Faults
-        What goes wrong.
+        The faults to play.
     is_narrow : callable
         Whether S_AXI_HP of this number is 32 bits wide.
     inputs : dict

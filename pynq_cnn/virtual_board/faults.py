@@ -1,4 +1,4 @@
-"""What can go wrong on a board, to be switched on at will."""
+"""Faults of a board, to be switched on at will."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Allocation:
 
 
 class ContiguousMemory:
-    """What Linux keeps for contiguous buffers (CMA), as the processor and the programmable logic see it.
+    """Linux's memory for contiguous buffers (CMA), as the processor and the programmable logic see it.
 
     The processor's view and the device's are two memories. On the board they are one, but the processor sees it through
     its cache: data that was not flushed *may* not have arrived, and data that was not invalidated *may* be old. Here it

@@ -25,7 +25,7 @@ class InterruptLine:
     Attributes
     ----------
     path : str
-        What stands for `/dev/uioN`.
+        The file that stands for `/dev/uioN`.
     """
 
     def __init__(self) -> None:

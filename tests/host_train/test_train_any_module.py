@@ -1,4 +1,4 @@
-"""What walks the layers of a model takes any `nn.Module`: modules in modules, functions between them, names like
+"""Functions that walk a model's layers take any `nn.Module`: modules in modules, functions between them, names like
 `features.0`.
 """
 

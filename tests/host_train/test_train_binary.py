@@ -119,7 +119,7 @@ def test_integers_answer_as_pytorch_whatever_the_order(drawn):
 
 
 def test_pooled_channels_of_negative_scale_are_not_the_same_whichever_comes_first():
-    """What the last test is about: the order of pooling and batch norm matters, and both kinds of channels occur."""
+    """The last test is about this: the order of pooling and batch norm matters, and both kinds of channels occur."""
     torch.manual_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
     spec = InputSpec(12, 12, 3, "RGB", (CENTRE,) * 3, (CENTRE,) * 3)

@@ -1,4 +1,4 @@
-"""What a conversion states of its quality is looked at: the bound on agreement, the layer that loses it, and images
+"""The quality that a conversion states is looked at: the bound on agreement, the layer that loses it, and images
 that say nothing.
 """
 

@@ -1,4 +1,4 @@
-"""What tracing does not see: hooks."""
+"""Hooks, which tracing does not see."""
 
 from __future__ import annotations
 

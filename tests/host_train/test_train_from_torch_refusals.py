@@ -1,4 +1,4 @@
-"""What cannot be mapped is refused, the first of it, with its line."""
+"""The first operation that cannot be mapped is refused, with its line."""
 
 from __future__ import annotations
 

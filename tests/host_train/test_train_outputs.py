@@ -1,4 +1,4 @@
-"""What a model's outputs say, and every way of writing what flattens: from PyTorch to integers."""
+"""Kinds of outputs, and every way to write a flattening: from PyTorch to integers."""
 
 from __future__ import annotations
 

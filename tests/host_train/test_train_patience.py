@@ -1,4 +1,4 @@
-"""What takes long shows how far it is, on a terminal; what is interrupted says how to go on, where one can."""
+"""Long work shows on a terminal how far it is; interrupted work says how to go on, where one can."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class QuantisedAvgPool2d(nn.Module):
     Parameters
     ----------
     pool : torch.nn.AvgPool2d or torch.nn.AdaptiveAvgPool2d
-        What averages.
+        The pooling.
     step : float
         Real value of one unit of the output byte.
 

@@ -48,7 +48,7 @@ class Grid:
     step : float, optional
         Real value of one unit of its output; None where that is no byte with a step of its own.
     std : tuple of float, optional
-        What the image was divided by, per channel, where the layer is over the image.
+        Per-channel standard deviation that the image was divided by, where the layer is over the image.
     per_layer : bool
         One step for all its weights, instead of one for each output channel.
     """

@@ -1,4 +1,4 @@
-"""What each module, function and method of a traced model becomes: a file for each kind, and a line here."""
+"""The layers that each module, function and method of a traced model becomes: a file for each kind, and a line here."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LEAVES = tuple(MODULES)
 
 
 def module_layers(module: nn.Module, before: Shape, after: Shape, last: bool = False) -> list[nn.Module]:
-    """What a leaf module becomes, the last operation of a model or not; `NetworkError` if nothing."""
+    """The layers that a leaf module becomes, the last operation of a model or not; `NetworkError` if none."""
     for kind, handler in MODULES.items():
         if isinstance(module, kind):
             return handler(module, before, after)

@@ -1,4 +1,4 @@
-"""What to use in the place of operations that become nothing."""
+"""Advice: the layers to use in the place of operations that cannot be mapped."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ ADVICE = {
 
 
 def advice(operation: str, tensors: int = 1, last: bool = False) -> str:
-    """What to use in the place of `operation`, into which so many tensors go that are computed from the images.
+    """Advice for an operation into which so many tensors go that are computed from the images.
 
     Examples
     --------

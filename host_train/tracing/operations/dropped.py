@@ -1,4 +1,4 @@
-"""What leaves no layer: dropout, and what changes no value."""
+"""Operations that leave no layer: dropout, and those that change no value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one kind of operation is called by in a model, and the layers that each call becomes."""
+"""A kind of operation: its names in a model, and the layers that each call becomes."""
 
 from __future__ import annotations
 

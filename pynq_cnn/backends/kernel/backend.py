@@ -21,7 +21,7 @@ class KernelBackend(Backend):
     Parameters
     ----------
     network : Network
-        What to run.
+        The network to run.
     batch : int
         Images of one run of the Program.
     engine : Engine, optional
@@ -30,7 +30,7 @@ class KernelBackend(Backend):
     Attributes
     ----------
     program : Program
-        What it executes.
+        The program that it executes.
     last_cycles : numpy.ndarray
         uint64 [instructions, phases], the cycles counted in the last `run`, summed over its batches: an estimate.
 

@@ -20,8 +20,8 @@ PHASES = ("setup", "load_weights", "load_input", "compute", "store")
 
 @dataclass(frozen=True, eq=False)
 class EngineRun:
-    """What one run of the engine leaves in its registers, and the cycles it counted (docs/contract/instruction-set.md,
-    sections 5 and 7).
+    """Registers after one run of the engine, and the cycles it counted (docs/contract/instruction-set.md, sections 5
+    and 7).
 
     Parameters
     ----------

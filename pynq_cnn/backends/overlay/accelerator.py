@@ -104,9 +104,9 @@ class Accelerator:
     Attributes
     ----------
     identity : Identity
-        What the engine said it is when it was loaded last.
+        The engine's identity when it was loaded last.
     design : Design
-        What its `.hwh` says.
+        The facts in its `.hwh`.
     lock : threading.RLock
         Held by the thread that works with the engine.
 

@@ -36,7 +36,7 @@ class OverlayBackend(Backend):
     Parameters
     ----------
     network : Network
-        What to run.
+        The network to run.
     batch : int
         Images of one run of the engine. The contiguous memory that is taken grows with it.
     bitfile : str or path-like, optional
@@ -50,7 +50,7 @@ class OverlayBackend(Backend):
     Attributes
     ----------
     program : Program
-        What it executes, compiled for the engine that was found.
+        The program that it executes, compiled for the engine that was found.
     build : int
         First 32 bits of the SHA-256 of the sources that the engine was built from.
     timeout : float

@@ -15,7 +15,7 @@ PORT_BITS = 64
 
 @dataclass(frozen=True)
 class Design:
-    """What the driver has to know of a design. Made by `of` or `read`.
+    """Facts of a design that the driver needs. Made by `of` or `read`.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Design:
 
 
 def whole(name: str) -> str:
-    """What to do about a hand-off that cannot be read."""
+    """Remedy for a hand-off that cannot be read."""
     return f"check that {name} is whole: it is XML, and written by the build that wrote the .bit"
 
 

@@ -23,7 +23,7 @@ AP_START, AP_DONE, AP_IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL, fixed by th
 
 @dataclass(frozen=True)
 class Identity:
-    """What the engine says it is.
+    """Identity of the engine, from its registers.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class EngineDriver(pynq.DefaultIP):
         Parameters
         ----------
         program : Program
-            What to run.
+            The program to run.
         address : int
             Physical byte address of its first word.
         slot : int

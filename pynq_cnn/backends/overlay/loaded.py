@@ -1,4 +1,4 @@
-"""What the programmable logic holds, by what pynq knows of it. Importing this module imports `pynq`.
+"""The design in the programmable logic, as far as pynq knows it. Importing this module imports `pynq`.
 
 pynq keeps two records. In a process, `device.timestamp` says when something was loaded last; another process's loads do
 not show there. On a board, `pynq.pl_server.global_state` writes a file with the name and the SHA-1 of every bitstream
@@ -21,14 +21,14 @@ from pynq.pl_server import global_state
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was loaded last.
+    """The design that was loaded last.
 
     Parameters
     ----------
     stamp : tuple
         Differs after every load, whichever process did it.
     bitfile : str or None
-        What was loaded; None if nothing is known.
+        The file that was loaded; None if nothing is known.
     digest : str or None
         SHA-1 of its file; None if unknown.
     """
@@ -48,7 +48,7 @@ def stamp_of(device: pynq.Device) -> tuple[Any, ...]:
 
 
 def loaded_on(device: pynq.Device) -> Loaded:
-    """What `device` holds.
+    """The design that `device` holds.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class ProcessLock:
     Parameters
     ----------
     name : str
-        What is locked, such as a device's tag.
+        Name of the locked thing, such as a device's tag.
 
     Examples
     --------

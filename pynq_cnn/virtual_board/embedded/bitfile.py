@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 SYNC = 0xAA99_5566
-# What a 7 series bitstream begins with (UG470): pads, detection of the bus width, pads, the word the device waits for.
+# The beginning of a 7 series bitstream (UG470): pads, detection of the bus width, pads, the word the device waits for.
 PREAMBLE = struct.pack(">13I", *[0xFFFF_FFFF] * 8, 0x0000_00BB, 0x1122_0044, 0xFFFF_FFFF, 0xFFFF_FFFF, SYNC)
 PART = "7z020clg400"
 

@@ -53,7 +53,7 @@ class EmbeddedBoard:
     faults : Faults
         Switches for what goes wrong; `no_memory` and `no_download` for this process only.
     engine : EngineThread
-        What plays the engine, in the process that opened the board.
+        The thread that plays the engine, in the process that opened the board.
 
     Raises
     ------
@@ -132,8 +132,8 @@ class EmbeddedBoard:
 
     @property
     def complaints(self) -> list[str]:
-        """What would have destroyed something without a word on a real board, oldest first; empty when all went
-        well.
+        """Deeds that would have destroyed something without a word on a real board, oldest first; empty if there were
+        none.
         """
         return self._logic.complaints
 
@@ -197,7 +197,7 @@ class EmbeddedBoard:
     def _set_up(
         self, stack: ExitStack, folder: Path, xrt: str, root: bool, bitstream: bool, contiguous_bytes: int
     ) -> None:
-        """What every process needs: files, memory, and pynq on them."""
+        """Set up files, memory, and pynq on them, as every process needs them."""
         with mock.patch.dict(os.environ):
             os.environ.pop("XILINX_XRT", None)  # with it, pynq would load the real library
             load_pynq("the virtual board")
@@ -228,7 +228,7 @@ class EmbeddedBoard:
         package_side.lend(stack, folder, bitstream)
 
     def _power_up(self, stack: ExitStack) -> None:
-        """What only the process needs that opens the board: the processor's registers, and the engine."""
+        """Start the processor's registers and the engine, which only the process needs that opens the board."""
         from pynq_cnn.backends.kernel.native import load_engine
         from pynq_cnn.virtual_board.device import AFI, AFI_BYTES, AFI_READ, AFI_WRITE, CLOCKS, SLCR, SLCR_BYTES
         from pynq_cnn.virtual_board.embedded.logic import EngineThread

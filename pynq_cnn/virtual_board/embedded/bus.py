@@ -1,4 +1,4 @@
-"""What lies behind mapped physical memory: registers that do something when they are read or written."""
+"""The bus behind mapped physical memory: registers that do something when they are read or written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Bus:
     Parameters
     ----------
     logic : Logic
-        What answers, and where.
+        The programmable logic, whose registers answer.
     memory : SharedMemory
         Where the registers are.
     """

@@ -54,7 +54,7 @@ class Logic:
 
     @property
     def complaints(self) -> list[str]:
-        """What on a board would have destroyed something without a word, oldest first."""
+        """Deeds that would have destroyed something without a word on a board, oldest first."""
         return self._lines("complaints")
 
     def load(self, name: str) -> None:

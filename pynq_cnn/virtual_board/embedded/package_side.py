@@ -1,4 +1,4 @@
-"""What is lent to this package while a board is open: where it looks for a board, its bitstream and its lock files."""
+"""Loans to this package while a board is open: where it looks for a board, its bitstream and its lock files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is lent to the pynq library while a board is open: attributes of its modules and classes, put back at
+"""Loans to the pynq library while a board is open: attributes of its modules and classes, put back at
 the end.
 """
 

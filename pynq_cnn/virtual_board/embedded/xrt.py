@@ -91,7 +91,7 @@ def core_library(memory: SharedMemory, faults: Faults) -> SimpleNamespace:
 
 
 def pyxrt_module(memory: SharedMemory, faults: Faults) -> SimpleNamespace:
-    """What pynq 3.1 takes from the `pyxrt` module.
+    """A stand-in for the `pyxrt` module, with what pynq 3.1 takes from it.
 
     Parameters
     ----------
