@@ -458,7 +458,7 @@ def test_recursion_by_way_of_another_function_is_found(tmp_path: Path) -> None:
 # --- the command ---
 
 
-@pytest.mark.parametrize("name", ["multipliers", "memories", "hardware", "reserved"])
+@pytest.mark.parametrize("name", ["budget", "multipliers", "memories", "hardware", "reserved"])
 def test_the_examples_of_the_docstrings(name: str) -> None:
     tried = doctest.testmod(importlib.import_module(f"audit.{name}"))
     assert tried.attempted and not tried.failed

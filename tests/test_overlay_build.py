@@ -11,9 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from csynth import csynth, pipelines
 from virtual import ROOT, script
 
 make_hwh = script("overlays/make_hwh.py")
+LOOP = next(iter(pipelines()))
+SLACKS = "STATS.WNS 0.7 STATS.WHS 0.05 STATS.TPWS 3.75"
 
 pytestmark = pytest.mark.skipif(not (shutil.which("make") and shutil.which("tclsh")), reason="needs make and tclsh")
 
@@ -24,14 +27,20 @@ proc unknown {args} { puts $::log $args; return [lindex $args end] }
 proc get_ipdefs {pattern} { return [string map {* 9.9} $pattern] }
 proc get_board_parts {args} { return "" }
 proc version {args} { return 2099.1 }
-proc get_property {name object} { return [dict get {PROGRESS 100% STATUS done STATS.WNS} $name] }
+proc get_property {name object} { return [dict get {PROGRESS 100% STATUS done SLACKS} $name] }
 proc launch_runs {args} {
     foreach {folder file} {runs/impl_1 wrapper.bit gen/sources_1/bd/pynq_cnn/hw_handoff .hwh} {
         file mkdir vivado/pynq_cnn.$folder
         close [open vivado/pynq_cnn.$folder/[expr {$file eq ".hwh" ? "pynq_cnn.hwh" : "pynq_cnn_$file"}] w]
     }
 }
+proc csynth_design {} {
+    puts $::log csynth_design
+    file mkdir engine/solution/syn/report
+    file copy -force $::env(STAND_IN_REPORT) engine/solution/syn/report/csynth.xml
+}
 proc export_design {args} {
+    if {[info exists ::env(STAND_IN_OLD)]} { error "bad lexical cast" }
     puts $::log [list export_design {*}$args]
     file mkdir engine/solution/impl/ip
     close [open engine/solution/impl/ip/component.xml w]
@@ -41,14 +50,18 @@ source [lindex $argv end]
 
 
 def build(
-    tmp_path: Path, tools: tuple[str, ...], slack: str = "0.7"
+    tmp_path: Path, tools: tuple[str, ...], slacks: str = "", report: str = "", **variables: str
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """`make bitstream` in a copy, where only `tools` are installed; what it said, and what the tools were told."""
+    """`make bitstream` in a copy, where only `tools` are installed; what it said, and what the tools were told.
+
+    `slacks` replaces some of Vivado's, and `report` the one of Vitis HLS, with which nothing is wrong.
+    """
     shutil.copytree(ROOT / "hls_src", tmp_path / "hls_src", ignore=shutil.ignore_patterns("build", "host"))
     (tmp_path / "overlays").mkdir()
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "stand_in.tcl").write_text(STAND_IN.replace("STATS.WNS}", f"STATS.WNS {slack}}}"))
+    (programs / "stand_in.tcl").write_text(STAND_IN.replace("SLACKS", f"{SLACKS} {slacks}"))
+    (tmp_path / "csynth.xml").write_text(report or csynth())
     for tool in tools:
         (programs / tool).write_text(f'#!/bin/sh\nexec tclsh "{programs}/stand_in.tcl" "$@"\n')
         (programs / tool).chmod(0o755)
@@ -58,7 +71,8 @@ def build(
         (programs / tool).symlink_to(found)
     log = tmp_path / "log"
     log.touch()
-    environment = {"PATH": str(programs), "STAND_IN_LOG": str(log), "PYTHON": sys.executable}
+    environment = {"PATH": str(programs), "STAND_IN_LOG": str(log), "PYTHON": sys.executable, **variables}
+    environment["STAND_IN_REPORT"] = str(tmp_path / "csynth.xml")
     done = subprocess.run(
         ["make", "-C", "hls_src", "bitstream"], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
@@ -94,10 +108,49 @@ def test_writes_the_overlay_and_what_built_it(tmp_path: Path, hls: str) -> None:
     assert f"-vendor {vendor} -library {library} -version {version}" in exported
 
 
-def test_a_design_that_is_too_slow_is_not_delivered(tmp_path: Path) -> None:
-    done, _ = build(tmp_path, ("vitis_hls", "vivado"), slack="-0.3")
-    assert done.returncode != 0 and "misses 100 MHz by 0.3 ns" in done.stderr
+@pytest.mark.parametrize("name, what", [("WNS", "setup"), ("WHS", "hold"), ("TPWS", "pulse width")])
+def test_a_design_that_misses_its_clock_is_not_delivered(tmp_path: Path, name: str, what: str) -> None:
+    done, _ = build(tmp_path, ("vitis_hls", "vivado"), slacks=f"STATS.{name} -0.3")
+    assert done.returncode != 0 and f"misses 100 MHz by 0.3 ns of {what} ({name})" in done.stderr
     assert not list((tmp_path / "overlays").iterdir())
+
+
+def test_a_slack_that_vivado_does_not_tell_is_not_taken_for_none(tmp_path: Path) -> None:
+    done, _ = build(tmp_path, ("vitis_hls", "vivado"), slacks="STATS.WHS {}")
+    assert done.returncode != 0 and "does not tell the hold slack" in done.stderr
+    assert not list((tmp_path / "overlays").iterdir())
+
+
+@pytest.mark.parametrize(
+    "report, message",
+    [
+        (csynth(intervals={LOOP: "2"}), f"loop {LOOP} in {pipelines()[LOOP]}_Pipeline_{LOOP} has an II of 2"),
+        (csynth(used={"DSP": 318}), "318 DSP, and the limit is 212"),
+    ],
+)
+def test_an_engine_that_is_not_as_it_was_meant_is_not_packed(tmp_path: Path, report: str, message: str) -> None:
+    done, log = build(tmp_path, ("vitis_hls", "vivado"), report=report)
+    assert done.returncode != 0 and message in done.stderr
+    assert not any(line.startswith("export_design") for line in log)
+    assert not list((tmp_path / "overlays").iterdir())
+
+
+def test_the_limits_can_be_set(tmp_path: Path) -> None:
+    done, _ = build(tmp_path, ("vitis_hls", "vivado"), report=csynth(used={"LUT": 50_000}), LIMITS="LUT 51000")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_tool_that_cannot_pack_on_dates_after_2021_is_explained(tmp_path: Path) -> None:
+    done, _ = build(tmp_path, ("vitis_hls", "vivado"), STAND_IN_OLD="1")
+    assert done.returncode != 0 and "bad lexical cast" in done.stderr and "answer record 76960" in done.stderr
+
+
+def test_the_memory_of_the_board_is_given_where_vivado_does_not_know_the_board(tmp_path: Path) -> None:
+    _, log = build(tmp_path, ("vitis_hls", "vivado"))
+    settings = next(line for line in log if line.startswith("set_property -dict") and line.endswith(make_hwh.PS))
+    assert "CONFIG.PCW_UIPARAM_DDR_PARTNO {MT41J256M16 RE-125}" in settings
+    assert "CONFIG.PCW_UIPARAM_DDR_BUS_WIDTH {16 Bit}" in settings
+    assert make_hwh.DDR_BYTES == 256 * 2**20 * 16 // 8  # 256 M words of 16 bits
 
 
 def test_vivado_is_told_the_design_that_the_generated_hand_off_describes(tmp_path: Path) -> None:

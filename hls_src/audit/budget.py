@@ -13,3 +13,13 @@ KNOWN: dict[str, str] = {
     "DSP: ": "version 1 multiplies 64 bits wide for control; version 2 lets the compiler do that",
     "engine.cpp: the port `program` ": "version 2 calls it another name",
 }
+
+
+def synthesis_limits() -> str:
+    """The limits by the names of Vitis HLS's reports, for the Makefile.
+
+    >>> synthesis_limits()
+    'DSP 212 BRAM_18K 272 LUT 47000 FF 85000'
+    """
+    names = {**LIMIT, "BRAM_18K": 2 * LIMIT["BRAM36"]}
+    return " ".join(f"{name} {names[name]}" for name in ("DSP", "BRAM_18K", "LUT", "FF"))
