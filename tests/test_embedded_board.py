@@ -1,4 +1,4 @@
-"""The second stage of the virtual board: pynq's own device class, and this package's driver on it."""
+"""The closer of the two virtual boards: pynq's own device class, and this package's driver on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver on the second stage, where pynq's own device class and its records are: what it does with other processes
+"""The driver on the closer board, where pynq's own device class and its records are: what it does with other processes
 about.
 """
 

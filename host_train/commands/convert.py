@@ -128,7 +128,7 @@ def _measure(
 
     from host_train.evaluation.evaluate import predict_torch
     from host_train.evaluation.match import match_classes
-    from host_train.tracing.compare import compare
+    from host_train.tracing.compare import compare_with_model
     from host_train.tracing.fidelity import Fidelity, check_agreement, partings_of
     from host_train.tracing.trace import trace
     from pynq_cnn.backends.reference import ReferenceBackend
@@ -137,7 +137,7 @@ def _measure(
     layers = trace(model, torch.zeros(2, spec.channels, spec.height, spec.width)).layers
     images = {"images": len(test)}
     if kind == "softmax" and len(network.classes) == len(dataset.spec.classes):
-        measured = compare(network, model, match_classes(test, dataset.spec.classes, network.classes)[0])
+        measured = compare_with_model(network, model, match_classes(test, dataset.spec.classes, network.classes)[0])
         measured.check(min_agreement, lambda: partings_of(layers, network, test.images))
         return {**measured.accuracy, **images}, str(measured)
     real = predict_torch(layers, spec.mean, spec.std)(test.images)

@@ -118,7 +118,7 @@ def _quantised(run: Run, how: str, min_agreement: float) -> Network:
     from host_train.quantisation.choose import choose
     from host_train.quantisation.golden import with_golden
     from host_train.runs.quantising import candidates as candidates_of
-    from host_train.tracing.compare import compare
+    from host_train.tracing.compare import compare_with_model
     from host_train.tracing.fidelity import partings_of
 
     candidates = candidates_of(run, how)
@@ -129,7 +129,7 @@ def _quantised(run: Run, how: str, min_agreement: float) -> Network:
             f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}"
         )
     model, test = run.float_model(), run.dataset.test
-    measured = compare(chosen.network, model, test)
+    measured = compare_with_model(chosen.network, model, test)
     measured.check(min_agreement, lambda: partings_of(model, chosen.network, test.images))
     print(f"on the {len(test)} test images of {run.dataset.spec.title}: {measured}")
     return with_golden(replace(chosen.network, metadata=run.metadata(chosen.label, measured.accuracy)), test.images)

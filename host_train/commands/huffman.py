@@ -59,7 +59,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.export.containers import write_checked
     from host_train.quantisation.golden import with_golden
-    from host_train.tracing.compare import compare
+    from host_train.tracing.compare import compare_with_model
     from host_train.tracing.fidelity import partings_of
     from host_train.training.checkpoint import write_text
 
@@ -71,7 +71,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
         predict_torch(trained.float_model(), trained.mean, trained.std, progress=progress), test, spec.classes
     )
     plain = unshared(shared)
-    measured = compare(chosen.network, plain, test, progress)
+    measured = compare_with_model(chosen.network, plain, test, progress)
     measured.check(min_agreement, lambda: partings_of(plain, chosen.network, test.images))
     accuracy = {
         "float32_top1": dense.top1,  # before pruning; the integers agree with what came out of `share`

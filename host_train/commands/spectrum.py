@@ -89,7 +89,7 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
     from host_train.spectrum.bits import bit_maps
     from host_train.spectrum.numbers import save_bits, save_spectra
     from host_train.spectrum.plots import plot_bits, plot_spectra
-    from host_train.spectrum.study import as_planes, compare, spectra
+    from host_train.spectrum.study import as_planes, compare_codings, spectra
     from pynq_cnn.model import Network
 
     model = trained.float_model()
@@ -99,7 +99,7 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
         model = fold(model)
     images = trained.calibration_batches()
 
-    def integers(decoded: nn.Sequential) -> Network:
+    def to_integers(decoded: nn.Sequential) -> Network:
         return in_integers(trained, decoded if binary else calibrate(decoded, images, trained.std, CALIBRATION))
 
     title = f"{trained.recipe.name} on {trained.dataset.spec.title}, seed {trained.settings.seed}"
@@ -114,4 +114,4 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
     if bits:
         plot_bits(bits, out / "bits.png", f"{title}: variance by frequency and bits by water-filling", corners)
     save_bits(bits, out)
-    return compare(model, integers, trained.input, trained.dataset.test, rates)
+    return compare_codings(model, to_integers, trained.input, trained.dataset.test, rates)

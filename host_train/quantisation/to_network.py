@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from host_train.layers.about import about
-from host_train.quantisation.layers.rules import in_integers, shape_behind
+from host_train.quantisation.layers.rules import integer_layer, shape_behind
 from host_train.quantisation.layers.state import Values
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import InputSpec, Layer, Network, OutputSpec
@@ -62,7 +62,7 @@ def to_network(
         with about(layer_name):
             shape = shape_behind(module, layer_name, values.shape)
             behind = replace(values, shape=shape, image=shape if len(shape) == 3 else values.image)
-            made, values = in_integers(module, layer_name, behind, values)
+            made, values = integer_layer(module, layer_name, behind, values)
         if made is not None:
             layers[made.name] = made
     if values.sums_of is None:

@@ -12,7 +12,7 @@ from host_train.spectrum.allocate import whole_bits
 from host_train.spectrum.basis import RealFourier
 from pynq_cnn.errors import ArgumentError
 
-METHODS = ("space, uniform", "frequency, uniform", "frequency, water-filling")
+CODINGS = ("space, uniform", "frequency, uniform", "frequency, water-filling")
 MEAN_BITS, STEP_BITS, COUNT_BITS = (
     32,
     32,
@@ -118,7 +118,7 @@ class EncodedWeight:
         weight : numpy.ndarray
             Real [out, in, height, width].
         method : str
-            One of `METHODS`. Uniform ones need a whole rate.
+            One of `CODINGS`. Uniform ones need a whole rate.
         rate : float
             Mean bits per weight.
 
@@ -127,19 +127,19 @@ class EncodedWeight:
         ArgumentError
             For another method, rate or shape.
         """
-        if method not in METHODS:
-            raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        if method not in CODINGS:
+            raise ArgumentError(f"method must be one of {', '.join(CODINGS)}, not {method!r}")
         if weight.ndim != 4 or 0 in weight.shape:
             raise ArgumentError(f"weight must be [out, in, height, width], not {weight.shape}")
-        if method != METHODS[2] and rate != int(rate):
+        if method != CODINGS[2] and rate != int(rate):
             raise ArgumentError(f"uniform quantisation has a whole number of bits, not {rate!r}")
         out, channels, height, width = weight.shape
         planes = np.asarray(weight, np.float64).reshape(-1, height, width)
         shape = (out, channels, height, width)
-        if method == METHODS[0]:
+        if method == CODINGS[0]:
             return cls(shape, (Group.encode(planes.ravel(), int(rate)),), frequency=False)
         coefficients = RealFourier(height, width).forward(planes)
-        if method == METHODS[1]:
+        if method == CODINGS[1]:
             return cls(shape, (Group.encode(coefficients.ravel(), int(rate)),), frequency=True)
         bits = whole_bits(coefficients.var(0), rate)
         return cls(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from host_train.spectrum.bits import LayerBits
-from host_train.spectrum.codec import METHODS
+from host_train.spectrum.codec import CODINGS
 from host_train.spectrum.spread import MEASURES, TOP1, values
 from host_train.spectrum.study import LayerSpectrum, Point
 
@@ -132,7 +132,7 @@ def plot_comparison(points: Mapping[int, Sequence[Point]], path: Path, title: st
     stored = values(points, "stored_bits")
     for axis, measure in zip(axes, MEASURES):
         found = {key: 100 * some for key, some in values(points, measure.field).items()}
-        for method in METHODS:
+        for method in CODINGS:
             chosen = [key for key in found if key[1] == method]
             across = [stored[key].mean() / 8000 for key in chosen]
             (line,) = axis.plot(across, [found[key].mean() for key in chosen], "o-", label=method)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from host_train.settings import Settings
-from host_train.spectrum.codec import METHODS
+from host_train.spectrum.codec import CODINGS
 from host_train.spectrum.study import Point
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
@@ -89,7 +89,7 @@ def best_counts(points: Mapping[int, Sequence[Point]], measure: Measure) -> dict
         The measure to compare.
     """
     found = values(points, measure.field)
-    best = {rate: measure.best(np.stack([found[rate, method] for method in METHODS]), axis=0) for rate, _ in found}
+    best = {rate: measure.best(np.stack([found[rate, method] for method in CODINGS]), axis=0) for rate, _ in found}
     return {key: int((some == best[key[0]]).sum()) for key, some in found.items()}
 
 
@@ -108,11 +108,11 @@ def to_markdown(points: Mapping[int, Sequence[Point]], measure: Measure) -> str:
         The measure in the table.
     """
     found, stored, counts = values(points, measure.field), values(points, "stored_bits"), best_counts(points, measure)
-    lines = [["bits", "stored bytes", *METHODS, f"best in, of {len(points)}"]]
+    lines = [["bits", "stored bytes", *CODINGS, f"best in, of {len(points)}"]]
     for rate in dict.fromkeys(rate for rate, _ in found):
-        size = " / ".join(f"{stored[rate, method].mean() / 8:,.0f}" for method in (METHODS[0], METHODS[2]))
-        cells = [spread(100 * found[rate, method], measure.form) for method in METHODS]
-        lines.append([str(rate), size, *cells, " / ".join(str(counts[rate, method]) for method in METHODS)])
+        size = " / ".join(f"{stored[rate, method].mean() / 8:,.0f}" for method in (CODINGS[0], CODINGS[2]))
+        cells = [spread(100 * found[rate, method], measure.form) for method in CODINGS]
+        lines.append([str(rate), size, *cells, " / ".join(str(counts[rate, method]) for method in CODINGS)])
     return markdown_table(lines)
 
 

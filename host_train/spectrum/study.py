@@ -19,7 +19,7 @@ from host_train.layers.binary import BinaryLayer
 from host_train.progress import track
 from host_train.quantisation.sequential import every_layer, flat
 from host_train.spectrum.bits import check_rates, shapes_in_frequency
-from host_train.spectrum.codec import METHODS, EncodedWeight, water_filling_rate
+from host_train.spectrum.codec import CODINGS, EncodedWeight, water_filling_rate
 from host_train.spectrum.variance import activation_variance, weight_variance
 from host_train.tracing.trace import trace
 from pynq_cnn.model import InputSpec, Network
@@ -59,7 +59,7 @@ class Point:
     Parameters
     ----------
     method : str
-        One of `METHODS`.
+        One of `CODINGS`.
     rate : int
         Bits per weight of uniform quantisation.
     stored_bits : int
@@ -175,9 +175,9 @@ def with_weights(model: nn.Sequential, planes: dict[str, np.ndarray]) -> nn.Sequ
     return changed
 
 
-def compare(
+def compare_codings(
     model: nn.Module,
-    integers: Callable[[nn.Sequential], Network],
+    to_integers: Callable[[nn.Sequential], Network],
     spec: InputSpec,
     test: Split,
     rates: Sequence[int],
@@ -193,7 +193,7 @@ def compare(
     ----------
     model : torch.nn.Module
         The trained network in evaluation mode: folded, or binary; or any that `as_planes` takes.
-    integers : callable
+    to_integers : callable
         Makes a Network of one like `model`, as a flat Sequential.
     spec : InputSpec
         Its input.
@@ -207,7 +207,7 @@ def compare(
     Returns
     -------
     list of Point
-        Rates in the order given, within each the methods in the order of `METHODS`.
+        Rates in the order given, within each the methods in the order of `CODINGS`.
 
     Raises
     ------
@@ -221,15 +221,15 @@ def compare(
     exact = predict_torch(model, spec.mean, spec.std)(test.images).astype(np.float64)
     shapes = shapes_in_frequency(weights)
     points = []
-    for rate, method in track([(r, m) for r in rates for m in METHODS], "rates", "network", progress):
+    for rate, method in track([(r, m) for r in rates for m in CODINGS], "rates", "network", progress):
         stored, error, decoded = 0, 0.0, {}
         for name, weight in weights.items():  # one layer's codes at a time: those of millions of weights take room
-            fits = method == METHODS[2] and weight[0, 0].size > 1
+            fits = method == CODINGS[2] and weight[0, 0].size > 1
             code = EncodedWeight.encode(weight, method, water_filling_rate(shapes, rate) if fits else rate)
             decoded[name] = code.decode()
             stored += code.stored_bits
             error += float(((decoded[name] - weight) ** 2).sum())
-        logits = predict_integers(integers(with_weights(model, decoded)))(test.images).astype(np.float64)
+        logits = predict_integers(to_integers(with_weights(model, decoded)))(test.images).astype(np.float64)
         points.append(
             Point(
                 method,

@@ -14,7 +14,7 @@ from pynq_cnn.model import InputSpec
 
 SLACK = 0.1  # how far interpolation may overshoot 0 and 1
 
-FORMS = (
+ACCEPTED = (
     "images as uint8 (NumPy [n, height, width, channels], tensors [n, channels, height, width]), as normalised float"
     " [n, channels, height, width], or an iterable of batches of either, such as a DataLoader"
 )
@@ -26,11 +26,11 @@ def _batches(data: Any) -> Iterator[Any]:
         yield _plain(data)
         return
     if isinstance(data, (str, bytes, dict)) or not isinstance(data, Iterable):
-        raise ArgumentError(f"calibration_data must be {FORMS}; not {data!r:.60}")
+        raise ArgumentError(f"calibration_data must be {ACCEPTED}; not {data!r:.60}")
     for batch in data:
         images = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if not isinstance(images, (torch.Tensor, np.ndarray)):
-            raise ArgumentError(f"calibration_data must be {FORMS}; it holds a {type(images).__name__}")
+            raise ArgumentError(f"calibration_data must be {ACCEPTED}; it holds a {type(images).__name__}")
         yield _plain(images)
 
 
@@ -109,7 +109,7 @@ def read_calibration(
     Parameters
     ----------
     data : tensor, array or iterable
-        See `FORMS`; batches may be tuples whose first item is the images.
+        See `ACCEPTED`; batches may be tuples whose first item is the images.
     spec : InputSpec, optional
         The network's input. Without it, the size is that of the images.
     mean, std : float or sequence of float, optional
@@ -143,7 +143,7 @@ def read_calibration(
     images, inputs, count = [], [], 0
     for batch in _batches(data):
         if not batch.ndim:
-            raise ArgumentError(f"calibration_data must be {FORMS}; it holds a single number")
+            raise ArgumentError(f"calibration_data must be {ACCEPTED}; it holds a single number")
         planar = _planar(batch[: most - count])
         if spec is None:
             channels, height, width = planar.shape[1:]
@@ -173,7 +173,7 @@ def read_calibration(
         if count >= most:
             break
     if spec is None or not count:
-        raise ArgumentError(f"there are no images to calibrate with; calibration_data must be {FORMS}")
+        raise ArgumentError(f"there are no images to calibrate with; calibration_data must be {ACCEPTED}")
     # Images that were [height, width, channels] keep that order in memory, over which `view` fails in models that work
     # otherwise.
     planar = torch.cat(inputs).clone(memory_format=torch.contiguous_format)

@@ -63,7 +63,7 @@ class Comparison:
         )
 
 
-def compare(network: Network, model: nn.Module, split: Split, progress: bool = True) -> Comparison:
+def compare_with_model(network: Network, model: nn.Module, split: Split, progress: bool = True) -> Comparison:
     """Classify `split` by `network`, through the integer arithmetic of the reference backend, and by `model`.
 
     Parameters

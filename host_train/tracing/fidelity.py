@@ -125,9 +125,9 @@ def partings(folded: nn.Sequential, network: Network, octets: np.ndarray) -> lis
     """
     octets = octets[:LOOKED_AT]
     outputs = _outputs(folded, normalise(torch.from_numpy(octets.transpose(0, 3, 1, 2).copy()), network.input))
-    integers = ReferenceBackend(network).activations(octets)
+    activations = ReferenceBackend(network).activations(octets)
     found = []
-    for layer, bytes_ in zip(network.layers, integers):
+    for layer, bytes_ in zip(network.layers, activations):
         real = outputs[layer.name]
         ours, theirs = (values.reshape(-1, values.shape[-1]).astype(np.float64) for values in (bytes_, real))
         if layer is network.layers[-1]:

@@ -46,11 +46,9 @@ def measure(name: str, classifier: Classifier, images: int | None) -> Throughput
 
 def run(args: argparse.Namespace) -> None:
     """Throughput of each, and its ratio to the reference in the same run."""
-    with open_all(load_model(args.model), args.batch, args.timeout) as candidates:
+    with open_all(load_model(args.model), args.batch, args.timeout) as opened:
         reports = [
-            (one.name, measure(one.name, one.classifier, args.images))
-            for one in candidates
-            if one.classifier is not None
+            (one.name, measure(one.name, one.classifier, args.images)) for one in opened if one.classifier is not None
         ]
     base = reports[0][1].images_per_second
     if args.json:
@@ -67,4 +65,4 @@ def run(args: argparse.Namespace) -> None:
             (name, f"{report.images:,}", f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}", f"{ratio:.2g}", steps)
         )
     print_table(("backend", "images", "images/s", "to reference", "where the time goes"), rows)
-    print_not_run(candidates)
+    print_not_run(opened)

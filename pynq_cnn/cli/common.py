@@ -84,8 +84,8 @@ def open_classifier(
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A backend that can run here, or why it cannot.
+class Opened:
+    """A backend that was opened to run here, or why it was not.
 
     Parameters
     ----------
@@ -106,25 +106,25 @@ class Candidate:
 
 
 @contextmanager
-def open_all(network: Network, batch: int = 64, timeout: float | None = None) -> Iterator[list[Candidate]]:
+def open_all(network: Network, batch: int = 64, timeout: float | None = None) -> Iterator[list[Opened]]:
     """Every backend on `network`, the virtual board included; the reference first."""
     with ExitStack() as stack:
-        candidates = []
+        opened = []
         for name in EXECUTIONS.values():
             try:
-                opened = open_classifier(
+                entered = open_classifier(
                     network, "overlay" if name == VIRTUAL else name, name == VIRTUAL, batch, timeout
                 )
                 with working(f"opening {name}"):
-                    candidates.append(Candidate(name, stack.enter_context(opened)))
+                    opened.append(Opened(name, stack.enter_context(entered)))
             except (BackendError, CompileError) as error:
-                candidates.append(Candidate(name, None, str(error), broken=isinstance(error, DeviceError)))
-        yield candidates
+                opened.append(Opened(name, None, str(error), broken=isinstance(error, DeviceError)))
+        yield opened
 
 
-def print_not_run(candidates: Sequence[Candidate]) -> None:
+def print_not_run(opened: Sequence[Opened]) -> None:
     """Which backends have not run, and why: to leave them out without a word would look like a machine that is well."""
-    for one in candidates:
+    for one in opened:
         if one.classifier is None:
             print(f"\nnot run: {one.name}: {one.why_not}")
 

@@ -60,27 +60,27 @@ def run(args: argparse.Namespace) -> int:
         raise ArgumentError(f"the sample is of ten digits, {network.name} gives {what}; measure it on data of its own")
     rows: list[dict[str, Any]] = []
     results: dict[str, np.ndarray] = {}
-    with open_all(network, timeout=args.timeout) as candidates:
-        for candidate in candidates:
-            if candidate.classifier is None:
+    with open_all(network, timeout=args.timeout) as opened:
+        for one in opened:
+            if one.classifier is None:
                 continue
-            with working(f"running {candidate.name}"):
-                candidate.classifier.accumulators(images[:64])
+            with working(f"running {one.name}"):
+                one.classifier.accumulators(images[:64])
                 start = perf_counter()
-                results[candidate.name] = candidate.classifier.accumulators(images)
+                results[one.name] = one.classifier.accumulators(images)
                 seconds = perf_counter() - start
-            right = network.answers(network.logits(results[candidate.name])) == labels
+            right = network.answers(network.logits(results[one.name])) == labels
             rows.append(
                 {
-                    "backend": candidate.name,
+                    "backend": one.name,
                     "accuracy": float(right.mean()),
                     "images_per_second": len(images) / seconds,
-                    "agrees": np.array_equal(results[candidate.name], results["reference"]),
+                    "agrees": np.array_equal(results[one.name], results["reference"]),
                 }
             )
     answers = network.answers(network.logits(results["reference"]))
     agree = all(row["agrees"] for row in rows)
-    skipped = [{"backend": c.name, "why": c.why_not} for c in candidates if c.classifier is None]
+    skipped = [{"backend": c.name, "why": c.why_not} for c in opened if c.classifier is None]
     if args.json:
         print_json({"model": network.name, "images": len(images), "agree": agree, "backends": rows, "skipped": skipped})
         return int(not agree)
@@ -99,5 +99,5 @@ def run(args: argparse.Namespace) -> int:
             for row in rows
         ],
     )
-    print_not_run(candidates)
+    print_not_run(opened)
     return int(not agree)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pynq_cnn.cli.common import EXECUTIONS, Candidate, add_json, add_model, add_timeout, open_all, print_json, working
+from pynq_cnn.cli.common import EXECUTIONS, Opened, add_json, add_model, add_timeout, open_all, print_json, working
 from pynq_cnn.errors import ArgumentError, PynqCnnError
 from pynq_cnn.model import Golden
 from pynq_cnn.zoo import load_model, percent, stated_agreement
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def required(words: Sequence[str]) -> set[str]:
-    """The executions that `--require` names, as their candidates are called; `ArgumentError` for a name that is
+    """The executions that `--require` names, as `Opened.name` has them; `ArgumentError` for a name that is
     none.
     """
     names = [name.strip() for word in words for name in word.split(",")]
@@ -36,13 +36,13 @@ def required(words: Sequence[str]) -> set[str]:
     return {EXECUTIONS[name] for name in names}
 
 
-def check(candidate: Candidate, golden: Golden) -> tuple[str, str]:
+def check(one: Opened, golden: Golden) -> tuple[str, str]:
     """`passed`, `failed` or `skipped`, and why."""
-    if candidate.classifier is None:
-        return "failed" if candidate.broken else "skipped", candidate.why_not
+    if one.classifier is None:
+        return "failed" if one.broken else "skipped", one.why_not
     try:
-        with working(f"testing {candidate.name}"):
-            accumulators = candidate.classifier.accumulators(golden.images)
+        with working(f"testing {one.name}"):
+            accumulators = one.classifier.accumulators(golden.images)
     except PynqCnnError as error:
         return "failed", str(error)
     wrong = int((accumulators != golden.accumulators).any(axis=1).sum())
@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     network = load_model(args.model)
     if network.golden is None:
         raise PynqCnnError(f"{network.name} has no golden vectors; export it again with host_train")
-    with open_all(network, 16, args.timeout) as candidates:  # smaller than the vectors are many: batches are tested too
-        report = [(one.name, *check(one, network.golden)) for one in candidates]
+    with open_all(network, 16, args.timeout) as opened:  # smaller than the vectors are many: batches are tested too
+        report = [(one.name, *check(one, network.golden)) for one in opened]
     missing = [name for name, result, _ in report if result == "skipped" and name in wanted]
     failed = bool(missing) or any(result == "failed" for _, result, _ in report)
     agreement = stated_agreement(network.metadata)

@@ -11,13 +11,13 @@ from torch import nn
 
 import host_train.quantisation
 from host_train.quantisation.fold import check_order
-from host_train.quantisation.layers.rules import add_to_blocks, follow, in_integers, quantised, shape_behind
+from host_train.quantisation.layers.rules import add_to_blocks, follow, integer_layer, quantised, shape_behind
 from host_train.tracing.operations import module_layers
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.layers import LAYERS
 
 FOLDER = Path(host_train.quantisation.__file__).parent
-KINDS = {kind.__name__ for rule in (follow, in_integers, add_to_blocks) for kind in rule.registry} - {"object"}
+KINDS = {kind.__name__ for rule in (follow, integer_layer, add_to_blocks) for kind in rule.registry} - {"object"}
 
 
 def test_every_kind_has_a_file_of_its_name():

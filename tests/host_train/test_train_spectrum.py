@@ -29,11 +29,11 @@ from host_train.settings import Settings
 from host_train.spectrum.allocate import reverse_water_filling, whole_bits
 from host_train.spectrum.basis import RealFourier
 from host_train.spectrum.bits import LayerBits, bit_maps
-from host_train.spectrum.codec import METHODS, EncodedWeight, Group, water_filling_rate
+from host_train.spectrum.codec import CODINGS, EncodedWeight, Group, water_filling_rate
 from host_train.spectrum.numbers import frequencies, save_bits, save_points, save_spectra
 from host_train.spectrum.plots import decibels, plot_bits, plot_comparison, plot_spectra
 from host_train.spectrum.spread import MEASURES, best_counts, check_seeds, spread, to_markdown
-from host_train.spectrum.study import LayerSpectrum, Point, as_planes, compare, spectra, with_weights
+from host_train.spectrum.study import LayerSpectrum, Point, as_planes, compare_codings, spectra, with_weights
 from host_train.spectrum.variance import activation_variance, coefficient_variance, weight_variance
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
@@ -92,14 +92,14 @@ def test_whole_bits_are_the_best_of_all_allocations(variance, rate):
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from(METHODS))
+@given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from(CODINGS))
 def test_codec_error_falls_and_size_is_as_told(seed, size, method):
     weight = np.random.default_rng(seed).normal(size=(6, 5, size, size))
     errors = []
     for rate in (1, 3, 6):
         code = EncodedWeight.encode(weight, method, rate)
         assert sum(group.bits * len(group.codes) for group in code.groups) <= rate * weight.size
-        assert code.stored_bits <= rate * weight.size + 68 * (size * size if method == METHODS[2] else 1)
+        assert code.stored_bits <= rate * weight.size + 68 * (size * size if method == CODINGS[2] else 1)
         assert all(group.codes.max(initial=0) < 1 << max(group.bits, 1) for group in code.groups)
         errors.append(((code.decode() - weight) ** 2).mean())
     assert errors[0] > errors[1] > errors[2]
@@ -113,8 +113,8 @@ def test_water_filling_beats_uniform_on_smooth_kernels():
         -0.3 * np.minimum(basis.frequencies // 5, 5 - basis.frequencies // 5) - 0.8 * (basis.frequencies % 5)
     )
     weight = basis.inverse(rng.normal(size=(400, 25)) * deviation).reshape(20, 20, 5, 5)
-    error = {method: ((EncodedWeight.encode(weight, method, 3).decode() - weight) ** 2).sum() for method in METHODS}
-    assert error[METHODS[2]] < 0.8 * error[METHODS[1]] and error[METHODS[2]] < 0.8 * error[METHODS[0]]
+    error = {method: ((EncodedWeight.encode(weight, method, 3).decode() - weight) ** 2).sum() for method in CODINGS}
+    assert error[CODINGS[2]] < 0.8 * error[CODINGS[1]] and error[CODINGS[2]] < 0.8 * error[CODINGS[0]]
 
 
 @given(
@@ -129,18 +129,18 @@ def test_methods_are_compared_at_equal_stored_bits(shapes, rate):
     own = water_filling_rate(shapes, rate)
     stored = {
         method: sum(
-            EncodedWeight.encode(weight, method, own if method == METHODS[2] else rate).stored_bits
+            EncodedWeight.encode(weight, method, own if method == CODINGS[2] else rate).stored_bits
             for weight in weights
         )
-        for method in METHODS
+        for method in CODINGS
     }
-    assert stored[METHODS[0]] == stored[METHODS[1]]
-    assert stored[METHODS[2]] <= stored[METHODS[0]] or own == 0
+    assert stored[CODINGS[0]] == stored[CODINGS[1]]
+    assert stored[CODINGS[2]] <= stored[CODINGS[0]] or own == 0
     if (
         0 < own < 7
     ):  # less at most one bit for a coefficient of each layer, which are whole, and the steps of those without a bit
         unused = sum(shape[0] * shape[1] + 32 * shape[2] * shape[3] for shape in shapes)
-        assert stored[METHODS[2]] >= stored[METHODS[0]] - unused
+        assert stored[CODINGS[2]] >= stored[CODINGS[0]] - unused
 
 
 def test_a_large_group_is_searched_in_a_sample():
@@ -155,9 +155,9 @@ def test_group_keeps_constants_and_refuses_nothing_silently():
     group = Group.encode(np.full(7, 0.25), 4)
     assert group.bits == 0 and group.decode().tolist() == [0.25] * 7
     for wrong in (
-        (np.zeros((2, 2)), METHODS[0], 2),
+        (np.zeros((2, 2)), CODINGS[0], 2),
         (np.zeros((1, 1, 1, 1)), "jpeg", 2),
-        (np.zeros((1, 1, 1, 1)), METHODS[0], 2.5),
+        (np.zeros((1, 1, 1, 1)), CODINGS[0], 2.5),
     ):
         with pytest.raises(ArgumentError):
             EncodedWeight.encode(*wrong)
@@ -197,18 +197,18 @@ def test_study_of_a_small_network(small, tmp_path):
     test = Split(arrays["test_images"].reshape(-1, 28, 28, 1)[:60], arrays["test_labels"][:60].astype(np.int64))
     spec = InputSpec(28, 28, 1, "L", (0.1,), (0.3,))
 
-    def integers(decoded):
+    def to_integers(decoded):
         return to_network(calibrate(decoded, [images], spec.std, "mse"), "small", spec, tuple("0123456789"))
 
-    points = compare(small, integers, spec, test, [2, 8], progress=False)
-    assert [(point.rate, point.method) for point in points] == [(rate, method) for rate in (2, 8) for method in METHODS]
+    points = compare_codings(small, to_integers, spec, test, [2, 8], progress=False)
+    assert [(point.rate, point.method) for point in points] == [(rate, method) for rate in (2, 8) for method in CODINGS]
     assert all(fine.logit_error < rough.logit_error for rough, fine in zip(points[:3], points[3:]))
     plot_spectra(found, tmp_path / "spectra.png", "title")
     plot_comparison({0: points}, tmp_path / "comparison.png", "title")
     assert (tmp_path / "spectra.png").stat().st_size > 10000 and (tmp_path / "comparison.png").stat().st_size > 10000
     for rates in ([], [0], [9], [1.5]):
         with pytest.raises(ArgumentError, match="rates"):
-            compare(small, integers, spec, test, rates)
+            compare_codings(small, to_integers, spec, test, rates)
 
 
 def test_study_of_a_binary_network():
@@ -223,14 +223,14 @@ def test_study_of_a_binary_network():
     assert all(set(np.unique(weight)) <= {-1.0, 1.0} for weight in planes.values())
     assert planes["conv2"].shape == (4, 4, 3, 3) and planes["fc"].shape == (10, 16, 4, 4)
 
-    def integers(decoded):
+    def to_integers(decoded):
         return binary_to_network(decoded, "small", spec, tuple("0123456789"))
 
     test = Split(images, np.arange(12) % 10)
-    points = compare(model, integers, spec, test, [1, 4], progress=False)
-    space = [point for point in points if point.method == METHODS[0]]
+    points = compare_codings(model, to_integers, spec, test, [1, 4], progress=False)
+    space = [point for point in points if point.method == CODINGS[0]]
     assert all(point.logit_error == 0 for point in space) and space[0].stored_bits < space[1].stored_bits
-    rough, fine = (point for point in points if point.method == METHODS[2])
+    rough, fine = (point for point in points if point.method == CODINGS[2])
     assert rough.logit_error > fine.logit_error and rough.weight_error > fine.weight_error > 0
     found = spectra(model, torch.rand(3, 3, 32, 32) - 0.5)
     assert [layer.weights.shape for layer in found] == [(32, 32)] * 2 + [(16, 16)] * 2 + [(8, 8)] * 2 + [(4, 4)]
@@ -261,7 +261,7 @@ def test_the_map_of_bits_is_what_the_codec_spends(small):
     for layer in layers:
         assert list(layer.bits) == [1, 5] and not np.array_equal(layer.bits[1], layer.bits[5])
         for rate, bits in layer.bits.items():
-            code = EncodedWeight.encode(weights[layer.name], METHODS[2], water_filling_rate(shapes, rate))
+            code = EncodedWeight.encode(weights[layer.name], CODINGS[2], water_filling_rate(shapes, rate))
             assert np.array_equal(
                 bits, RealFourier(*bits.shape).as_map(np.array([group.bits for group in code.groups]))
             )
@@ -366,7 +366,7 @@ def test_numbers_are_saved_beside_the_plots(tmp_path):
 def points_of(*seeds: tuple[float, float, float]) -> dict[int, list[Point]]:
     """At one rate: weight errors of the three methods, and 1 less them as accuracy."""
     return {
-        seed: [Point(m, 3, 80, e, e, 1 - e) for m, e in zip(METHODS, errors)] for seed, errors in enumerate(seeds, 5)
+        seed: [Point(m, 3, 80, e, e, 1 - e) for m, e in zip(CODINGS, errors)] for seed, errors in enumerate(seeds, 5)
     }
 
 
@@ -375,9 +375,9 @@ def test_the_spread_over_seeds_is_told(tmp_path, drawn):
     points = points_of((0.10, 0.3, 0.2), (0.20, 0.4, 0.1), (0.15, 0.5, 0.15))
     error, _, top1 = MEASURES
     assert best_counts(points, error) == {
-        (3, METHODS[0]): 2,
-        (3, METHODS[1]): 0,
-        (3, METHODS[2]): 2,
+        (3, CODINGS[0]): 2,
+        (3, CODINGS[1]): 0,
+        (3, CODINGS[2]): 2,
     }  # a tie counts for both
     assert best_counts(points, top1) == best_counts(points, error)
     head, _, row = to_markdown(points, error).splitlines()
@@ -395,10 +395,10 @@ def test_the_spread_over_seeds_is_told(tmp_path, drawn):
     assert "3 trainings (seeds 5, 6, 7)" in many.get_suptitle() and "its spread is not known" in one.get_suptitle()
     assert [len(axes.collections) for axes in many.axes] == [3, 3, 3] and not any(axes.collections for axes in one.axes)
     means = {line.get_label(): line.get_ydata().tolist() for line in many.axes[0].lines}
-    assert means[METHODS[0]] == pytest.approx([15.0]) and means[METHODS[1]] == pytest.approx([40.0])
+    assert means[CODINGS[0]] == pytest.approx([15.0]) and means[CODINGS[1]] == pytest.approx([40.0])
     save_points(points, tmp_path)
     saved = np.load(tmp_path / "comparison.npy")
-    assert saved["seed"].tolist() == [5, 5, 5, 6, 6, 6, 7, 7, 7] and saved["method"].tolist() == list(METHODS) * 3
+    assert saved["seed"].tolist() == [5, 5, 5, 6, 6, 6, 7, 7, 7] and saved["method"].tolist() == list(CODINGS) * 3
     assert saved["weight_error"].tolist() == [point.weight_error for some in points.values() for point in some]
     assert [float(row["top1"]) for row in table_of(tmp_path / "comparison.csv")] == saved["top1"].tolist()
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from host_train.quantisation.fake import ACTIVATION_MAX
 from host_train.quantisation.fixed_point import fixed_point
-from host_train.quantisation.layers.rules import check_options, follow, gives_bytes, in_integers, quantised
+from host_train.quantisation.layers.rules import check_options, follow, gives_bytes, integer_layer, quantised
 from host_train.quantisation.layers.state import Grid, Place, Values
 from host_train.quantisation.layers.sums import check_bytes
 from host_train.quantisation.sequential import pair
@@ -93,14 +93,14 @@ def _sum(pool: nn.Module, name: str, given: Values) -> tuple[AvgPool2d, np.ndarr
     return AvgPool2d(name, size, stride), given.unit / (size[0] * size[1])  # type: ignore[arg-type]
 
 
-@in_integers.register(nn.AvgPool2d)
-@in_integers.register(nn.AdaptiveAvgPool2d)
+@integer_layer.register(nn.AvgPool2d)
+@integer_layer.register(nn.AdaptiveAvgPool2d)
 def _(layer: Averaging, name: str, behind: Values, given: Values) -> tuple[AvgPool2d, Values]:
     made, unit = _sum(layer, name, given)
     return made, replace(behind, unit=unit, sums_of=made)
 
 
-@in_integers.register
+@integer_layer.register
 def _(layer: QuantisedAvgPool2d, name: str, behind: Values, given: Values) -> tuple[AvgPool2d, Values]:
     made, unit = _sum(layer.pool, name, given)
     step = np.array([float(layer.step)])

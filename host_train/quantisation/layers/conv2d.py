@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from host_train.quantisation.fake import fake_quantise_weight
-from host_train.quantisation.layers.rules import check_options, fold_layer, follow, in_integers, quantised
+from host_train.quantisation.layers.rules import check_options, fold_layer, follow, integer_layer, quantised
 from host_train.quantisation.layers.state import Grid, Place, Values
 from host_train.quantisation.layers.sums import input_gain, integer_weights, sums_behind, with_bias
 from host_train.quantisation.sequential import pair
@@ -81,7 +81,7 @@ def _(layer: nn.Conv2d, grid: Grid) -> nn.Module:
     return QuantisedConv2d.of(layer, input_gain(layer, grid.std), grid.per_layer)
 
 
-@in_integers.register
+@integer_layer.register
 def _(layer: QuantisedConv2d, name: str, behind: Values, given: Values) -> tuple[Conv2d, Values]:
     weight, bias, unit = integer_weights(layer, layer.weight, given)
     padding = pair(layer.padding)

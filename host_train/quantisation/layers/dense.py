@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from host_train.quantisation.fake import fake_quantise_weight
-from host_train.quantisation.layers.rules import fold_layer, follow, in_integers, quantised
+from host_train.quantisation.layers.rules import fold_layer, follow, integer_layer, quantised
 from host_train.quantisation.layers.state import Grid, Place, Values
 from host_train.quantisation.layers.sums import input_gain, integer_weights, sums_behind, with_bias
 from pynq_cnn.errors import NetworkError
@@ -50,7 +50,7 @@ def _(layer: nn.Linear, grid: Grid) -> nn.Module:
     return QuantisedLinear.of(layer, input_gain(layer, grid.std), grid.per_layer)
 
 
-@in_integers.register
+@integer_layer.register
 def _(layer: QuantisedLinear, name: str, behind: Values, given: Values) -> tuple[Dense, Values]:
     if len(given.shape) != 1:
         raise NetworkError(f"{name} is a Linear over an input of shape {given.shape}; put a Flatten before it")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from host_train.quantisation.layers.rules import add_to_blocks, check_options, follow, in_integers, quantised
+from host_train.quantisation.layers.rules import add_to_blocks, check_options, follow, integer_layer, quantised
 from host_train.quantisation.layers.state import Block, Grid, Place, Values
 from pynq_cnn.errors import NetworkError
 
@@ -29,7 +29,7 @@ def _(layer: nn.Flatten, grid: Grid) -> nn.Module:
     return layer
 
 
-@in_integers.register
+@integer_layer.register
 def _(layer: nn.Flatten, name: str, behind: Values, given: Values) -> tuple[None, Values]:
     return None, behind
 

@@ -11,7 +11,7 @@ from host_train.quantisation.layers.rules import (
     add_to_blocks,
     check_options,
     follow,
-    in_integers,
+    integer_layer,
     last_block,
     quantised,
 )
@@ -44,7 +44,7 @@ def _(layer: nn.MaxPool2d, grid: Grid) -> nn.Module:
     return layer
 
 
-@in_integers.register
+@integer_layer.register
 def _(layer: nn.MaxPool2d, name: str, behind: Values, given: Values) -> tuple[MaxPool2d, Values]:
     return MaxPool2d(name, pair(layer.kernel_size), pair(layer.stride)), behind
 

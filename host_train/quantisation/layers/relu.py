@@ -11,7 +11,7 @@ from torch import nn
 from host_train.layers.about import about
 from host_train.quantisation.fake import ACTIVATION_MAX
 from host_train.quantisation.fixed_point import fixed_point
-from host_train.quantisation.layers.rules import fold_layer, follow, gives_bytes, in_integers, quantised
+from host_train.quantisation.layers.rules import fold_layer, follow, gives_bytes, integer_layer, quantised
 from host_train.quantisation.layers.state import Grid, Place, Values
 from host_train.quantisation.layers.sums import Summing
 from pynq_cnn.errors import NetworkError
@@ -67,7 +67,7 @@ def _(layer: nn.ReLU, grid: Grid) -> nn.Module:
     return QuantisedReLU(1.0 if grid.step is None else grid.step)
 
 
-@in_integers.register
+@integer_layer.register
 def _(layer: QuantisedReLU, name: str, behind: Values, given: Values) -> tuple[Layer, Values]:
     if given.sums_of is None:
         raise NetworkError(f"{name} is a ReLU over bytes; remove it")

@@ -54,7 +54,7 @@ def quantised(layer: nn.Module, grid: Grid) -> nn.Module:
 
 
 @singledispatch
-def in_integers(layer: nn.Module, name: str, behind: Values, *given: Values) -> tuple[Layer | None, Values]:
+def integer_layer(layer: nn.Module, name: str, behind: Values, *given: Values) -> tuple[Layer | None, Values]:
     """A quantised layer in integers, and the values behind it.
 
     Parameters

@@ -1,4 +1,4 @@
-"""A second, closer stage of the virtual board: pynq's own `EmbeddedDevice`, on files that stand for a board's.
+"""The closer of the two virtual boards: pynq's own `EmbeddedDevice`, on files that stand for a board's.
 
 Importing this package does not import `pynq`; making an `EmbeddedBoard` does.
 """
