@@ -14,7 +14,7 @@ def keep_freed_memory() -> None:
     """Have the allocator keep freed memory for the next tensor, where it is glibc's; elsewhere nothing happens.
 
     glibc gives blocks of megabytes back to the system when they are freed. Training frees and asks for tensors of that
-    size in every step, and each time every page is faulted in and zeroed again: a tenth to a half of the time of a
+    size in every step, and each time every page is faulted in and zeroed again: 10 to 50 % of the time of a
     training on a CPU.
     """
     try:

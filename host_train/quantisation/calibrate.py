@@ -31,8 +31,8 @@ def step_percentile(counts: np.ndarray, width: float) -> float:
 
 
 def step_mse(counts: np.ndarray, width: float) -> float:
-    """The step of least mean squared error between the values and their bytes, of 100 between a fifth of `step_max` and
-    all of it.
+    """The step of least mean squared error between the values and their bytes, of 100 between 20 and 100 % of
+    `step_max`.
     """
     values = (np.arange(len(counts)) + 0.5) * width
     steps = step_max(counts, width) * np.linspace(0.2, 1, 100)
