@@ -51,6 +51,7 @@ class Memory:
     reshaped: int  # elements in a word
     type: str
     impl: str
+    copies: int = 1  # two for a buffer between the processes of a DATAFLOW region
     most_reads: int = 0  # of a bank in a cycle
     most_writes: int = 0
     sites: set[str] = field(default_factory=set)  # pipelines and units that use it
@@ -86,12 +87,12 @@ class Memory:
         copies = max(self.most_reads, 1) if self.type == "ram_1wnr" else 1
         two = self.type in ("ram_2p", "ram_t2p", "rom_2p") and self.most_reads + self.most_writes > 1
         simple = not two or (self.most_reads <= 1 and self.most_writes <= 1)
-        return self.banks * copies * bram18(self.depth, self.bits, simple)
+        return self.banks * self.copies * copies * bram18(self.depth, self.bits, simple)
 
     @property
     def lutram(self) -> int:
         """LUTs that hold it."""
-        return 0 if self.in_block_ram or self.registers else self.banks * lutram(self.depth, self.bits)
+        return 0 if self.in_block_ram or self.registers else self.banks * self.copies * lutram(self.depth, self.bits)
 
 
 def bram18(depth: int, bits: int, simple: bool = True) -> int:
@@ -139,14 +140,28 @@ def memory_of(array: Array) -> Memory:
     return Memory(array, tuple(split), reshaped, options.get("type", "").lower(), options.get("impl", "").lower())
 
 
+@dataclass(frozen=True)
+class Access:
+    """What a pipelined loop asks of the busiest bank of a memory in `interval` cycles."""
+
+    loop: str
+    interval: int
+    memory: Memory
+    reads: int
+    writes: int
+
+
 class Memories:
     """All arrays of the hardware, with what the pipelines ask of them; `faults` has what they cannot serve."""
 
     def __init__(self, hardware: Hardware) -> None:
         self.hardware = hardware
         self.all = [memory_of(array) for array in hardware.source.arrays]
+        for memory in self.all:
+            memory.copies += hardware.source.in_dataflow(memory.array)
         self.faults: list[str] = []
         self.notes: list[str] = []
+        self.accesses: list[Access] = []
         self._objects: dict[str, list[Memory]] = {}
         self._roots: dict[tuple[str, str], set[str]] = {}
         for unit in hardware.used:
@@ -460,34 +475,31 @@ class Memories:
     ) -> None:
         memory = self.all[index]
         banks = sorted({bank for i, bank in counts if i == index and bank is not None}) or [0]
-        worst = (0, 0, 0, 0)
+        limits = [most * interval for most in PORTS.get(memory.type, DEFAULT_PORTS)]
+        seen = []
         for bank in banks:
-            weights: dict[str, dict[str, int]] = {
-                "load": defaultdict(int),
-                "store": defaultdict(int),
-                "both": defaultdict(int),
-            }
+            weights: dict[str, dict[str, int]] = {kind: defaultdict(int) for kind in ("load", "store", "both")}
             for key in ((index, bank), (index, None)):
                 for opcode in ("load", "store"):
                     for label, rows in counts[key][opcode].items() if key in counts else ():
                         weights[opcode][label] += len(rows)
                         weights["both"][label] += len(rows)
-            reads, writes, both = (longest(unit, order, weights[k]) for k in ("load", "store", "both"))
-            everything = sum(weights["both"].values())
-            worst = max(worst, (both, reads, writes, everything, bank)[:4])
+            reads, writes, both = (longest(unit, order, weights[kind]) for kind in ("load", "store", "both"))
+            over = sum(max(used - most, 0) for used, most in zip((reads, writes, both), limits))
+            seen.append((over, both, reads, writes, sum(weights["both"].values())))
             memory.most_reads = max(memory.most_reads, -(-reads // interval))
             memory.most_writes = max(memory.most_writes, -(-writes // interval))
-        both, reads, writes, everything = worst
+        over, _, reads, writes, everything = max(seen)
         if memory.registers:
             return
-        limit = PORTS.get(memory.type, DEFAULT_PORTS)
-        if reads > limit[0] * interval or writes > limit[1] * interval or both > limit[2] * interval:
-            ports = memory.type or "a memory with two ports"
+        self.accesses.append(Access(name, interval, memory, reads, writes))
+        if over:
             self.faults.append(
                 f"{name} needs {reads} reads and {writes} writes of a bank of `{memory.array.name}`"
-                f" in {interval} cycle(s), more than {ports} serves: partition it as it is accessed, or access it less"
+                f" in {interval} cycle(s), more than {memory.type or 'a memory with two ports'} serves:"
+                " partition it as it is accessed, or access it less"
             )
-        elif everything > limit[2] * interval:
+        elif everything > limits[2]:
             self.notes.append(
                 f"{name}: accesses of `{memory.array.name}` fit its ports because not all happen in one iteration"
             )

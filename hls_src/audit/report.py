@@ -94,7 +94,8 @@ class Audit:
             if memory.registers:
                 continue
             where = memory.type or "a memory of Vitis HLS's choice"
-            name = f"`{memory.array.name}`: {memory.banks} x {memory.depth} x {memory.bits} bits, {where}"
+            twice = "2 x " if memory.copies > 1 else ""
+            name = f"`{memory.array.name}`: {twice}{memory.banks} x {memory.depth} x {memory.bits} bits, {where}"
             found.append(Row(name, {"BRAM36": memory.bram18 / 2, "LUT": memory.lutram}))
         rest = self.fabric.memory.luts - sum(m.lutram for m in self.memories.used)
         found.append(Row("registers and multiplexers of the memories", {"LUT": rest, "FF": self.fabric.memory.ff}))
@@ -179,6 +180,13 @@ class Audit:
             lines.append(f"| `{s.name}` | {s.interval} | {s.depth} | {s.recurrence:.1f} |")
         return "\n".join(lines)
 
+    def accesses(self) -> str:
+        """Reads and writes of the busiest bank of each memory in each pipelined loop, in Markdown."""
+        lines = ["| memory | loop | cycles | reads | writes |", "|---|---|---|---|---|"]
+        for a in sorted(self.memories.accesses, key=lambda a: (a.memory.array.name, a.loop)):
+            lines.append(f"| `{a.memory.array.name}` | `{a.loop}` | {a.interval} | {a.reads} | {a.writes} |")
+        return "\n".join(lines)
+
     def multiplications(self) -> str:
         """Multiplications by width, in Markdown."""
         counts: dict[bool, Counter[Product]] = defaultdict(Counter)
@@ -199,6 +207,8 @@ class Audit:
             self.table(),
             "\nPipelines\n",
             self.loops(),
+            "\nAccesses of the busiest bank\n",
+            self.accesses(),
             "\nMultiplications\n",
             self.multiplications(),
             "",
@@ -231,4 +241,4 @@ def write_into(page: Path, audit: Audit) -> None:
 
 def page_part(audit: Audit) -> str:
     """What stands between the marks, with them."""
-    return f"{BEGIN}\n\n{audit.table()}\n\n{audit.loops()}\n\n{END}"
+    return f"{BEGIN}\n\n{audit.table()}\n\n{audit.loops()}\n\n{audit.accesses()}\n\n{END}"

@@ -255,6 +255,11 @@ class Source:
             for pragma in other.pragmas
         ]
 
+    def in_dataflow(self, array: Array) -> bool:
+        """Whether an array is declared in a DATAFLOW region, where Vitis HLS makes two of it that take turns."""
+        inside = [r for r in self.regions if r.file == array.file and r.first <= array.line <= r.last]
+        return any(region.find("dataflow") for region in inside)
+
     def loop_at(self, file: str, line: int) -> Loop | None:
         """The loop that begins on a line of a file given by its name without folders."""
         return next((loop for loop in self.loops if loop.file.name == file and loop.first == line), None)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def _headers() -> list[str]:
         import ziglang
     except ImportError as error:
         raise AuditError(f"no {PACKAGES[0]} here: pip install {' '.join(PACKAGES)}") from error
+    for package in PACKAGES:
+        name, _, wanted = package.partition("==")
+        found = metadata.version(name)
+        if found != wanted:
+            raise AuditError(
+                f"{name} {found} is here: another clang counts otherwise; pip install {' '.join(PACKAGES)}"
+            )
     folder = Path(ziglang.__file__).parent / "lib"
     return [
         f"-isystem{folder / name}"
@@ -92,9 +100,7 @@ def compile_ir(source: Path, defines: tuple[str, ...] = ()) -> str:
         output = Path(folder) / "top.ll"
         command = [sys.executable, "-m", "ziglang", "c++", "-target", TARGET, *flags(defines), *OPTIONS]
         command += ["-Wno-unknown-pragmas", "-Wno-unused-command-line-argument"]
-        environment = {**os.environ}
-        environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(Path(tempfile.gettempdir()) / "zig-cache-audit"))
-        environment.setdefault("ZIG_LOCAL_CACHE_DIR", environment["ZIG_GLOBAL_CACHE_DIR"])
+        environment = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder, **os.environ}
         done = subprocess.run(
             [*command, "-S", "-emit-llvm", str(source), "-o", str(output)],
             capture_output=True,
