@@ -1,120 +1,174 @@
-// Decoding and checking of instructions (docs/contract/instruction-set.md, section 2).
+// Decoding and checking of instructions (docs/contract/instruction-set.md, sections 3 to 5).
 #pragma once
 
 #include "geometry.hpp"
 
 namespace pcnn {
 
-enum Status : uint32_t { OK = 0, UNKNOWN_OPCODE = 1, BAD_FIELD = 2, TILE_TOO_LARGE = 3, OUTSIDE_MEMORY = 4 };
+enum Status : uint32_t { OK = 0, UNKNOWN_OPCODE = 1, BAD_FIELD = 2, OUTSIDE_MEMORY = 4 };
 
-constexpr int INSTRUCTION_WORDS = 8;
-constexpr uint8_t OPCODE_CONV = 1;
-constexpr uint8_t FLAG_OUTPUT_INT32 = 1;
-constexpr uint8_t FLAG_PAD_VECTOR = 2;
+enum Opcode : uint8_t { OPCODE_SECTION = 1, OPCODE_LOAD = 2, OPCODE_STORE = 3, OPCODE_COMPUTE = 4 };
 
-struct Conv {
-    uint8_t opcode, flags, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
-    uint16_t in_h, in_w, in_c, out_c, out_h, out_w;
-    uint8_t pool_size, pool_stride;
-    uint16_t groups_per_pass, tile_images, tile_rows, chunks;
-    uint32_t in_addr, out_addr, weight_addr, param_addr, pad_addr, in_stride, out_stride;
-    // derived
-    uint32_t groups;      // of PE output channels
-    uint32_t taps;        // weight tiles of a group: cycles for one accumulator
-    uint32_t row_bytes;   // one row of the input
-    uint32_t image_bytes; // one image of the input
-    bool single_pass;     // all weights on chip at once
-};
+constexpr int INSTRUCTION_WORDS = 16;
+
+enum Memory : uint8_t { FEATURE_MAPS = 0, WEIGHTS = 1, PARAMETERS = 2, SPARSE_ENTRIES = 3, PADS = 4, RESULTS = 5 };
+
+constexpr uint16_t MOVE_PER_IMAGE = 1;
+constexpr uint16_t MOVE_MERGED = 2;
+
+enum Unit : uint8_t { BYTES = 0, BITS = 1, DEPTHWISE = 2, MAX = 3, OR = 4, SPARSE = 5, UNITS = 6 };
+
+constexpr uint16_t FLAG_INT32 = 1;
+constexpr uint16_t FLAG_SIGN = 2;
+constexpr uint16_t FLAG_SKIP = 4;
+constexpr uint16_t FLAG_PAD_VECTOR = 8;
+constexpr uint16_t FLAG_ONES = 16;
+constexpr uint16_t FLAG_HALF = 32;
 
 inline uint32_t field(uint64_t word, int low, int bits) {
 #pragma HLS INLINE
     return static_cast<uint32_t>(word >> low) & static_cast<uint32_t>((static_cast<uint64_t>(1) << bits) - 1);
 }
 
-inline Conv decode(const uint64_t w[INSTRUCTION_WORDS]) {
+inline int32_t signed_field(uint64_t word, int low) {
 #pragma HLS INLINE
-    Conv c;
-    c.opcode = field(w[0], 0, 8);
-    c.flags = field(w[0], 8, 8);
-    c.kernel_h = field(w[0], 16, 8);
-    c.kernel_w = field(w[0], 24, 8);
-    c.stride_h = field(w[0], 32, 8);
-    c.stride_w = field(w[0], 40, 8);
-    c.pad_h = field(w[0], 48, 8);
-    c.pad_w = field(w[0], 56, 8);
-    c.in_h = field(w[1], 0, 16);
-    c.in_w = field(w[1], 16, 16);
-    c.in_c = field(w[1], 32, 16);
-    c.out_c = field(w[1], 48, 16);
-    c.out_h = field(w[2], 0, 16);
-    c.out_w = field(w[2], 16, 16);
-    c.pool_size = field(w[2], 32, 8);
-    c.pool_stride = field(w[2], 40, 8);
-    c.groups_per_pass = field(w[2], 48, 16);
-    c.tile_images = field(w[3], 0, 16);
-    c.tile_rows = field(w[3], 16, 16);
-    c.chunks = field(w[3], 32, 16);
-    c.in_addr = field(w[4], 0, 32);
-    c.out_addr = field(w[4], 32, 32);
-    c.weight_addr = field(w[5], 0, 32);
-    c.param_addr = field(w[5], 32, 32);
-    c.pad_addr = field(w[6], 0, 32);
-    c.in_stride = field(w[6], 32, 32);
-    c.out_stride = field(w[7], 0, 32);
-    c.groups = (c.out_c + PE - 1u) / PE;
-    c.taps = static_cast<uint32_t>(c.kernel_h) * c.chunks;
-    c.row_bytes = static_cast<uint32_t>(c.in_w) * c.in_c;
-    c.image_bytes = c.in_h * c.row_bytes;  // meaningful once `check` has bounded it
-    c.single_pass = c.groups_per_pass >= c.groups;
+    return static_cast<int32_t>(field(word, low, 32));
+}
+
+inline int16_t signed_short(uint64_t word, int low) {
+#pragma HLS INLINE
+    return static_cast<int16_t>(field(word, low, 16));
+}
+
+struct Section {
+    uint16_t body;
+    uint32_t group;
+};
+
+inline Section decode_section(const uint64_t w[INSTRUCTION_WORDS]) {
+#pragma HLS INLINE
+    Section s;
+    s.body = static_cast<uint16_t>(field(w[0], 16, 16));
+    s.group = field(w[0], 32, 32);
+    return s;
+}
+
+// A LOAD or STORE.
+struct Move {
+    uint8_t memory;
+    bool per_image, merged;
+    uint32_t words, address, image_stride, place, image_step, run, run_step, bursts, burst_stride, burst_step;
+};
+
+inline Move decode_move(const uint64_t w[INSTRUCTION_WORDS]) {
+#pragma HLS INLINE
+    Move m;
+    m.memory = static_cast<uint8_t>(field(w[0], 8, 8));
+    const uint32_t flags = field(w[0], 16, 16);
+    m.per_image = flags & MOVE_PER_IMAGE;
+    m.merged = flags & MOVE_MERGED;
+    m.words = field(w[0], 32, 32);
+    m.address = field(w[1], 0, 32);
+    m.image_stride = field(w[1], 32, 32);
+    m.place = field(w[2], 0, 32);
+    m.image_step = field(w[2], 32, 32);
+    m.run = field(w[3], 0, 32);
+    m.run_step = field(w[3], 32, 32);
+    m.bursts = field(w[4], 0, 32);
+    m.burst_stride = field(w[4], 32, 32);
+    m.burst_step = field(w[5], 0, 32);
+    return m;
+}
+
+struct Compute {
+    uint8_t unit;
+    bool int32, sign, skip, pad_vector, ones, half;
+    uint16_t rows, cols, groups, chunks;
+    uint8_t pool_rows, pool_cols, kernel_rows, kernel_cols;
+    uint32_t iterations, in_image_step, in_base;
+    int32_t row_step, pool_row_step, kernel_row_step, col_step, pool_col_step, kernel_col_step, group_step;
+    int16_t first_y, y_row_step, y_pool_step, y_kernel_step;
+    uint16_t in_rows;
+    uint32_t row_bytes;
+    int32_t first_x;
+    uint32_t weights, taps;
+    uint16_t parameters, pads;
+    uint8_t zero_point, low, pad_byte, tail_lanes;
+    uint16_t col_lanes, last_col_lanes;
+    uint32_t out_base, out_image_step, out_row_step, out_col_step;
+    uint32_t skip_base, skip_image_step, skip_row_step, skip_col_step;
+};
+
+inline Compute decode_compute(const uint64_t w[INSTRUCTION_WORDS]) {
+#pragma HLS INLINE
+    Compute c;
+    c.unit = static_cast<uint8_t>(field(w[0], 8, 8));
+    const uint32_t flags = field(w[0], 16, 16);
+    c.int32 = flags & FLAG_INT32;
+    c.sign = flags & FLAG_SIGN;
+    c.skip = flags & FLAG_SKIP;
+    c.pad_vector = flags & FLAG_PAD_VECTOR;
+    c.ones = flags & FLAG_ONES;
+    c.half = flags & FLAG_HALF;
+    c.rows = static_cast<uint16_t>(field(w[0], 32, 16));
+    c.cols = static_cast<uint16_t>(field(w[0], 48, 16));
+    c.groups = static_cast<uint16_t>(field(w[1], 0, 16));
+    c.pool_rows = static_cast<uint8_t>(field(w[1], 16, 8));
+    c.pool_cols = static_cast<uint8_t>(field(w[1], 24, 8));
+    c.kernel_rows = static_cast<uint8_t>(field(w[1], 32, 8));
+    c.kernel_cols = static_cast<uint8_t>(field(w[1], 40, 8));
+    c.chunks = static_cast<uint16_t>(field(w[1], 48, 16));
+    c.iterations = field(w[2], 0, 32);
+    c.in_image_step = field(w[2], 32, 32);
+    c.in_base = field(w[3], 0, 32);
+    c.row_step = signed_field(w[3], 32);
+    c.pool_row_step = signed_field(w[4], 0);
+    c.kernel_row_step = signed_field(w[4], 32);
+    c.col_step = signed_field(w[5], 0);
+    c.pool_col_step = signed_field(w[5], 32);
+    c.kernel_col_step = signed_field(w[6], 0);
+    c.group_step = signed_field(w[6], 32);
+    c.first_y = signed_short(w[7], 0);
+    c.y_row_step = signed_short(w[7], 16);
+    c.y_pool_step = signed_short(w[7], 32);
+    c.y_kernel_step = signed_short(w[7], 48);
+    c.in_rows = static_cast<uint16_t>(field(w[8], 0, 16));
+    c.row_bytes = field(w[8], 32, 32);
+    c.first_x = signed_field(w[9], 0);
+    c.weights = field(w[9], 32, 32);
+    c.taps = field(w[10], 0, 32);
+    c.parameters = static_cast<uint16_t>(field(w[10], 32, 16));
+    c.pads = static_cast<uint16_t>(field(w[10], 48, 16));
+    c.zero_point = static_cast<uint8_t>(field(w[11], 0, 8));
+    c.low = static_cast<uint8_t>(field(w[11], 8, 8));
+    c.pad_byte = static_cast<uint8_t>(field(w[11], 16, 8));
+    c.tail_lanes = static_cast<uint8_t>(field(w[11], 24, 8));
+    c.col_lanes = static_cast<uint16_t>(field(w[11], 32, 16));
+    c.last_col_lanes = static_cast<uint16_t>(field(w[11], 48, 16));
+    c.out_base = field(w[12], 0, 32);
+    c.out_image_step = field(w[12], 32, 32);
+    c.out_row_step = field(w[13], 0, 32);
+    c.out_col_step = field(w[13], 32, 32);
+    c.skip_base = field(w[14], 0, 32);
+    c.skip_image_step = field(w[14], 32, 32);
+    c.skip_row_step = field(w[15], 0, 32);
+    c.skip_col_step = field(w[15], 32, 32);
     return c;
 }
 
-// Input rows that `rows` output rows (after pooling) read, before clipping to the image.
-inline uint64_t input_rows(const Conv &c, uint32_t rows) {
+// What no counter may be, as it would not come to its end; and what the loop is not written for.
+inline Status check(const Compute &c) {
 #pragma HLS INLINE
-    const uint64_t conv_rows = static_cast<uint64_t>(rows - 1) * c.pool_stride + c.pool_size;
-    return (conv_rows - 1) * c.stride_h + c.kernel_h;
-}
-
-inline bool size_fits(uint16_t in, uint8_t kernel, uint8_t stride, uint8_t pad, uint8_t pool, uint8_t pool_stride, uint16_t out) {
-#pragma HLS INLINE
-    // The last window must end inside the padded image: out is at least 1 here.
-    const uint64_t last_conv = static_cast<uint64_t>(out - 1) * pool_stride + pool - 1;
-    return last_conv * stride + kernel <= static_cast<uint64_t>(in) + 2u * pad;
-}
-
-// Everything that could make a loop run wild or a buffer wrap onto itself. Addresses are checked burst by burst.
-inline Status check(const Conv &c) {
-#pragma HLS INLINE off
-    if (c.opcode != OPCODE_CONV) return UNKNOWN_OPCODE;
-    const bool int32 = c.flags & FLAG_OUTPUT_INT32;
-    if (c.kernel_h < 1 || c.kernel_h > MAX_KERNEL || c.kernel_w < 1 || c.kernel_w > MAX_KERNEL) return BAD_FIELD;
-    if (c.stride_h < 1 || c.stride_w < 1 || c.pad_h >= c.kernel_h || c.pad_w >= c.kernel_w) return BAD_FIELD;
-    if (c.in_h < 1 || c.in_w < 1 || c.in_c < 1 || c.out_c < 1 || c.out_h < 1 || c.out_w < 1) return BAD_FIELD;
-    if (c.pool_size < 1 || c.pool_stride < 1 || (int32 && c.pool_size > 1)) return BAD_FIELD;
-    if (c.groups_per_pass < 1 || c.tile_images < 1 || c.tile_rows < 1 || c.tile_rows > c.out_h) return BAD_FIELD;
-    if (c.tile_images > 1 && c.tile_rows != c.out_h) return BAD_FIELD;
-    const uint32_t window_row = static_cast<uint32_t>(c.kernel_w) * c.in_c;
-    if (c.chunks < 1 || c.chunks * static_cast<uint32_t>(SIMD) < window_row || (c.chunks - 1u) * SIMD >= window_row) return BAD_FIELD;
-    if ((c.flags & FLAG_PAD_VECTOR) && c.chunks > PAD_VECTORS) return BAD_FIELD;
-    if (!size_fits(c.in_h, c.kernel_h, c.stride_h, c.pad_h, c.pool_size, c.pool_stride, c.out_h)) return BAD_FIELD;
-    if (!size_fits(c.in_w, c.kernel_w, c.stride_w, c.pad_w, c.pool_size, c.pool_stride, c.out_w)) return BAD_FIELD;
-
-    const uint64_t image_bytes = static_cast<uint64_t>(c.in_h) * c.row_bytes;
-    const uint64_t out_pixels = static_cast<uint64_t>(c.out_h) * c.out_w;
-    const uint64_t out_words = int32 ? out_pixels * c.groups * ENTRY_WORDS : (out_pixels * c.out_c + WORD_BYTES - 1) / WORD_BYTES;
-    if (static_cast<uint64_t>(c.in_stride) * WORD_BYTES < image_bytes || c.out_stride < out_words) return BAD_FIELD;
-    if (int32 && c.out_stride != out_words) return BAD_FIELD;  // results of a tile leave in one burst
-
-    // Several images are in the ring whole, with their stride; of one image, the rows that a tile reads, which `run_conv` counts.
-    const bool whole = c.tile_images > 1;
-    const uint64_t pixels = static_cast<uint64_t>(c.tile_images) * c.tile_rows * c.out_w;
-    const uint64_t out_bytes = whole ? static_cast<uint64_t>(c.tile_images) * c.out_stride * WORD_BYTES : pixels * c.out_c;
-    if (whole && static_cast<uint64_t>(c.tile_images) * c.in_stride * WORD_BYTES + TILE_SLACK > INPUT_BYTES) return TILE_TOO_LARGE;
-    if (int32 ? pixels * c.groups > ACC_ENTRIES : out_bytes + TILE_SLACK > OUTPUT_BYTES) return TILE_TOO_LARGE;
-    const uint32_t on_chip = c.single_pass ? c.groups : c.groups_per_pass;
-    if (on_chip > PARAM_GROUPS || static_cast<uint64_t>(on_chip) * c.taps > WEIGHT_TILES) return TILE_TOO_LARGE;
+    if (c.unit >= UNITS) return BAD_FIELD;
+    if (c.rows == 0 || c.cols == 0 || c.groups == 0 || c.chunks == 0 || c.pool_rows == 0 || c.pool_cols == 0) return BAD_FIELD;
+    if (c.kernel_rows == 0 || c.kernel_cols == 0 || c.iterations == 0) return BAD_FIELD;
+    if (c.skip && c.unit != BYTES && c.unit != DEPTHWISE) return BAD_FIELD;
     return OK;
+}
+
+inline Status check(const Move &m) {
+#pragma HLS INLINE
+    return m.words == 0 || m.run == 0 || m.bursts == 0 ? BAD_FIELD : OK;
 }
 
 }  // namespace pcnn

@@ -12,13 +12,13 @@
 
 namespace pcnn {
 
-// Phases of an instruction that cycles are counted in (docs/contract/instruction-set.md, section 7).
-enum Phase { SETUP = 0, LOAD_WEIGHTS = 1, LOAD_INPUT = 2, COMPUTE = 3, STORE = 4, PHASES = 5 };
+// Phases of an instruction that cycles are counted in (docs/contract/instruction-set.md, section 8).
+enum Phase { SETUP = 0, LOAD_WEIGHTS = 1, LOAD_INPUT = 2, COMPUTING = 3, STORING = 4, PHASES = 5 };
 
-// Cycles from the start of a loop to its first result: estimates of what Vitis HLS schedules at 100 MHz.
-constexpr uint32_t FILL_BURST = 40;    // address phase, interconnect and DDR latency of an AXI read or write
-constexpr uint32_t FILL_COMPUTE = 24;  // address multipliers 4, bank read 2, rotate 1, dot product 6, accumulate 1, requantise 8, write 2
-constexpr uint32_t FILL_SETUP = 24;    // decoding and the products that bound the loops, once an instruction or tile
+// Cycles from the start of a loop to its first result, on the careful side of what Vitis HLS schedules at 100 MHz.
+constexpr uint32_t FILL_BURST = 70;    // address phase, interconnect, DDR latency, of a write also the response: 50 to 70
+constexpr uint32_t FILL_COMPUTE = 40;  // entry 3, addresses 4, bank read 2, rotate 3, dot product 8, accumulate 2, requantise 12, write 4
+constexpr uint32_t INSTRUCTION = 40;   // decoding, and two or three products with the image's number
 
 #ifdef __SYNTHESIS__
 #define PCNN_CYCLES(phase, n)
