@@ -309,9 +309,7 @@ def _bus_interfaces(module: ET.Element, instance: str, interrupt: bool) -> None:
 def _memory_map(module: ET.Element, instance: str, interrupt: bool) -> None:
     ranges = {
         PS: [("Reg", BASE, RANGE, ENGINE, "M_AXI_GP0", "REGISTER", "s_axi_control")],
-        ENGINE: [
-            (f"HP{i}_DDR_LOWOCM", 0, DDR_BYTES, PS, "m_axi_gmem", "MEMORY", f"S_AXI_HP{i}") for i in PORTS
-        ],
+        ENGINE: [(f"HP{i}_DDR_LOWOCM", 0, DDR_BYTES, PS, "m_axi_gmem", "MEMORY", f"S_AXI_HP{i}") for i in PORTS],
     }.get(instance, [])
     if instance == PS and interrupt:
         ranges.append(("Reg", CONTROLLER_BASE, RANGE, CONTROLLER, "M_AXI_GP0", "REGISTER", "s_axi"))
@@ -385,7 +383,7 @@ def make(interrupt: bool = False) -> str:
         modules,
         ENGINE,
         ENGINE_VLNV,
-        {**engine, **{f"C_M_AXI_GMEM{i}_DATA_WIDTH": PORT_BITS for i in range(PORTS)}},
+        {**engine, "C_M_AXI_GMEM_DATA_WIDTH": PORT_BITS},
         interrupt,
     )
     for bridge in BRIDGES:
