@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAGIC = 0x4E4E4350  # "PCNN", little-endian
-ISA_VERSION = 1
+ISA_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a compiled engine or a bitstream can hold (docs/contract/instruction-set.md, section 5).
+    """What a compiled engine or a bitstream can hold (docs/contract/instruction-set.md, sections 2 and 7).
 
     Parameters
     ----------
@@ -18,11 +18,13 @@ class Hardware:
         Output channels and input bytes worked on per cycle.
     parameter_groups : int
         Groups of `pe` output channels whose bias and requantisation constants fit on chip.
-    input_bytes, output_bytes : int
-        Sizes of the on-chip feature-map buffers, powers of two.
+    feature_map_bytes : int
+        Size of the feature maps on chip, a power of two.
     weight_tiles : int
         `pe` x `simd` weight tiles that fit on chip, a power of two.
-    accumulator_entries : int
+    entries : int
+        Entries of sparse layers that fit on chip, a power of two.
+    result_entries : int
         Groups of `pe` int32 results that fit on chip, a power of two.
 
     Examples
@@ -34,15 +36,25 @@ class Hardware:
     pe: int = 16
     simd: int = 16
     parameter_groups: int = 64
-    input_bytes: int = 131072
-    output_bytes: int = 65536
+    feature_map_bytes: int = 262144
     weight_tiles: int = 1024
-    accumulator_entries: int = 512
+    entries: int = 4096
+    result_entries: int = 64
+
+    @property
+    def lanes(self) -> int:
+        """Channels that depthwise convolution and pooling work on per cycle."""
+        return min(self.pe, self.simd)
+
+    @property
+    def tile_words(self) -> int:
+        """64-bit words of a weight tile."""
+        return self.pe * self.simd // 8
 
     def to_registers(self) -> tuple[int, int]:
         """The `geometry` and `buffers` registers that describe this hardware."""
         geometry = self.pe | self.simd << 8 | self.parameter_groups << 16
-        sizes = (self.input_bytes, self.output_bytes, self.weight_tiles, self.accumulator_entries)
+        sizes = (self.feature_map_bytes, self.weight_tiles, self.entries, self.result_entries)
         buffers = sum((size.bit_length() - 1) << (8 * i) for i, size in enumerate(sizes))
         return geometry, buffers
 

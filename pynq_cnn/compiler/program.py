@@ -22,13 +22,13 @@ class Slot:
 
     Parameters
     ----------
-    program : int
+    entry : int
         Address of the first of the instructions that work on this slot.
     input_address, output_address : int
         Where image 0 goes, and where its results come out.
     """
 
-    program: int
+    entry: int
     input_address: int
     output_address: int
 
@@ -50,12 +50,16 @@ class Program:
         The two places for a batch.
     instructions : int
         How many instructions each slot has.
+    sections : int
+        How many of them start a section.
     instruction_names : tuple of str
-        The layers that each instruction computes.
+        The layer that each instruction is for; of constants of several, all.
     input_stride, input_shape
         Words from one image to the next, (height, width, channels).
     output_stride, outputs
         Words from the int32 results of one image to those of the next, how many there are.
+    output_lanes, output_pitch : int
+        The results are in groups of `output_pitch` int32, of which the first `output_lanes` are used.
     hardware : Hardware
         What it was compiled for.
     cycles : int
@@ -67,11 +71,14 @@ class Program:
     capacity: int
     slots: tuple[Slot, Slot]
     instructions: int
+    sections: int
     instruction_names: tuple[str, ...]
     input_stride: int
     input_shape: Shape
     output_stride: int
     outputs: int
+    output_lanes: int
+    output_pitch: int
     hardware: Hardware
     cycles: int
 
@@ -121,7 +128,8 @@ class Program:
     def read_accumulators(self, memory: np.ndarray, n: int, slot: int = 0) -> np.ndarray:
         """The results of `n` images, int32 [n, outputs]: a copy, never a view of `memory`."""
         results = self._batch(memory, n, self.slots[slot].output_address, self.output_stride)
-        return results.view(np.int32)[:, : self.outputs].copy()
+        groups = results.view(np.int32).reshape(n, -1, self.output_pitch)[:, :, : self.output_lanes]
+        return groups.reshape(n, -1)[:, : self.outputs].copy()
 
     def fresh(self, n: int, slot: int) -> slice:
         """The words that `write_images` has changed, and few besides: what has to be flushed."""
