@@ -89,8 +89,6 @@ def compile_network(network: Network, *, hardware: Hardware | None = None, capac
         input_shape=network.input_shape,
         output_stride=output_stride,
         outputs=network.output.outputs,
-        output_lanes=last.width if last.lane_unit else hardware.pe,
-        output_pitch=hardware.pe,
         hardware=hardware,
         cycles=plan.cycles,
     )

@@ -58,8 +58,6 @@ class Program:
         Words from one image to the next, (height, width, channels).
     output_stride, outputs
         Words from the int32 results of one image to those of the next, how many there are.
-    output_lanes, output_pitch : int
-        The results are in groups of `output_pitch` int32, of which the first `output_lanes` are used.
     hardware : Hardware
         What it was compiled for.
     cycles : int
@@ -77,8 +75,6 @@ class Program:
     input_shape: Shape
     output_stride: int
     outputs: int
-    output_lanes: int
-    output_pitch: int
     hardware: Hardware
     cycles: int
 
@@ -128,8 +124,7 @@ class Program:
     def read_accumulators(self, memory: np.ndarray, n: int, slot: int = 0) -> np.ndarray:
         """The results of `n` images, int32 [n, outputs]: a copy, never a view of `memory`."""
         results = self._batch(memory, n, self.slots[slot].output_address, self.output_stride)
-        groups = results.view(np.int32).reshape(n, -1, self.output_pitch)[:, :, : self.output_lanes]
-        return groups.reshape(n, -1)[:, : self.outputs].copy()
+        return results.view(np.int32)[:, : self.outputs].copy()
 
     def fresh(self, n: int, slot: int) -> slice:
         """The words that `write_images` has changed, and few besides: what has to be flushed."""

@@ -106,7 +106,7 @@ def _touched(step: Step) -> frozenset[Buffer]:
 def _choices(steps: Sequence[Step], images: int, hardware: Hardware) -> list[tuple[Stage, ...]]:
     """The stages of a segment: all dense, and those sparse that are faster so."""
     dense = tuple(stage for step in steps for stage in step.dense)
-    lanes = min(images, hardware.simd)
+    lanes = min(images, hardware.lanes)
     mixed = tuple(stage for step in steps for stage in _faster(step, lanes, hardware))
     return [dense] if mixed == dense else [dense, mixed]
 

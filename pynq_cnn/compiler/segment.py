@@ -131,7 +131,7 @@ class Segment:
         most = min(self.hardware.feature_map_bytes // max(peak, 1), self.images)
         for stage in self.stages:
             if stage.unit is Unit.SPARSE:
-                most = min(most, self.hardware.simd)
+                most = min(most, self.hardware.lanes)
             if stage.gives is None:
                 most = min(most, max(1, self.hardware.result_entries // stage.groups))
         return -(-self.images // -(-self.images // most)) if most else 0
