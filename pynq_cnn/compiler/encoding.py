@@ -1,90 +1,298 @@
-"""A stage as an instruction, with the constants that it needs (docs/contract/instruction-set.md, sections 2 and 3)."""
+"""Instructions for stages and tensors that have a place (docs/contract/instruction-set.md, sections 4 and 5)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
+from pynq_cnn.compiler.buffers import WORD_BYTES, Buffer, ceil_div
 from pynq_cnn.compiler.hardware import Hardware
-from pynq_cnn.compiler.instructions import FLAG_OUTPUT_INT32, FLAG_PAD_VECTOR, MAX_KERNEL, MAX_PAD_VECTORS, encode
-from pynq_cnn.compiler.memory import Constants
-from pynq_cnn.compiler.packing import pack_pad, pack_parameters, pack_weights
-from pynq_cnn.compiler.stage import Stage
-from pynq_cnn.compiler.tiling import Tiling
-from pynq_cnn.errors import CompileError
+from pynq_cnn.compiler.instructions import Flag, Instruction, Memory, Move, Opcode, Unit
+from pynq_cnn.compiler.memory import CONSTANTS_REGION, RESULTS_REGION
+from pynq_cnn.compiler.packing import as_words, pack_parameters
+from pynq_cnn.compiler.passes import Pass, Room
 
 
-def check_limits(stage: Stage) -> None:
-    """See that an instruction can say what a stage does; `CompileError` if not."""
-    if max(stage.conv.kernel) > MAX_KERNEL:
-        raise CompileError(f"{stage.name}: the kernel {stage.conv.kernel} is larger than {MAX_KERNEL} x {MAX_KERNEL}")
-    if max(stage.in_shape + stage.out_shape) > 65535:
-        raise CompileError(f"{stage.name}: {stage.in_shape} -> {stage.out_shape} has a size over 65535")
-    if stage.pool_size > 1 and stage.int32:
-        raise CompileError(f"{stage.name}: int32 results cannot be pooled")
-
-
-def pad_vectors(stage: Stage, tiling: Tiling, hardware: Hardware) -> np.ndarray | None:
-    """The pad vectors of a stage that pads with another byte than 0; `CompileError` if the engine cannot hold them."""
-    conv = stage.conv
-    if not any(conv.padding) or not any(stage.pad):
-        return None
-    if tiling.chunks > MAX_PAD_VECTORS:
-        most = MAX_PAD_VECTORS * hardware.simd
-        raise CompileError(
-            f"{stage.name}: padding with a zero point needs kernel_w * channels of at most {most}, not"
-            f" {conv.kernel[1] * stage.in_shape[2]}"
-        )
-    return pack_pad(np.array(stage.pad, np.uint8), conv.kernel[1], hardware)
-
-
-def place_constants(stage: Stage, pad: np.ndarray | None, hardware: Hardware, constants: Constants) -> dict[str, int]:
-    """Place a stage's parameters, weight tiles and pad vectors: the instruction's fields that say where they are."""
-    fields = {
-        "flags": FLAG_OUTPUT_INT32 if stage.int32 else 0,
-        "param_addr": constants.place(pack_parameters(stage.conv, hardware)),
-        "weight_addr": constants.place(pack_weights(stage.conv.weight, hardware)),
-    }
-    if pad is not None:
-        fields["flags"] |= FLAG_PAD_VECTOR
-        fields["pad_addr"] = constants.place(pad)
-    return fields
-
-
-def encode_stage(stage: Stage, tiling: Tiling, constants: dict[str, int], in_addr: int, out_addr: int) -> np.ndarray:
-    """The instruction of a stage, uint64 [8].
+@dataclass(frozen=True)
+class Spot:
+    """Where some rows of a buffer are in the feature maps.
 
     Parameters
     ----------
-    stage, tiling
-        The stage and how it is cut.
-    constants : dict
-        From `place_constants`.
-    in_addr, out_addr : int
-        Where image 0 of its input is, and of what it gives.
+    base : int
+        Byte of the first of these rows, of the turn's first image.
+    image_step : int
+        Bytes from one image to the next.
+    first, stop : int
+        The first row, and the one behind the last.
+    pitch, row_pitch : int
+        Bytes from one pixel, and from one row, to the next.
     """
-    conv = stage.conv
-    return encode(
-        kernel_h=conv.kernel[0],
-        kernel_w=conv.kernel[1],
-        stride_h=conv.stride[0],
-        stride_w=conv.stride[1],
-        pad_h=conv.padding[0],
-        pad_w=conv.padding[1],
-        in_h=stage.in_shape[0],
-        in_w=stage.in_shape[1],
-        in_c=stage.in_shape[2],
-        out_h=stage.out_shape[0],
-        out_w=stage.out_shape[1],
-        out_c=stage.out_shape[2],
-        pool_size=stage.pool_size,
-        pool_stride=stage.pool_stride,
-        groups_per_pass=tiling.groups_per_pass,
-        tile_images=tiling.tile_images,
-        tile_rows=tiling.tile_rows,
-        chunks=tiling.chunks,
-        in_addr=in_addr,
-        out_addr=out_addr,
-        in_stride=tiling.in_stride,
-        out_stride=tiling.out_stride,
-        **constants,
+
+    base: int
+    image_step: int
+    first: int
+    stop: int
+    pitch: int
+    row_pitch: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some bytes of every pixel of a buffer in the Program's memory, image after image.
+
+    Parameters
+    ----------
+    region : str
+        Where they are.
+    offset, width : int
+        Which bytes of a pixel.
+    """
+
+    region: str
+    offset: int
+    width: int
+
+    def words(self, buffer: Buffer) -> int:
+        """Words of an image."""
+        return buffer.words if self.width == buffer.pitch else buffer.height * buffer.width * self.width // WORD_BYTES
+
+
+@dataclass(frozen=True)
+class ConstantLoad(Instruction):
+    """A LOAD of constants, of which it is not known yet where they are.
+
+    Parameters
+    ----------
+    passes : tuple of Pass
+        What they are for.
+    """
+
+    passes: tuple[Pass, ...] = ()
+
+    def pack(self, hardware: Hardware) -> np.ndarray:
+        """The constants, uint64 words."""
+        memory = Memory(self["memory"])
+        return np.concatenate([_PACKERS[memory](one, hardware) for one in self.passes])
+
+
+def _pack_tiles(one: Pass, hardware: Hardware) -> np.ndarray:
+    assert one.stage.tiles is not None
+    return as_words(one.stage.tiles()[one.first : one.first + one.groups])
+
+
+def _pack_parameters(one: Pass, hardware: Hardware) -> np.ndarray:
+    stage = one.stage
+    assert stage.finish is not None
+    packed = pack_parameters(stage.finish.parameters, stage.width, hardware.pe)
+    return packed[one.first_parameters : one.first_parameters + one.room.parameters].reshape(-1)
+
+
+def _pack_entries(one: Pass, hardware: Hardware) -> np.ndarray:
+    return as_words(np.concatenate(one.stage.entries[one.first : one.first + one.groups]).astype("<u4"))
+
+
+def _pack_pads(one: Pass, hardware: Hardware) -> np.ndarray:
+    assert one.stage.pads is not None
+    return as_words(one.stage.pads)
+
+
+_PACKERS = {
+    Memory.WEIGHTS: _pack_tiles,
+    Memory.PARAMETERS: _pack_parameters,
+    Memory.ENTRIES: _pack_entries,
+    Memory.PADS: _pack_pads,
+}
+
+
+def load_constants(
+    passes: Sequence[Pass], first: Room, hardware: Hardware
+) -> tuple[list[ConstantLoad], dict[Pass, Room]]:
+    """Loads of the constants of some passes, and where they are then.
+
+    Parameters
+    ----------
+    passes : sequence of Pass
+        What they are for.
+    first : Room
+        The first free place of each memory.
+    """
+    simd_words = hardware.simd // WORD_BYTES
+    kinds: tuple[tuple[Memory, str, int, bool], ...] = (
+        (Memory.WEIGHTS, "tiles", hardware.tile_words, False),
+        (Memory.WEIGHTS, "tiles", simd_words, True),
+        (Memory.PARAMETERS, "parameters", 2 * hardware.pe, False),
+        (Memory.ENTRIES, "entries", 0, False),
+        (Memory.PADS, "pads", simd_words, False),
     )
+    at = {one: {} for one in passes}  # type: dict[Pass, dict[str, int]]
+    free = {name: getattr(first, name) for name in ("tiles", "parameters", "entries", "pads")}
+    loads = []
+    for memory, name, words_each, depthwise in kinds:
+        some = [one for one in passes if getattr(one.room, name)]
+        if memory is Memory.WEIGHTS:
+            some = [one for one in some if (one.stage.unit is Unit.DEPTHWISE) == depthwise]
+        if not some:
+            continue
+        start, count = free[name], 0
+        for one in some:
+            at[one][name] = start + count
+            count += getattr(one.room, name)
+        free[name] += count
+        words = count // 2 if memory is Memory.ENTRIES else count * words_each
+        names = dict.fromkeys(one.stage.name for one in some)
+        fields = {
+            "memory": memory,
+            "words": words,
+            "address": 0,
+            "place": start,
+            "run": words if memory is Memory.ENTRIES else words_each,
+            "bursts": 1,
+        }
+        loads.append(ConstantLoad(Opcode.LOAD, fields, ", ".join(names), CONSTANTS_REGION, tuple(some)))
+    return loads, {one: Room(**found) for one, found in at.items()}
+
+
+def move(
+    opcode: Opcode, buffer: Buffer, blocks: Sequence[Block], spot: Spot, layer: str
+) -> list[Instruction]:
+    """Loads or stores of the rows of a buffer that are at `spot`."""
+    moves = []
+    for block in blocks:
+        whole = (spot.first, spot.stop) == (0, buffer.height)
+        image_words = block.words(buffer)
+        fields = {"memory": Memory.FEATURES, "image_stride": image_words, "image_step": spot.image_step, "bursts": 1}
+        if block.width == spot.pitch:
+            start = spot.first * spot.row_pitch // WORD_BYTES
+            stop = image_words if whole else ceil_div(spot.stop * spot.row_pitch, WORD_BYTES)
+            words = stop - start
+            place = spot.base - (spot.first * spot.row_pitch) % WORD_BYTES
+            run, run_step, merged = words, spot.image_step, whole
+        else:
+            row_words = buffer.width * block.width // WORD_BYTES
+            start, words = spot.first * row_words, (spot.stop - spot.first) * row_words
+            place = spot.base + block.offset
+            run, run_step = block.width // WORD_BYTES, spot.pitch
+            merged = whole and spot.image_step == buffer.height * spot.row_pitch
+        fields |= {
+            "flags": Move.PER_IMAGE | Move.MERGED if merged else Move.PER_IMAGE,
+            "words": words,
+            "address": start,
+            "place": place,
+            "run": run,
+            "run_step": run_step,
+        }
+        moves.append(Instruction(opcode, fields, layer, block.region))
+    return moves
+
+
+def store_results(one: Pass, hardware: Hardware) -> Instruction:
+    """The store of a pass's int32 results, from the first result entry on."""
+    words, entries = one.groups * hardware.pe // 2, one.stage.groups
+    fields = {
+        "memory": Memory.RESULTS,
+        "flags": Move.PER_IMAGE | Move.MERGED if one.groups == entries else Move.PER_IMAGE,
+        "words": words,
+        "address": one.first * hardware.pe // 2,
+        "image_stride": entries * hardware.pe // 2,
+        "run": hardware.pe // 2,
+        "bursts": 1,
+    }
+    return Instruction(Opcode.STORE, fields, one.stage.name, RESULTS_REGION)
+
+
+def compute(
+    one: Pass, constants: Room, rows: tuple[int, int], given: Spot, gives: Spot | None, skip: Spot | None,
+    hardware: Hardware, first_entry: int = 0,
+) -> Instruction:  # fmt: skip
+    """The COMPUTE of a pass.
+
+    Parameters
+    ----------
+    one : Pass
+        What it computes.
+    constants : Room
+        Where its constants are.
+    rows : tuple of int
+        The first output row, and the one behind the last.
+    given, gives, skip
+        Where its input, its output (None for int32 results) and what is added are.
+    hardware : Hardware
+        What it runs on.
+    first_entry : int
+        Of int32 results: where the pass's are.
+    """
+    stage, (start, stop) = one.stage, rows
+    row, col, pitch = stage.rows, stage.cols, given.row_pitch
+    sparse = stage.unit is Unit.SPARSE
+    first_y = 0 if stage.flat else row.first + start * row.step - given.first
+    lanes, last_lanes = one.lanes
+    flags = stage.flags
+    flags |= Flag.SKIP if skip is not None else Flag.NONE
+    flags |= Flag.PAD_VECTOR if stage.pads is not None else Flag.NONE
+    finish = stage.finish
+    fields = {
+        "unit": stage.unit,
+        "flags": flags,
+        "rows": stop - start,
+        "cols": col.count,
+        "groups": 1 if sparse else one.groups,
+        "pool_rows": row.pool,
+        "pool_cols": col.pool,
+        "kernel_rows": row.kernel,
+        "kernel_cols": col.kernel,
+        "chunks": stage.chunks,
+        "iterations": stage.iterations(one.groups, one.entries, stop - start),
+        "in_image_step": given.image_step,
+        "in_base": given.base + first_y * pitch + stage.given.offset + (one.first * stage.width if stage.lane_unit else 0),
+        "row_step": row.step * pitch,
+        "pool_row_step": row.pool_step * pitch,
+        "kernel_row_step": row.kernel_step * pitch,
+        "col_step": col.step,
+        "pool_col_step": col.pool_step,
+        "kernel_col_step": col.kernel_step,
+        "group_step": stage.width if stage.lane_unit else 0,
+        "first_y": first_y,
+        "y_row_step": row.step,
+        "y_pool_step": row.pool_step,
+        "y_kernel_step": row.kernel_step,
+        "in_rows": 1 if stage.flat else given.stop - given.first,
+        "row_bytes": stage.row_bytes,
+        "first_x": col.first,
+        "weights": constants.entries if sparse else constants.tiles,
+        "taps": one.entries if sparse else row.kernel * col.kernel * stage.chunks
+        * (2 if stage.unit is Unit.BITS and not stage.half else 1),
+        "parameters": constants.parameters,
+        "pads": constants.pads,
+        "zero_point": finish.zero_point if finish else 0,
+        "low": finish.low if finish else 0,
+        "pad_byte": stage.pad_byte,
+        "tail_lanes": stage.tail_lanes,
+        "col_lanes": lanes,
+        "last_col_lanes": last_lanes,
+    }  # fmt: skip
+    if gives is None:
+        fields |= {"out_base": first_entry, "out_image_step": one.stage.groups}
+    else:
+        assert stage.gives is not None
+        together = stage.column_bytes // stage.gives.buffer.pitch
+        fields |= {
+            "out_base": gives.base + (start - gives.first) * gives.row_pitch + stage.gives.offset + one.offset,
+            "out_image_step": gives.image_step,
+            "out_row_step": gives.row_pitch,
+            "out_col_step": together * gives.pitch,
+        }
+    if skip is not None:
+        assert stage.skip is not None
+        together = 1 if stage.gives is None else stage.column_bytes // stage.gives.buffer.pitch
+        fields |= {
+            "skip_base": skip.base + (start - skip.first) * skip.row_pitch + stage.skip.offset + one.first * stage.width,
+            "skip_image_step": skip.image_step,
+            "skip_row_step": skip.row_pitch,
+            "skip_col_step": together * skip.pitch,
+        }
+    for base in ("in_base", "out_base", "skip_base"):  # addresses wrap at the size of the feature maps
+        fields[base] = fields.get(base, 0) % hardware.feature_map_bytes
+    return Instruction(Opcode.COMPUTE, fields, stage.name)

@@ -1,4 +1,4 @@
-"""Estimated cycles of a stage, before anything has run (docs/contract/instruction-set.md, section 7).
+"""Estimated cycles, from the instructions alone (docs/contract/instruction-set.md, section 8).
 
 The kernel counts the same in its loops while it runs; a test holds the two against each other. The driver derives its
 deadlines from this.
@@ -6,78 +6,89 @@ deadlines from this.
 
 from __future__ import annotations
 
-from pynq_cnn.compiler.hardware import Hardware
-from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS
-from pynq_cnn.compiler.packing import ceil_div
-from pynq_cnn.compiler.stage import Stage
-from pynq_cnn.compiler.tiling import Tiling, input_rows, row_tiles
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-WORD_BYTES = 8
-# Cycles from the start of a loop to its first result, as hls_src/platform.hpp assumes them.
-FILL_BURST, FILL_COMPUTE, FILL_SETUP = 40, 24, 24
+from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS, Instruction, Memory, Move, Opcode, Unit
+
+PHASES = ("setup", "load_weights", "load_input", "compute", "store")
+SETUP, LOAD_WEIGHTS, LOAD_INPUT, COMPUTE, STORE = range(len(PHASES))
+BURST, INSTRUCTION, FILL = 70, 40, 40
+FETCHED = 64  # instructions of a burst
 
 
-def stage_cycles(stage: Stage, tiling: Tiling, hardware: Hardware, images: int, pad_words: int = 0) -> int:
-    """Cycles that one stage takes for a batch.
+@dataclass(frozen=True)
+class Section:
+    """A body of instructions, run for so many images at a time.
 
     Parameters
     ----------
-    stage, tiling
-        The stage and how it is cut.
-    hardware : Hardware
-        What it runs on.
-    images : int
-        Images of the batch.
-    pad_words : int
-        64-bit words of the stage's pad vectors, 0 for none.
-
-    Returns
-    -------
-    int
-        An estimate: initiation intervals as the loops are written for, and a memory that keeps up.
+    group : int
+        Images of a turn.
+    body : tuple of Instruction
+        What is run.
     """
-    out_h, out_w, _ = stage.out_shape
-    taps = stage.conv.kernel[0] * tiling.chunks
-    passes = ceil_div(tiling.groups, tiling.groups_per_pass)
-    image_tiles = ceil_div(images, tiling.tile_images)
-    tiles = image_tiles * ceil_div(out_h, tiling.tile_rows)
 
-    setup = FILL_BURST + FILL_SETUP + INSTRUCTION_WORDS + tiles * FILL_SETUP
-    constants = tiling.groups * hardware.pe * (1 + taps * hardware.simd // WORD_BYTES)
-    loads = 1 if passes == 1 else tiles  # weights that fit are loaded once
-    load_weights = loads * (passes * 2 * FILL_BURST + constants) + (FILL_BURST + pad_words if pad_words else 0)
-    bursts, words = _input_of_an_image(stage, tiling)
-    # Tiles of several images load them in one burst each.
-    load_input = (
-        image_tiles * FILL_BURST + images * words if tiling.tile_images > 1 else images * (bursts * FILL_BURST + words)
-    )
-    pixels = images * out_h * out_w * stage.pool_size**2
-    compute = tiles * passes * FILL_COMPUTE + pixels * tiling.groups * taps
-    store = tiles * FILL_BURST + _stored_words(stage, tiling, images)
-    return setup + load_weights + load_input + compute + store
+    group: int
+    body: tuple[Instruction, ...]
+
+    def turns(self, images: int) -> list[tuple[int, int]]:
+        """How many turns work on how many images each.
+
+        Examples
+        --------
+        >>> Section(16, ()).turns(40)
+        [(2, 16), (1, 8)]
+        """
+        full, rest = divmod(images, self.group)
+        return [(n, count) for n, count in ((full, self.group), (min(rest, 1), rest)) if n]
 
 
-def _input_of_an_image(stage: Stage, tiling: Tiling) -> tuple[int, int]:
-    """Bursts and words that the input of one image takes: rows that neighbouring tiles share are loaded once."""
-    if tiling.tile_images > 1:
-        return 1, tiling.in_stride
-    row_bytes = stage.in_shape[1] * stage.in_shape[2]
-    bursts = words = loaded = 0
-    for tile in row_tiles(stage, tiling.tile_rows):
-        first, last = input_rows(stage, *tile)
-        begin = max(loaded, first * row_bytes // WORD_BYTES)
-        end = ceil_div(last * row_bytes, WORD_BYTES)
-        if begin < end:
-            bursts, words, loaded = bursts + 1, words + end - begin, end
-    return bursts, words
+def moved(instruction: Instruction, images: int) -> tuple[int, int]:
+    """Bursts and words of a LOAD or STORE, in a turn of so many images."""
+    bursts, words = instruction["bursts"], instruction["words"]
+    if instruction["flags"] & Move.MERGED:
+        return 1, images * words
+    each = images if instruction["flags"] & Move.PER_IMAGE else 1
+    return each * bursts, each * bursts * words
 
 
-def _stored_words(stage: Stage, tiling: Tiling, images: int) -> int:
-    out_h, out_w, out_c = stage.out_shape
-    if stage.int32 or tiling.tile_rows == out_h:
-        return images * tiling.out_stride
-    words = 0
-    for row, rows in row_tiles(stage, tiling.tile_rows):
-        first, last = row * out_w * out_c, (row + rows) * out_w * out_c
-        words += ceil_div(last, WORD_BYTES) - first // WORD_BYTES
-    return images * words
+def run_cycles(instruction: Instruction, images: int) -> tuple[int, int]:
+    """Phase and cycles of an instruction of a body, run once, besides those that every instruction takes."""
+    if instruction.opcode is Opcode.COMPUTE:
+        times = 1 if instruction["unit"] == Unit.SPARSE else images
+        return COMPUTE, FILL + times * instruction["iterations"]
+    bursts, words = moved(instruction, images)
+    constants = instruction["memory"] not in (Memory.FEATURES, Memory.RESULTS)
+    phase = STORE if instruction.opcode is Opcode.STORE else LOAD_WEIGHTS if constants else LOAD_INPUT
+    return phase, bursts * BURST + words
+
+
+def fetch_cycles(section: Section, images: int) -> int:
+    """Cycles that fetching a section takes, and its SECTION."""
+    body, turns = len(section.body), sum(n for n, _ in section.turns(images))
+    bursts = -(-body // FETCHED)
+    once = bursts * BURST + body * INSTRUCTION_WORDS
+    return INSTRUCTION + BURST + INSTRUCTION_WORDS + once * (turns if body > FETCHED else 1)
+
+
+def section_cycles(section: Section, images: int) -> list[list[int]]:
+    """Cycles by phase of the SECTION and of each instruction of its body, for a batch of so many images."""
+    rows = [[0] * len(PHASES) for _ in range(1 + len(section.body))]
+    rows[0][SETUP] = fetch_cycles(section, images)
+    for times, count in section.turns(images):
+        for row, instruction in zip(rows[1:], section.body):
+            phase, cycles = run_cycles(instruction, count)
+            row[SETUP] += times * INSTRUCTION
+            row[phase] += times * cycles
+    return rows
+
+
+def total_cycles(sections: Sequence[Section], images: int) -> int:
+    """Cycles of a batch."""
+    total = 0
+    for section in sections:
+        total += fetch_cycles(section, images)
+        for times, count in section.turns(images):
+            total += times * sum(INSTRUCTION + run_cycles(one, count)[1] for one in section.body)
+    return total

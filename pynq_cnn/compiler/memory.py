@@ -1,4 +1,6 @@
-"""Addresses in the one flat memory of a Program, in 64-bit words (docs/contract/instruction-set.md, section 1)."""
+"""Places: on the chip by lifetimes, and in the one flat memory of a Program (docs/contract/instruction-set.md,
+sections 1 and 2).
+"""
 
 from __future__ import annotations
 
@@ -7,93 +9,126 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pynq_cnn.compiler.packing import ceil_div
+from pynq_cnn.compiler.buffers import round_up
 from pynq_cnn.compiler.program import Slot
-from pynq_cnn.compiler.tiling import Tiling
 
 LINE_WORDS = 8  # at least a line of the processor's cache: what host and engine write at the same time never shares one
 SLOTS = 2  # batches that have a place: one that the engine works on, one that the host fills or empties
 
 
-def _line(address: int) -> int:
-    """The next address that starts a line."""
-    return ceil_div(address, LINE_WORDS) * LINE_WORDS
-
-
-class Constants:
-    """Blocks of constant words, one behind the other.
+@dataclass(frozen=True)
+class Life:
+    """How much, and from when to when.
 
     Parameters
     ----------
-    start : int
-        Address of the first.
+    size : int
+        Bytes or words.
+    first, last : int
+        Steps in which it is needed, both included.
+    """
+
+    size: int
+    first: int
+    last: int
+
+
+def place(lives: Sequence[Life]) -> tuple[list[int], int]:
+    """A place for each, and the size of the whole: what lives at the same time does not overlap.
+
+    The largest are placed first, each as low as it can be.
 
     Examples
     --------
-    >>> constants = Constants(16)
-    >>> constants.place(np.zeros(3, np.uint64)), constants.place(np.zeros(1, np.uint64)), constants.end
-    (16, 19, 20)
+    >>> place([Life(4, 0, 1), Life(2, 1, 2), Life(3, 2, 3)])
+    ([0, 4, 0], 6)
+    """
+    places = [0] * len(lives)
+    done: list[int] = []
+    for number in sorted(range(len(lives)), key=lambda n: (-lives[n].size, lives[n].first)):
+        life, start = lives[number], 0
+        for other in sorted(done, key=lambda n: places[n]):
+            if lives[other].last < life.first or life.last < lives[other].first:
+                continue
+            if start + life.size <= places[other]:
+                break
+            start = max(start, places[other] + lives[other].size)
+        places[number] = start
+        done.append(number)
+    return places, max((places[n] + lives[n].size for n in done), default=0)
+
+
+class Constants:
+    """Blocks of constant words, one behind the other, counted from the first.
+
+    Examples
+    --------
+    >>> constants = Constants()
+    >>> constants.add(np.zeros(3, np.uint64)), constants.add(np.zeros(1, np.uint64)), constants.words
+    (0, 3, 4)
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self) -> None:
         self.blocks: list[np.ndarray] = []
-        self.end = start
+        self.words = 0
 
-    def place(self, words: np.ndarray) -> int:
-        """Add uint64 words; their address."""
+    def add(self, words: np.ndarray) -> int:
+        """Add uint64 words; where they are."""
         self.blocks.append(words)
-        address, self.end = self.end, self.end + len(words)
-        return address
+        start, self.words = self.words, self.words + len(words)
+        return start
+
+
+INPUT_REGION, RESULTS_REGION, CONSTANTS_REGION = "input", "results", "constants"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where activations lie.
+    """Where everything is in a Program's memory.
 
     Parameters
     ----------
     slots : tuple of Slot
         Places for a batch.
-    buffers : tuple of int
-        Addresses of the two buffers that pass activations from one stage to the next, in turn.
+    regions : dict
+        First word of all other regions.
     words : int
         Length of the whole memory.
     """
 
     slots: tuple[Slot, Slot]
-    buffers: tuple[int, int]
+    regions: dict[str, int]
     words: int
 
-    def edges(self, slot: Slot, stages: int) -> list[int]:
-        """Addresses of the input of the first of so many stages, of what each passes on, and of the results of the
-        last.
-        """
-        return [slot.input_address, *(self.buffers[i % 2] for i in range(stages - 1)), slot.output_address]
+    def starts(self, slot: Slot) -> dict[str, int]:
+        """First word of every region, as a slot's instructions see them."""
+        return {**self.regions, INPUT_REGION: slot.input_address, RESULTS_REGION: slot.output_address}
 
 
-def lay_out(start: int, tilings: Sequence[Tiling], capacity: int, program_words: int) -> Layout:
-    """Places for the activations of `capacity` images.
+def lay_out(
+    program_words: int, constant_words: int, result_words: int, input_words: int, tensors: dict[str, Life]
+) -> Layout:
+    """Places in the memory.
 
-    Each slot has its results, and behind them its input: what the host writes before a run lies together. What passes
-    between two stages takes one of two buffers in turn, each as large as the largest that it must hold.
+    Each slot has its results, and behind them its input: what the host writes before a run lies together.
 
     Parameters
     ----------
-    start : int
-        First address behind the constants.
-    tilings : sequence of Tiling
-        Of each stage.
-    capacity : int
-        Images.
     program_words : int
         Words that the instructions of a slot take.
+    constant_words : int
+        Of all constants.
+    result_words, input_words : int
+        Of a batch.
+    tensors : dict
+        Words of a batch's tensors that do not stay on the chip, and the sections that they live in.
     """
-    strides = [tilings[0].in_stride] + [tiling.out_stride for tiling in tilings]
-    slots = []
-    end = _line(start)
+    start = SLOTS * program_words
+    end, slots = round_up(start + constant_words, LINE_WORDS), []
     for number in range(SLOTS):
-        input_address = end + strides[-1] * capacity
+        input_address = end + result_words
         slots.append(Slot(number * program_words, input_address, end))
-        end = _line(input_address + strides[0] * capacity)
-    sizes = [max(strides[1 + parity : -1 : 2], default=0) * capacity for parity in (0, 1)]
-    return Layout((slots[0], slots[1]), (end, end + sizes[0]), end + sum(sizes))
+        end = round_up(input_address + input_words, LINE_WORDS)
+    places, size = place([Life(round_up(one.size, LINE_WORDS), one.first, one.last) for one in tensors.values()])
+    regions = {CONSTANTS_REGION: start, **{name: end + at for name, at in zip(tensors, places)}}
+    return Layout((slots[0], slots[1]), regions, end + size)

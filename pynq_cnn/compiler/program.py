@@ -22,13 +22,13 @@ class Slot:
 
     Parameters
     ----------
-    program : int
+    entry : int
         Address of the first of the instructions that work on this slot.
     input_address, output_address : int
         Where image 0 goes, and where its results come out.
     """
 
-    program: int
+    entry: int
     input_address: int
     output_address: int
 
@@ -50,8 +50,10 @@ class Program:
         The two places for a batch.
     instructions : int
         How many instructions each slot has.
+    sections : int
+        How many of them start a section.
     instruction_names : tuple of str
-        The layers that each instruction computes.
+        The layer that each instruction is for; of constants of several, all.
     input_stride, input_shape
         Words from one image to the next, (height, width, channels).
     output_stride, outputs
@@ -67,6 +69,7 @@ class Program:
     capacity: int
     slots: tuple[Slot, Slot]
     instructions: int
+    sections: int
     instruction_names: tuple[str, ...]
     input_stride: int
     input_shape: Shape

@@ -1,22 +1,20 @@
-"""Average pooling is the convolution that sums each channel over the window."""
+"""Average pooling is a depthwise convolution whose weights are all 1."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pynq_cnn.compiler.lower.diagonal import diagonal
-from pynq_cnn.compiler.lower.rule import Lowering, add, refusal
-from pynq_cnn.compiler.stage import Stage
-from pynq_cnn.model import AvgPool2d, Conv2d
+from pynq_cnn.compiler.lower.finish import finish
+from pynq_cnn.compiler.lower.lane_kernel import Window, depthwise
+from pynq_cnn.compiler.lower.rule import Task, lower_layer
+from pynq_cnn.compiler.stage import Step
+from pynq_cnn.model import AvgPool2d
 
 
-@add.register
-def _(layer: AvgPool2d, so_far: Lowering) -> None:
-    if layer.padding[:2] != layer.padding[2:]:
-        raise refusal("padding that differs from side to side", so_far)
-    (given,), gives = so_far.node.given, so_far.node.gives
-    channels = given.shape[2]
-    weight, bias = diagonal(layer.name, layer.size, channels), np.full(channels, layer.bias, np.int32)
-    conv = Conv2d(layer.name, weight, bias, layer.stride, layer.padding, layer.requantisation)
-    pad = given.zero_point * (channels // len(given.zero_point))
-    so_far.stages.append(Stage(layer.name, conv, given.shape, gives.shape, pad=pad))
+@lower_layer.register
+def _(layer: AvgPool2d, task: Task) -> list[Step]:
+    channels = task.node.gives.shape[2]
+    most = np.full(channels, 255 * layer.size[0] * layer.size[1], np.int64)
+    done, flags = finish(np.full(channels, layer.bias), layer.requantisation, None, (0 * most, most))
+    window = Window(layer.size, layer.stride, padding=layer.padding)
+    return [Step(task.name, depthwise(task, window, done, flags))]

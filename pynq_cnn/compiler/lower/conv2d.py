@@ -1,18 +1,107 @@
-"""A convolution is a stage."""
+"""A convolution of bytes, whole, in groups, or of each channel alone."""
 
 from __future__ import annotations
 
-from pynq_cnn.compiler.lower.rule import Lowering, add, refusal
-from pynq_cnn.compiler.stage import Stage
+from dataclasses import replace
+
+import numpy as np
+
+from pynq_cnn.compiler.buffers import View
+from pynq_cnn.compiler.lower.byte_kernel import Kernel, convolve
+from pynq_cnn.compiler.lower.finish import finish, weight_sums
+from pynq_cnn.compiler.lower.lane_kernel import Window, depthwise
+from pynq_cnn.compiler.lower.rule import Task, lower_layer, takes_pool
+from pynq_cnn.compiler.lower.sparse_kernel import sparse
+from pynq_cnn.compiler.stage import Finish, Stage, Step
+from pynq_cnn.compiler.instructions import Flag
 from pynq_cnn.model import Conv2d
 
+# What a stage costs besides its turns of the loop, spread over a few images: how finely groups are worked on depends on
+# it.
+STAGE_CYCLES = 20
+MOST_BLOCKS = 64
 
-@add.register
-def _(layer: Conv2d, so_far: Lowering) -> None:
-    if layer.groups != 1 or layer.dilation != (1, 1):
-        raise refusal("groups and dilation", so_far)
-    if layer.padding[:2] != layer.padding[2:]:
-        raise refusal("padding that differs from side to side", so_far)
-    (given,), gives = so_far.node.given, so_far.node.gives
-    pad = given.zero_point * (given.shape[2] // len(given.zero_point))
-    so_far.stages.append(Stage(layer.name, layer, given.shape, gives.shape, pad=pad))
+
+@takes_pool.register
+def _(layer: Conv2d) -> bool:
+    return layer.skip is None
+
+
+@lower_layer.register
+def _(layer: Conv2d, task: Task) -> list[Step]:
+    return lower_convolution(layer, task)
+
+
+def lower_convolution(layer: Conv2d, task: Task) -> list[Step]:
+    """The step of a convolution.
+
+    Raises
+    ------
+    CompileError
+        If a threshold leaves the accumulator's range.
+    """
+    try:
+        done, flags = finish(
+            layer.bias, layer.requantisation, layer.threshold, weight_sums(layer.weight, layer.skip), layer.skip
+        )
+    except OverflowError:
+        raise task.refuse("its sums reach over more than 2^31, too much to compare with a threshold") from None
+    ways = []
+    if layer.depthwise:
+        window = Window(layer.kernel, layer.stride, layer.dilation, layer.padding, task.pool)
+        ways.append(depthwise(task, window, done, flags, layer.weight[..., 0]))
+    blocks = [layer.groups] if layer.groups == 1 else _blocks(layer, task)
+    ways += [_in_blocks(layer, task, done, flags, count) for count in blocks]
+    best = min(ways, key=lambda stages: _cost(stages, task))
+    return [Step(task.name, best, sparse(layer, task, done, flags) if layer.groups == 1 else ())]
+
+
+def _cost(stages: tuple[Stage, ...], task: Task) -> int:
+    """Cycles of the batch, about."""
+    total = 0
+    for stage in stages:
+        words = (2 if stage.lane_unit else task.hardware.tile_words) * stage.groups * stage.tiles_of_a_group
+        total += task.images * (STAGE_CYCLES + stage.iterations(stage.groups, 0, stage.rows.count)) + words
+    return total
+
+
+def _blocks(layer: Conv2d, task: Task) -> list[int]:
+    """Numbers of blocks that the groups can be worked on in: each has a stage, and weights of 0 between its groups."""
+    outputs = layer.outputs // layer.groups
+    counts = [count for count in range(1, min(layer.groups, MOST_BLOCKS) + 1) if layer.groups % count == 0]
+    if layer.threshold is not None:
+        counts = [count for count in counts if count == 1 or layer.groups // count * outputs % 8 == 0]
+    return counts
+
+
+def _in_blocks(layer: Conv2d, task: Task, done: Finish, flags: Flag, count: int) -> tuple[Stage, ...]:
+    """The stages of a convolution in so many blocks of neighbouring groups."""
+    groups = layer.groups // count  # of a block
+    outputs, inputs = layer.outputs // layer.groups, layer.in_channels // layer.groups
+    stages = []
+    for block in range(count):
+        first_out, first_in = block * groups * outputs, block * groups * inputs
+        weight = layer.weight[first_out : first_out + groups * outputs]
+        if groups > 1:
+            merged = np.zeros((groups * outputs, *layer.kernel, groups * inputs), np.int8)
+            for group in range(groups):
+                out = slice(group * outputs, (group + 1) * outputs)
+                merged[out, ..., group * inputs : (group + 1) * inputs] = weight[out]
+            weight = merged
+        kernel = Kernel(
+            weight, layer.stride, layer.dilation, (-layer.padding[0], -layer.padding[1]), any(layer.padding), task.pool
+        )
+
+        def part(view: View | None, first: int, channels: int) -> View | None:
+            return None if view is None else view.part(first, channels)
+
+        given = task.given[0].part(first_in, groups * inputs)
+        skip = part(task.given[1], first_out, len(weight)) if layer.skip is not None else None
+        stages.append(
+            convolve(
+                task.name, kernel, given, part(task.gives, first_out, len(weight)),
+                replace(done, parameters=done.parameters[first_out : first_out + len(weight)]), flags,
+                task.pads[first_in : first_in + groups * inputs], skip, task.hardware, task.images,
+            )  # fmt: skip
+        )
+    return tuple(stages)

@@ -1,14 +1,17 @@
-"""A dense layer is a 1 x 1 convolution over a 1 x 1 image."""
+"""A fully connected layer is a convolution whose kernel is its whole input."""
 
 from __future__ import annotations
 
-from pynq_cnn.compiler.lower.rule import Lowering, add
-from pynq_cnn.compiler.stage import Stage
+from pynq_cnn.compiler.lower.conv2d import lower_convolution
+from pynq_cnn.compiler.lower.rule import Task, lower_layer
+from pynq_cnn.compiler.stage import Step
 from pynq_cnn.model import Conv2d, Dense
 
 
-@add.register
-def _(layer: Dense, so_far: Lowering) -> None:
-    flat = (1, 1, layer.weight.shape[1])
-    conv = Conv2d(layer.name, layer.weight[:, None, None, :], layer.bias, requantisation=layer.requantisation)
-    so_far.stages.append(Stage(layer.name, conv, flat, so_far.node.gives.shape))
+@lower_layer.register
+def _(layer: Dense, task: Task) -> list[Step]:
+    weight = layer.weight.reshape(layer.outputs, *task.node.given[0].shape)
+    conv = Conv2d(
+        layer.name, weight, layer.bias, requantisation=layer.requantisation, threshold=layer.threshold, skip=layer.skip
+    )
+    return lower_convolution(conv, task)

@@ -50,4 +50,6 @@ class Concat(Weightless):
                     f" {first}, and {name} {tensor}",
                     self.name,
                 )
-        return replace(first, shape=(height, width, sum(tensor.shape[2] for tensor in given)))
+        channels = sum(tensor.shape[2] for tensor in given)
+        zero_point = first.zero_point * (channels // len(first.zero_point))
+        return replace(first, shape=(height, width, channels), zero_point=zero_point)

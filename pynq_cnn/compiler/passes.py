@@ -1,0 +1,148 @@
+"""Some of a stage's groups of output channels, with the constants that they need on the chip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from pynq_cnn.compiler.buffers import ceil_div
+from pynq_cnn.compiler.hardware import Hardware
+from pynq_cnn.compiler.instructions import Unit
+from pynq_cnn.compiler.limits import PAD_VECTORS
+from pynq_cnn.compiler.stage import Stage
+
+
+@dataclass(frozen=True)
+class Room:
+    """Places in the memories of constants.
+
+    Parameters
+    ----------
+    tiles, parameters, entries, pads, results : int
+        Weight tiles, groups of parameters, sparse entries, pad vectors, and result entries of an image.
+    """
+
+    tiles: int = 0
+    parameters: int = 0
+    entries: int = 0
+    pads: int = 0
+    results: int = 0
+
+    @classmethod
+    def of(cls, hardware: Hardware) -> Room:
+        """All that the engine has."""
+        return cls(hardware.weight_tiles, hardware.parameter_groups, hardware.entries, PAD_VECTORS, hardware.result_entries)
+
+    def __add__(self, other: Room) -> Room:
+        return Room(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __sub__(self, other: Room) -> Room:
+        return Room(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+
+    def __le__(self, other: Room) -> bool:
+        return all(getattr(self, f.name) <= getattr(other, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Neighbouring groups of a stage.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    first, groups : int
+        Which of its groups.
+    """
+
+    stage: Stage
+    first: int
+    groups: int
+
+    @classmethod
+    def whole(cls, stage: Stage) -> Pass:
+        """All groups."""
+        return cls(stage, 0, stage.groups)
+
+    @property
+    def entries(self) -> int:
+        """Sparse entries."""
+        return sum(self.stage.entry_counts[self.first : self.first + self.groups])
+
+    @property
+    def first_parameters(self) -> int:
+        """The first of the stage's groups of parameters."""
+        return self.first * self._parameters_of_a_group
+
+    @property
+    def _parameters_of_a_group(self) -> int:
+        if self.stage.finish is None:
+            return 0
+        return 2 if self.stage.tiles is not None and self._doubled else 1
+
+    @property
+    def _doubled(self) -> bool:
+        return self.stage.unit is Unit.BITS and not self.stage.half
+
+    @property
+    def room(self) -> Room:
+        """What it takes."""
+        return Room(
+            self.groups * self.stage.tiles_of_a_group,
+            self.groups * self._parameters_of_a_group,
+            ceil_div(self.entries, 2) * 2,
+            0 if self.stage.pads is None else len(self.stage.pads),
+            self.groups if self.stage.gives is None else 0,
+        )
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """Output channels of a column, and of the last column, from the pass's first on."""
+        first, last = self.first * self.stage.width, (self.first + self.groups) * self.stage.width
+        return tuple(max(0, min(last, channels) - first) for channels in (self.stage.channels, self.stage.last_channels))  # type: ignore[return-value]
+
+    @property
+    def offset(self) -> int:
+        """Bytes of a column's output before its own."""
+        first = self.first * self.stage.width
+        return first // 8 if self.stage.gives is not None and self.stage.gives.bits and not self.stage.raw else first
+
+
+def divide(stage: Stage, room: Room, multiple: int = 1) -> list[Pass] | None:
+    """Passes over a stage, each of which takes `room` at most; None if even its smallest does not fit.
+
+    Parameters
+    ----------
+    stage : Stage
+        What is to be divided.
+    room : Room
+        What there is.
+    multiple : int
+        All passes but the last are of a multiple of so many groups.
+    """
+    passes, first = [], 0
+    while first < stage.groups:
+        best = None
+        for groups in _sizes(stage.groups - first, multiple):
+            one = Pass(stage, first, groups)
+            if not one.room <= room:
+                break
+            best = one
+        if best is None:
+            return None
+        passes.append(best)
+        first += best.groups
+    return passes
+
+
+def _sizes(left: int, multiple: int) -> Iterable[int]:
+    yield from range(multiple, left, multiple)
+    yield left
+
+
+def total(passes: Iterable[Pass]) -> Room:
+    """What several take together."""
+    result = Room()
+    for one in passes:
+        result = result + one.room
+    return result
