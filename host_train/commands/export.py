@@ -47,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from host_train.export.containers import write_checked
+    from host_train.export.formats import write_checked
     from host_train.tracing.fidelity import check_min_agreement
 
     set_threads(args.threads)
@@ -90,7 +90,7 @@ def _formats(words: str) -> list[str]:
 
 def _places(word: str, model: Run | Network, formats: list[str], out: Path | None) -> dict[str, Path]:
     """Where each format goes; refused, before minutes of measuring, where that would take something else's place."""
-    from host_train.export.containers import TEXT
+    from host_train.export.txt import TEXT
     from host_train.training.checkpoint import check_file
     from pynq_cnn.model.package.folder import check_replaceable
 

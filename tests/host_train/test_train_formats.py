@@ -15,8 +15,10 @@ from virtual import network_of_kind
 
 from host_train import from_torch
 from host_train.cli import main
-from host_train.export.containers import read_array, read_mat, read_txt, unpack, write_mat, write_txt
+from host_train.export.container import unpack
+from host_train.export.mat import read_mat, write_mat
 from host_train.export.torchscript import read_torchscript, write_torchscript
+from host_train.export.txt import read_array, read_txt, write_txt
 from host_train.layers.binary import BinaryConv2d, BinaryLinear
 from host_train.networks.vgg_bnn import build_vgg_bnn
 from host_train.runs import quantising
@@ -261,7 +263,7 @@ def test_names_that_matlab_cannot_tell_apart_are_refused(tmp_path, monkeypatch):
         write_mat(network, tmp_path / "net.mat")
     layers = (replace(network.layers[0], name="a.b"), replace(network.layers[0], name="a-b"))
     monkeypatch.setattr(
-        "host_train.export.containers.unpack", lambda _: ("{}", {f"layer.{one.name}.bias": one.bias for one in layers})
+        "host_train.export.mat.unpack", lambda _: ("{}", {f"layer.{one.name}.bias": one.bias for one in layers})
     )
     with pytest.raises(
         ModelPackageError,
