@@ -19,8 +19,9 @@ from virtual import network_of_kind, small_images, small_network
 
 import pynq_cnn
 from pynq_cnn import api
-from pynq_cnn.api import Classifier, classify
+from pynq_cnn.api import classify
 from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.classifier import Classifier
 from pynq_cnn.errors import ArgumentError, BackendError, DeviceError, ImageError, ImageWarning, ModelPackageError
 from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, save_package
 from pynq_cnn.result import Classification

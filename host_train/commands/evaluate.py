@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> None:
     from host_train.data import Dataset
     from host_train.data.resize import resize_split
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
-    from host_train.evaluation.folder import NAMINGS, read_folder
+    from host_train.evaluation.folder import read_folder
+    from host_train.evaluation.labels import NAMINGS
     from host_train.evaluation.match import match_classes, match_colours
     from host_train.evaluation.plot import check_picture, plot_confusion
     from host_train.evaluation.wrong import write_wrong

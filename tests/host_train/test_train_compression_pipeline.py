@@ -14,7 +14,7 @@ from torch import nn
 
 from host_train.cli import main, make_parser
 from host_train.commands.compression import command_line
-from host_train.compression.pipeline import dense_model, layer_sizes
+from host_train.compression.dense import dense_model, layer_sizes
 from host_train.compression.prune import kept, prune_to, threshold_keep, weighted_layers
 from host_train.compression.recipe import find_compression
 from host_train.compression.sweep import sweep

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from host_train.compression.dense import layer_sizes
 from host_train.compression.encoding import encode_layers, encoded_bytes, smallest
-from host_train.compression.pipeline import layer_sizes
 from host_train.compression.recipe import COMPRESSIONS, CompressionRecipe
 from host_train.compression.target import expected_bytes, for_target, package_bytes
 from host_train.networks import RECIPES

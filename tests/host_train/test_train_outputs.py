@@ -14,9 +14,9 @@ from host_train import from_torch
 from host_train.layers.binary import BinaryConv2d, BinaryLinear
 from host_train.networks.vgg_bnn import CENTRE
 from host_train.tracing.trace import trace
-from pynq_cnn.api import Classifier
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.classifier import Classifier
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model import AvgPool2d, Network, load_package
 from pynq_cnn.model.output import probabilities
