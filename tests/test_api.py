@@ -21,6 +21,7 @@ import pynq_cnn
 from pynq_cnn import api
 from pynq_cnn.api import classify
 from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.backends.select import make_backend
 from pynq_cnn.classifier import Classifier
 from pynq_cnn.errors import ArgumentError, BackendError, DeviceError, ImageError, ImageWarning, ModelPackageError
 from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, save_package
@@ -309,9 +310,9 @@ class TestClassifyKeepsItsClassifiers:
 
     def test_one_for_all_threads(self, forgotten, monkeypatch):
         made = []
-        real = api.make_backend
         monkeypatch.setattr(
-            api, "make_backend", lambda *args, **options: made.append(args[1]) or real(*args, **options)
+            "pynq_cnn.classifier.make_backend",
+            lambda *args, **options: made.append(args[1]) or make_backend(*args, **options),
         )
         start = threading.Barrier(8)
 
