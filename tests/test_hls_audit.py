@@ -130,6 +130,28 @@ def test_every_pipeline_of_the_engine_was_looked_at(engine: Audit) -> None:
             assert memory.used and memory.most_reads and memory.most_writes, memory.array.name
 
 
+def test_each_memory_of_the_engine_needs_its_partition(engine: Audit, tmp_path: Path) -> None:
+    """Without it the audit names the memory, as more is asked of it than its ports give."""
+    tried = 0
+    for memory in engine.memories.used:
+        pragmas = memory.array.find("array_partition")
+        if memory.registers or not pragmas:
+            continue
+        folder = tmp_path / memory.array.name
+        for path, text in engine.source.texts.items():
+            lines = text.splitlines()
+            for pragma in pragmas:
+                if pragma.file == path:
+                    lines[pragma.line - 1] = ""
+            target = folder / path.relative_to(engine.source.path.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text("\n".join(lines))
+        faults = Audit(folder / engine.source.path.name, engine.source.top).faults
+        assert any(f"of a bank of `{memory.array.name}`" in fault for fault in faults), memory.array.name
+        tried += 1
+    assert tried >= 3
+
+
 # --- what a good source gives ---
 
 

@@ -50,6 +50,7 @@ OPTIONS = (
             "-replexitval=never",
             "-disable-loop-idiom-all",
             "-enable-load-pre=false",
+            "-funcspec-max-clones=0",
             "-unroll-full-max-count=100000",
             "-pragma-unroll-threshold=1000000",
         )
