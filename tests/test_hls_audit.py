@@ -335,6 +335,23 @@ def test_writes_of_one_bank_are_not_hidden_by_reads_of_another(audit: Run) -> No
     assert "LOAD needs 0 reads and 2 writes of a bank of `buffer`" in fault
 
 
+def test_pragmas_on_a_parameter_are_of_the_array_that_is_given(audit: Run) -> None:
+    """As where one function has the pragmas of all memories, by way of another function, too."""
+    both = (
+        "#pragma HLS ARRAY_PARTITION variable = buffer complete dim = 2\n"
+        "#pragma HLS BIND_STORAGE variable = buffer type = ram_2p impl = bram\n"
+    )
+    shape = both.replace("buffer", "bank")
+    text = planted(both, "    outer(buffer);\n").replace(
+        "inline void load(",
+        f"inline void shape(uint16_t bank[1024][LANES]) {{\n#pragma HLS INLINE\n{shape}}}\n"
+        "inline void outer(uint16_t given[1024][LANES]) {\n#pragma HLS INLINE\n    shape(given);\n}\n"
+        "inline void load(",
+    )
+    found = audit(text)
+    assert found.faults == [] and (found.memories.used[0].banks, found.memories.used[0].type) == (4, "ram_2p")
+
+
 def test_a_port_moves_one_word_a_cycle(audit: Run) -> None:
     (fault,) = audit(
         planted("const uint64_t word = words[i];", "const uint64_t word = words[i] ^ words[i + 9];")
@@ -496,6 +513,11 @@ FAULTS = {
     "a misspelt option": ("variable = buffer type", "variable = buffer typ", "no option `typ`"),
     "a memory that does not exist": ("type = ram_2p", "type = ram_3p", "`type` is one of"),
     "a partition that does not exist": ("complete dim = 2", "full dim = 2", "no `full`"),
+    "a pragma in a macro": (
+        "#include <cstdint>",
+        '#include <cstdint>\n#define PIPE _Pragma("HLS PIPELINE II = 1")',
+        "`_Pragma`: write a line",
+    ),
     "a pragma on nothing": (
         "variable = buffer complete",
         "variable = bufer complete",
