@@ -352,6 +352,26 @@ def test_pragmas_on_a_parameter_are_of_the_array_that_is_given(audit: Run) -> No
     assert found.faults == [] and (found.memories.used[0].banks, found.memories.used[0].type) == (4, "ram_2p")
 
 
+def test_accesses_by_pointers_from_a_table_are_refused(audit: Run) -> None:
+    text = planted(
+        "    uint32_t total = 0;",
+        "    static uint16_t a[64], b[64], c[64], d[64];\n"
+        "    uint16_t *const table[4] = {a, b, c, d};\n    uint32_t total = 0;",
+    ).replace("total += sum;", "total += sum + table[i & 3][i & 63];\n        table[(i + 1) & 3][i & 63] = weight;")
+    assert any("SUM: top.cpp:" in f and "by a pointer that is not known" in f for f in audit(text).faults)
+
+
+def test_copying_an_array_as_a_whole_in_a_pipeline_is_refused(audit: Run) -> None:
+    text = planted(
+        "    uint32_t total = 0;",
+        "    struct Line {\n        uint16_t words[64];\n    };\n    static Line from[4], to;\n    uint32_t total = 0;",
+    ).replace(
+        "total += sum;",
+        "from[i & 3].words[i & 63] = weight;\n        to = from[(i >> 2) & 3];\n        total += to.words[i & 63];",
+    )
+    assert any("`to.words` as a whole" in f for f in audit(text).faults)
+
+
 def test_a_port_moves_one_word_a_cycle(audit: Run) -> None:
     (fault,) = audit(
         planted("const uint64_t word = words[i];", "const uint64_t word = words[i] ^ words[i + 9];")
