@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_train.cli import main
+from host_train.spectrum.activations import MapCodec, kept_maps, run_through
+from host_train.spectrum.codec import CODINGS
+from host_train.spectrum.rates import FORMS
 from host_train.spectrum.storage import SPACE, STEPS, Choice, choices, encode, kernels, spread, stored
+from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import FrequencyWeight, load_package, stored_bytes
 from pynq_cnn.model.package.frequency import pack
@@ -93,3 +97,56 @@ def test_export_in_frequency(digits_folder, tmp_path, capsys):
     assert main(["export", "lenet", "--rate", "4", "--out", str(tmp_path / "q")]) == 1
     assert "are of --storage frequency" in capsys.readouterr().err
     assert not (tmp_path / "q").exists()
+
+
+# ------------------------------------------------------------------------------------------ feature maps, and rates
+
+
+def test_maps_are_those_between_layers_with_weights():
+    assert kept_maps(load_model("lenet")) == ["pool1", "pool2"]
+    assert kept_maps(load_model("nin"))[:2] == ["conv_1", "cccp1_1"]
+
+
+def test_maps_come_back_and_the_next_layer_sees_them():
+    network = load_model("lenet")
+    images, labels = load_sample()
+    images = images[:40, ..., None]
+    exact = ReferenceBackend(network).run(images)
+    assert np.array_equal(run_through(network, images, {}), exact)
+    maps = ReferenceBackend(network).activations(images)[1]
+    errors = {}
+    for rate in (2, 8):
+        for method in CODINGS:
+            codec = MapCodec.of(maps, method, rate, 255)
+            back = codec.through(maps)
+            assert back.dtype == np.uint8 and back.shape == maps.shape and codec.bits <= rate
+            errors[rate, method] = float(((back.astype(float) - maps) ** 2).sum() / (maps.astype(float) ** 2).sum())
+            through = run_through(network, images, {"pool1": codec.through})
+            assert not np.array_equal(through, exact)
+    # Maps of digits have their variance in few frequencies: there water-filling is ahead of both others.
+    assert errors[2, CODINGS[2]] < min(errors[2, CODINGS[0]], errors[2, CODINGS[1]])
+    assert max(errors[8, method] for method in CODINGS) < min(errors[2, method] for method in CODINGS)
+    bits = MapCodec.of((maps > 40).astype(np.uint8), CODINGS[0], 1, 1).through((maps > 40).astype(np.uint8))
+    assert np.array_equal(bits, maps > 40)  # bits at one bit each are what they were
+
+
+def test_rates_by_the_command_line(digits_folder, tmp_path, capsys):
+    words = ["rates", "lenet", "--data-dir", str(digits_folder), "--dataset", "mnist", "--out", str(tmp_path / "r")]
+    assert main([*words, "--rates", "4,8", "--images", "20", "--training", "8"]) == 0
+    out = capsys.readouterr().out
+    assert "Weights, top-1" in out and "Feature maps, top-1" in out and "frequency, one step" in out
+    for of, methods in (("weights", FORMS), ("maps", CODINGS)):
+        table = np.load(tmp_path / "r" / f"{of}.npy")
+        assert set(table["method"]) == set(methods) and set(table["rate"]) == {4, 8}
+        assert (table["bits"] <= table["rate"]).all() and (table["logit_error"] >= 0).all()
+        errors = {(row["rate"], row["method"]): row["logit_error"] for row in table}
+        assert all(errors[8, method] < errors[4, method] for method in methods)
+        assert len((tmp_path / "r" / f"{of}.csv").read_text().splitlines()) == 1 + len(table)
+        assert (tmp_path / "r" / f"{of}.png").read_bytes().startswith(b"\x89PNG")
+    for bad, message in [
+        (["--rates", "9"], "from 1 to 8"),
+        (["--rates", "x"], "separated by commas"),
+        (["--images", "0"], "--images must be from 1"),
+    ]:
+        assert main([*words, *bad]) == 1
+        assert message in capsys.readouterr().err
