@@ -13,7 +13,7 @@ from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS, Instruction, Memor
 
 PHASES = ("setup", "load_weights", "load_input", "compute", "store")
 SETUP, LOAD_WEIGHTS, LOAD_INPUT, COMPUTE, STORE = range(len(PHASES))
-BURST, INSTRUCTION, FILL = 70, 40, 40
+BURST, INSTRUCTION, FILL, KERNEL_TABLE = 70, 40, 40, 16
 FETCHED = 64  # instructions of a burst
 
 
@@ -56,8 +56,9 @@ def moved(instruction: Instruction, images: int) -> tuple[int, int]:
 def run_cycles(instruction: Instruction, images: int) -> tuple[int, int]:
     """Phase and cycles of an instruction of a body, run once, besides those that every instruction takes."""
     if instruction.opcode is Opcode.COMPUTE:
-        times = 1 if instruction["unit"] == Unit.SPARSE else images
-        return COMPUTE, FILL + times * instruction["iterations"]
+        if instruction["unit"] == Unit.SPARSE:
+            return COMPUTE, KERNEL_TABLE + FILL + instruction["iterations"]
+        return COMPUTE, FILL + images * instruction["iterations"]
     bursts, words = moved(instruction, images)
     constants = instruction["memory"] not in (Memory.FEATURES, Memory.RESULTS)
     phase = STORE if instruction.opcode is Opcode.STORE else LOAD_WEIGHTS if constants else LOAD_INPUT
@@ -69,7 +70,7 @@ def fetch_cycles(section: Section, images: int) -> int:
     body, turns = len(section.body), sum(n for n, _ in section.turns(images))
     bursts = -(-body // FETCHED)
     once = bursts * BURST + body * INSTRUCTION_WORDS
-    return INSTRUCTION + BURST + INSTRUCTION_WORDS + once * (turns if body > FETCHED else 1)
+    return INSTRUCTION + BURST + 1 + once * (turns if body > FETCHED else 1)
 
 
 def section_cycles(section: Section, images: int) -> list[list[int]]:
