@@ -16,6 +16,8 @@ from pynq_cnn.compiler.passes import Pass, Room, divide, total
 from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.compiler.tiles import Tile, divisions, tile_of, whole
 
+MOST_ITERATIONS = 2**32 - 1  # of a COMPUTE, over all images of a turn
+MOST_BODY = 2**16 - 1  # instructions
 Stored = Mapping[Buffer, tuple[Block, ...]]  # tensors that are in the Program's memory, as blocks of their pixels
 
 
@@ -127,9 +129,10 @@ class Segment:
         return step
 
     def _group(self, peak: int) -> int:
-        """Most images of a turn, of which one takes `peak` bytes."""
+        """Most images of a turn, of which one takes `peak` bytes; in turns of about one size."""
         most = min(self.hardware.feature_map_bytes // max(peak, 1), self.images)
         for stage in self.stages:
+            most = min(most, MOST_ITERATIONS // stage.iterations(stage.groups, 1, stage.rows.count))
             if stage.unit is Unit.SPARSE:
                 most = min(most, self.hardware.lanes)
             if stage.gives is None:
@@ -181,6 +184,8 @@ class Segment:
                 first, stop = tile.buffers[buffer]
                 spots[buffer] = Spot(at + first * row_pitch % WORD_BYTES, step, first, stop, pitch, row_pitch)
             body += self._tile(work, loaded, tile, spots, dict(constants), free, stored, block)
+        if len(header) + len(body) > MOST_BODY:
+            return None
         sections = self._sections(header, body, group)
         return Plan(sections, total_cycles(sections, self.images), stored)
 
