@@ -18,24 +18,13 @@ inline bool inside(uint64_t address, uint64_t words, uint32_t memory_words) {
 inline void load_maps(const uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint32_t run, uint32_t run_step,
                       uint8_t maps[FEATURE_MAP_ROWS][SIMD]) {
 #pragma HLS INLINE off
-    uint32_t offset[SIMD];
-#pragma HLS ARRAY_PARTITION variable = offset complete
-    lane_offsets(1, offset);
     uint32_t start = place, byte = place, in_run = 0;
     PCNN_CYCLES(LOAD_INPUT, FILL_BURST);
 LOAD_MAP_WORDS:
     for (uint32_t i = 0; i < count; ++i) {
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = 32768
 #pragma HLS PIPELINE II = 1
-        uint8_t lanes[SIMD];
-#pragma HLS ARRAY_PARTITION variable = lanes complete
-        const uint64_t word = port[address + i];
-    LOAD_MAP_BYTES:
-        for (int lane = 0; lane < SIMD; ++lane) {
-#pragma HLS UNROLL
-            lanes[lane] = lane < WORD_BYTES ? static_cast<uint8_t>(word >> (8 * (lane % WORD_BYTES))) : static_cast<uint8_t>(0);
-        }
-        write_lanes(maps, byte, offset, lanes, WORD_BYTES);
+        write_word(maps, byte, port[address + i]);
         const bool ends = ++in_run == run;
         if (ends) start += run_step;
         byte = ends ? start : byte + WORD_BYTES;
@@ -118,25 +107,13 @@ LOAD_PAD_WORDS:
 inline void store_maps(uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint32_t run, uint32_t run_step,
                        const uint8_t maps[FEATURE_MAP_ROWS][SIMD]) {
 #pragma HLS INLINE off
-    uint32_t offset[SIMD];
-#pragma HLS ARRAY_PARTITION variable = offset complete
-    lane_offsets(1, offset);
     uint32_t start = place, byte = place, in_run = 0;
     PCNN_CYCLES(STORING, FILL_BURST);
 STORE_MAP_WORDS:
     for (uint32_t i = 0; i < count; ++i) {
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = 32768
 #pragma HLS PIPELINE II = 1
-        uint8_t lanes[SIMD];
-#pragma HLS ARRAY_PARTITION variable = lanes complete
-        read_lanes(maps, byte, offset, lanes);
-        uint64_t word = 0;
-    STORE_MAP_BYTES:
-        for (int lane = 0; lane < WORD_BYTES; ++lane) {
-#pragma HLS UNROLL
-            word |= static_cast<uint64_t>(lanes[lane]) << (8 * lane);
-        }
-        port[address + i] = word;
+        port[address + i] = read_word(maps, byte);
         const bool ends = ++in_run == run;
         if (ends) start += run_step;
         byte = ends ? start : byte + WORD_BYTES;

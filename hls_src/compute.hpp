@@ -31,6 +31,14 @@ inline Entry unpack_entry(uint32_t word) {
     return e;
 }
 
+constexpr int BIT_ACCUMULATOR = 20;  // bits that a sum of bits and its bias have at most: 2^18 channels and taps
+
+inline int32_t narrow(int32_t value) {
+#pragma HLS INLINE
+    constexpr int UNUSED = 32 - BIT_ACCUMULATOR;
+    return static_cast<int32_t>(static_cast<uint32_t>(value) << UNUSED) >> UNUSED;
+}
+
 // The constants of the groups `group` and `group + 1`: banks of even and of odd groups, one read each.
 inline void read_parameters(const uint64_t parameters[PARAM_GROUPS / 2][2][PE], const uint16_t skips[PARAM_GROUPS / 2][2][PE], uint32_t group,
                             Parameter parameter[BIT_PE], uint16_t skip[PE]) {
@@ -65,41 +73,46 @@ inline void compute_loop(const Compute &c, uint32_t iterations, uint32_t images,
     const Widths widths = widths_of(c);
     Position p = start_of(c);
     uint32_t channel = 0;  // of SPARSE, in the column
-    int32_t accumulator[BIT_PE];
-    uint8_t kept[SIMD];
+    int32_t accumulator[PE];      // of bytes, and of the lower half of bits
+    int32_t bit_accumulator[PE];  // of the upper half of bits: BIT_ACCUMULATOR bits of it
+    uint8_t kept[PE];
     bool kept_bit[BIT_PE];
-    uint32_t in_offset[SIMD], out_offset[SIMD];
-    int32_t kernel_start[KERNEL_ROWS];
+    Spread in_spread, out_spread;
+    uint32_t kernel_start[KERNEL_ROWS];
     int16_t kernel_y[KERNEL_ROWS];
 #pragma HLS ARRAY_PARTITION variable = accumulator complete
+#pragma HLS ARRAY_PARTITION variable = bit_accumulator complete
 #pragma HLS ARRAY_PARTITION variable = kept complete
 #pragma HLS ARRAY_PARTITION variable = kept_bit complete
-#pragma HLS ARRAY_PARTITION variable = in_offset complete
-#pragma HLS ARRAY_PARTITION variable = out_offset complete
-#pragma HLS ARRAY_PARTITION variable = kernel_start complete
-#pragma HLS ARRAY_PARTITION variable = kernel_y complete
-    lane_offsets(sparse ? c.in_image_step : 1, in_offset);
-    lane_offsets(sparse ? c.out_image_step : 1, out_offset);
-    int32_t sum_start = 0;
+#pragma HLS ARRAY_PARTITION variable = in_spread.turned complete
+#pragma HLS ARRAY_PARTITION variable = in_spread.ahead complete
+#pragma HLS ARRAY_PARTITION variable = in_spread.wrapped complete
+#pragma HLS ARRAY_PARTITION variable = out_spread.turned complete
+#pragma HLS ARRAY_PARTITION variable = out_spread.ahead complete
+#pragma HLS ARRAY_PARTITION variable = out_spread.wrapped complete
+#pragma HLS BIND_STORAGE variable = kernel_start type = ram_2p impl = lutram
+#pragma HLS BIND_STORAGE variable = kernel_y type = ram_2p impl = lutram
+    spread_of(sparse ? c.in_image_step / SIMD : 0, in_spread);
+    spread_of(sparse ? c.out_image_step / SIMD : 0, out_spread);
+    uint32_t sum_start = 0;
     int16_t sum_y = 0;
-KERNEL_TABLE:
-    for (int row = 0; row < KERNEL_ROWS; ++row) {
-#pragma HLS UNROLL
-        kernel_start[row] = sum_start;
-        kernel_y[row] = sum_y;
-        sum_start += c.kernel_row_step;
-        sum_y = static_cast<int16_t>(sum_y + c.y_kernel_step);
+    if (sparse) {
+    KERNEL_TABLE:
+        for (int row = 0; row < KERNEL_ROWS; ++row) {
+#pragma HLS PIPELINE II = 1
+            kernel_start[row] = sum_start;
+            kernel_y[row] = sum_y;
+            sum_start += static_cast<uint32_t>(c.kernel_row_step);
+            sum_y = static_cast<int16_t>(sum_y + c.y_kernel_step);
+            PCNN_CYCLES(COMPUTING, 1);
+        }
     }
 CLEAR:
-    for (int pe = 0; pe < BIT_PE; ++pe) {
+    for (int pe = 0; pe < PE; ++pe) {
 #pragma HLS UNROLL
-        accumulator[pe] = 0;
-        kept_bit[pe] = false;
-    }
-CLEAR_KEPT:
-    for (int lane = 0; lane < SIMD; ++lane) {
-#pragma HLS UNROLL
-        kept[lane] = 0;
+        accumulator[pe] = bit_accumulator[pe] = 0;
+        kept[pe] = 0;
+        kept_bit[pe] = kept_bit[PE + pe] = false;
     }
     PCNN_CYCLES(COMPUTING, FILL_COMPUTE);
 
@@ -112,7 +125,7 @@ TAPS:
         PCNN_CYCLES(COMPUTING, 1);
         uint8_t read[SIMD], vector[SIMD], channels[SIMD];
         bool inside[SIMD];
-        int32_t delta[BIT_PE];
+        int32_t delta[PE], bit_delta[PE];
         Parameter parameter[BIT_PE];
         uint16_t skip[PE];
 #pragma HLS ARRAY_PARTITION variable = read complete
@@ -120,6 +133,7 @@ TAPS:
 #pragma HLS ARRAY_PARTITION variable = channels complete
 #pragma HLS ARRAY_PARTITION variable = inside complete
 #pragma HLS ARRAY_PARTITION variable = delta complete
+#pragma HLS ARRAY_PARTITION variable = bit_delta complete
 #pragma HLS ARRAY_PARTITION variable = parameter complete
 #pragma HLS ARRAY_PARTITION variable = skip complete
 
@@ -130,12 +144,12 @@ TAPS:
         const Entry entry = unpack_entry(place & 1 ? odd_entry : even_entry);
         const int32_t y = sparse ? p.y + kernel_y[entry.kernel_row] : p.y;
         const int32_t x = sparse ? p.kernel_x + entry.x : p.x;
-        const uint32_t start = sparse ? p.start + static_cast<uint32_t>(kernel_start[entry.kernel_row]) : p.start;
+        const uint32_t start = sparse ? p.start + kernel_start[entry.kernel_row] : p.start;
         const uint32_t address = p.in_skip ? p.skip : start + static_cast<uint32_t>(x);
         const bool row_inside = y >= 0 && y < c.in_rows;
 
         // What is there.
-        read_lanes(maps, address, in_offset, read);
+        read_lanes(maps, address, in_spread, read);
         const bool last_chunk = p.chunk + 1 == c.chunks;
     SELECT:
         for (int lane = 0; lane < SIMD; ++lane) {
@@ -169,7 +183,9 @@ TAPS:
                         weight[word * WORD_BYTES + byte] = static_cast<uint8_t>(packed >> (8 * byte));
                     }
                 }
-                delta[pe] = inside_channels - 2 * differing_bits(vector, weight, inside);
+                const int32_t sum = inside_channels - 2 * differing_bits(vector, weight, inside);
+                if (pe < PE) delta[pe] = sum;
+                else bit_delta[pe - PE] = sum;
             }
         } else if (c.unit == BYTES && !p.in_skip) {
             int8_t weight[PE][SIMD];
@@ -186,11 +202,16 @@ TAPS:
             }
             dot_product(vector, weight, delta);
         } else {
+            const int32_t from_skip = p.in_skip ? -1 : 0;
+            const int32_t from_entry = sparse ? -1 : 0;
+            const int32_t from_tile = p.in_skip || sparse || c.ones ? 0 : -1;
+            const int32_t one = c.ones && !p.in_skip ? 1 : 0;
         LANE_PRODUCTS:
             for (int lane = 0; lane < PE; ++lane) {
 #pragma HLS UNROLL
                 const int8_t of_tile = static_cast<int8_t>(weights[tile][lane / WORD_BYTES] >> (8 * (lane % WORD_BYTES)));
-                const int32_t factor = p.in_skip ? skip[lane] : sparse ? entry.weight : c.ones ? 1 : of_tile;
+                // Chosen by masks: of a choice of products a compiler may make several multipliers.
+                const int32_t factor = (from_skip & skip[lane]) | (from_entry & entry.weight) | (from_tile & of_tile) | one;
                 delta[lane] = factor * vector[lane];  // 17 x 9 bits: one DSP
             }
         }
@@ -202,25 +223,28 @@ TAPS:
         const bool last_tap = sparse ? entry.last : at_last_tap;
         const bool first_pool = p.pool_row == 0 && p.pool_col == 0;
         const bool last_pool = p.pool_row + 1 == c.pool_rows && p.pool_col + 1 == c.pool_cols;
-        const uint32_t sparse_pe = channel & (PE - 1);
+        const Parameter of_channel = parameter[channel & (PE - 1)];
     FINISH:
-        for (int pe = 0; pe < BIT_PE; ++pe) {
+        for (int pe = 0; pe < PE; ++pe) {
 #pragma HLS UNROLL
-            if (pe < PE || c.unit == BITS) {
-                const Parameter one = sparse ? parameter[sparse_pe] : parameter[pe];
-                accumulator[pe] = (first_tap ? one.bias : accumulator[pe]) + (ordered ? 0 : delta[pe]);
-                if (last_tap) kept_bit[pe] = accumulator[pe] >= 0 || (kept_bit[pe] && !first_pool);
-                if (pe < PE) {
-                    if (ordered) {
-                        const uint8_t before = at_first_tap ? static_cast<uint8_t>(0) : kept[pe];
-                        const uint8_t larger = vector[pe] > before ? vector[pe] : before;
-                        kept[pe] = c.unit == OR ? static_cast<uint8_t>(before | vector[pe]) : larger;
-                    } else if (last_tap) {
-                        const uint8_t value = requantise(accumulator[pe], one.multiplier, one.shift, c.zero_point, c.low);
-                        kept[pe] = first_pool || value > kept[pe] ? value : kept[pe];
-                    }
-                }
+            const Parameter one = sparse ? of_channel : parameter[pe];
+            accumulator[pe] = (first_tap ? one.bias : accumulator[pe]) + delta[pe];
+            if (last_tap) kept_bit[pe] = accumulator[pe] >= 0 || (kept_bit[pe] && !first_pool);
+            if (ordered) {
+                const uint8_t before = at_first_tap ? static_cast<uint8_t>(0) : kept[pe];
+                const uint8_t larger = vector[pe] > before ? vector[pe] : before;
+                kept[pe] = c.unit == OR ? static_cast<uint8_t>(before | vector[pe]) : larger;
+            } else if (last_tap) {
+                const uint8_t value = requantise(accumulator[pe], one.multiplier, one.shift, c.zero_point, c.low);
+                kept[pe] = first_pool || value > kept[pe] ? value : kept[pe];
             }
+        }
+    FINISH_BITS:
+        for (int pe = 0; pe < PE; ++pe) {
+#pragma HLS UNROLL
+            const int32_t before = first_tap ? parameter[PE + pe].bias : bit_accumulator[pe];
+            bit_accumulator[pe] = narrow(before + bit_delta[pe]);
+            if (last_tap) kept_bit[PE + pe] = bit_accumulator[pe] >= 0 || (kept_bit[PE + pe] && !first_pool);
         }
 
         // Where it goes.
@@ -246,10 +270,10 @@ TAPS:
                         const int pe = byte * 8 + bit;
                         if (pe < BIT_PE && pe < lanes && kept_bit[pe & (BIT_PE - 1)]) bits = static_cast<uint8_t>(bits | 1 << bit);
                     }
-                    out[byte] = c.sign ? bits : kept[byte];
+                    out[byte] = c.sign ? bits : byte < PE ? kept[byte & (PE - 1)] : static_cast<uint8_t>(0);
                 }
-                const uint32_t count = static_cast<uint32_t>(c.sign ? (lanes + 7) / 8 : lanes);
-                write_lanes(maps, sparse ? p.out + channel : p.out, out_offset, out, sparse ? images : count);
+                const uint32_t count = c.sign ? (static_cast<uint32_t>(lanes) + 7) / 8 : static_cast<uint32_t>(lanes);
+                write_lanes(maps, sparse ? p.out + channel : p.out, out_spread, out, sparse ? images : count);
             }
         }
         // The next iteration.

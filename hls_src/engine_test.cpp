@@ -78,15 +78,20 @@ static void test_banks() {
     for (int i = 0; i < 5000; ++i) {
         // Consecutive bytes, or one byte of images that are 1 modulo SIMD apart; addresses wrap.
         const uint32_t step = uniform(0, 1) ? 1 : static_cast<uint32_t>(uniform(0, 300)) * SIMD + 1;
-        uint32_t offset[SIMD];
-        lane_offsets(step, offset);
+        Spread spread;
+        spread_of(step / SIMD, spread);
         uint8_t lanes[SIMD];
         const uint32_t address = rng(), from = rng(), count = uniform(0, SIMD);
         for (int l = 0; l < SIMD; ++l) lanes[l] = static_cast<uint8_t>(rng());
-        write_lanes(banks, address, offset, lanes, count);
+        write_lanes(banks, address, spread, lanes, count);
         for (uint32_t l = 0; l < count; ++l) flat[(address + l * step) % sizeof flat] = lanes[l];
-        read_lanes(banks, from, offset, lanes);
+        read_lanes(banks, from, spread, lanes);
         for (uint32_t l = 0; l < SIMD; ++l) ok = ok && lanes[l] == flat[(from + l * step) % sizeof flat];
+        uint64_t word = static_cast<uint64_t>(rng()) << 32 | rng();
+        write_word(banks, address, word);
+        for (uint32_t b = 0; b < 8; ++b) flat[(address + b) % sizeof flat] = static_cast<uint8_t>(word >> 8 * b);
+        word = read_word(banks, from);
+        for (uint32_t b = 0; b < 8; ++b) ok = ok && static_cast<uint8_t>(word >> 8 * b) == flat[(from + b) % sizeof flat];
     }
     expect(ok, "banks against a flat memory");
 }

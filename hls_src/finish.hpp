@@ -28,8 +28,9 @@ inline uint8_t requantise(int32_t acc, uint16_t multiplier, uint8_t shift, uint8
 #pragma HLS INLINE
     const int64_t product = static_cast<int64_t>(acc) * multiplier;
     const int64_t halves = product >> ((shift - 1) & 63);
-    // Beyond 2^17 either way the result is clamped whatever follows: 18 bits are enough from here on.
-    const int32_t near = halves > 131071 ? 131071 : halves < -131072 ? -131072 : static_cast<int32_t>(halves);
+    // Where the bits above the lowest 10 are not all alike, the result is beyond what any zero point brings back: 11 bits are enough from here on.
+    const int64_t above = halves >> 10;
+    const int32_t near = above == 0 || above == -1 ? static_cast<int32_t>(halves) : above < 0 ? -1024 : 1023;
     const int32_t value = ((near + 1) >> 1) + zero_point;
     return value < low ? low : value > 255 ? 255 : static_cast<uint8_t>(value);
 }

@@ -2,7 +2,8 @@
 #
 # The design is the one that overlays/make_hwh.py describes; tests/test_overlay_build.py compares the two.
 
-set ports 3
+# Of the S_AXI_HP, the one that the engine's memory port is on.
+set port 0
 set port_bits 64
 set megahertz 100
 set base 0x70000000
@@ -40,15 +41,14 @@ if {$board eq ""} {
         CONFIG.PCW_UIPARAM_DDR_FREQ_MHZ 525
 }
 for {set i 0} {$i < 4} {incr i} {
-    lappend parameters CONFIG.PCW_USE_S_AXI_HP$i [expr {$i < $ports}]
-    if {$i < $ports} { lappend parameters CONFIG.PCW_S_AXI_HP${i}_DATA_WIDTH $port_bits }
+    lappend parameters CONFIG.PCW_USE_S_AXI_HP$i [expr {$i == $port}]
+    if {$i == $port} { lappend parameters CONFIG.PCW_S_AXI_HP${i}_DATA_WIDTH $port_bits }
 }
 set_property -dict $parameters [get_bd_cells processing_system7_0]
 
 cell pynq-cnn:hls:pynq_cnn_engine pynq_cnn_engine_0
 cell xilinx.com:ip:proc_sys_reset rst_ps7_0_100M
-set bridges axi_smc_gp0
-for {set i 0} {$i < $ports} {incr i} { lappend bridges axi_smc_hp$i }
+set bridges [list axi_smc_gp0 axi_smc_hp$port]
 foreach bridge $bridges {
     cell xilinx.com:ip:smartconnect $bridge
     set_property -dict {CONFIG.NUM_SI 1 CONFIG.NUM_MI 1} [get_bd_cells $bridge]
@@ -56,15 +56,13 @@ foreach bridge $bridges {
 
 bus processing_system7_0/M_AXI_GP0 axi_smc_gp0/S00_AXI
 bus axi_smc_gp0/M00_AXI pynq_cnn_engine_0/s_axi_control
-for {set i 0} {$i < $ports} {incr i} {
-    bus pynq_cnn_engine_0/m_axi_gmem$i axi_smc_hp$i/S00_AXI
-    bus axi_smc_hp$i/M00_AXI processing_system7_0/S_AXI_HP$i
-}
+bus pynq_cnn_engine_0/m_axi_gmem axi_smc_hp$port/S00_AXI
+bus axi_smc_hp$port/M00_AXI processing_system7_0/S_AXI_HP$port
 
 wire processing_system7_0/FCLK_CLK0 processing_system7_0/M_AXI_GP0_ACLK pynq_cnn_engine_0/ap_clk rst_ps7_0_100M/slowest_sync_clk
 wire processing_system7_0/FCLK_RESET0_N rst_ps7_0_100M/ext_reset_in
 wire rst_ps7_0_100M/peripheral_aresetn pynq_cnn_engine_0/ap_rst_n
-for {set i 0} {$i < $ports} {incr i} { wire processing_system7_0/FCLK_CLK0 processing_system7_0/S_AXI_HP${i}_ACLK }
+wire processing_system7_0/FCLK_CLK0 processing_system7_0/S_AXI_HP${port}_ACLK
 foreach bridge $bridges {
     wire processing_system7_0/FCLK_CLK0 $bridge/aclk
     wire rst_ps7_0_100M/peripheral_aresetn $bridge/aresetn

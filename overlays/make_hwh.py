@@ -39,7 +39,7 @@ DEVICE = {
 BASE, RANGE = 0x70000000, 0x10000
 DDR_BYTES = 0x20000000
 CLOCK_MHZ = 100
-PORTS = 3  # m_axi_gmem0..2 on S_AXI_HP0..2
+PORTS = (0,)  # numbers of the S_AXI_HP that the engine's m_axi_gmem is on
 PORT_BITS = 64
 
 CONTROLLER_BASE = BASE + RANGE  # of the interrupt controller, in a design that has one
@@ -70,8 +70,8 @@ class Register:
 
 
 # The top function's arguments in their order, pynq_cnn_engine() in hls_src/engine.hpp.
-POINTERS = ("weights", "fm_in", "fm_out")
-SCALARS = ("mem_words", "program", "instructions", "images")
+POINTERS = ("memory",)
+SCALARS = ("mem_words", "entry", "sections", "images")
 OUTPUTS = ("status", "failed_at", "magic", "isa_version", "geometry", "buffers", "build")
 
 CONTROL = (
@@ -127,7 +127,7 @@ def registers() -> tuple[Register, ...]:
     Examples
     --------
     >>> [(r.name, hex(r.offset)) for r in registers()][4:8]
-    [('weights_1', '0x10'), ('weights_2', '0x14'), ('fm_in_1', '0x1c'), ('fm_in_2', '0x20')]
+    [('memory_1', '0x10'), ('memory_2', '0x14'), ('mem_words', '0x1c'), ('entry', '0x24')]
     """
     found, offset = list(CONTROL), 0x10
     for name in POINTERS:
@@ -161,7 +161,7 @@ def ps_parameters() -> dict[str, int | str]:
             f"PCW_FCLK{i}_PERIPHERAL_DIVISOR1": 2 if used else 1,
         }
     for i in range(4):
-        parameters |= {f"PCW_USE_S_AXI_HP{i}": int(i < PORTS), f"PCW_S_AXI_HP{i}_DATA_WIDTH": PORT_BITS}
+        parameters |= {f"PCW_USE_S_AXI_HP{i}": int(i in PORTS), f"PCW_S_AXI_HP{i}_DATA_WIDTH": PORT_BITS}
     return parameters
 
 
@@ -184,17 +184,14 @@ class Wire:
     loads: tuple[tuple[str, str], ...]
 
 
-MEMORY_BRIDGES = tuple(f"axi_smc_hp{i}" for i in range(PORTS))
+MEMORY_BRIDGES = tuple(f"axi_smc_hp{i}" for i in PORTS)
 BRIDGES = ("axi_smc_gp0", *MEMORY_BRIDGES)
 
 BUSES = (
     Bus((PS, "M_AXI_GP0"), ("axi_smc_gp0", "S00_AXI"), 32, "AXI3"),
     Bus(("axi_smc_gp0", "M00_AXI"), (ENGINE, "s_axi_control"), 32, "AXI4LITE"),
-    *(
-        Bus((ENGINE, f"m_axi_gmem{i}"), (bridge, "S00_AXI"), PORT_BITS, "AXI4")
-        for i, bridge in enumerate(MEMORY_BRIDGES)
-    ),
-    *(Bus((bridge, "M00_AXI"), (PS, f"S_AXI_HP{i}"), PORT_BITS, "AXI3") for i, bridge in enumerate(MEMORY_BRIDGES)),
+    *(Bus((ENGINE, "m_axi_gmem"), (bridge, "S00_AXI"), PORT_BITS, "AXI4") for bridge in MEMORY_BRIDGES),
+    *(Bus((bridge, "M00_AXI"), (PS, f"S_AXI_HP{i}"), PORT_BITS, "AXI3") for i, bridge in zip(PORTS, MEMORY_BRIDGES)),
 )
 
 WIRES = (
@@ -203,7 +200,7 @@ WIRES = (
         (PS, "FCLK_CLK0"),
         (
             (PS, "M_AXI_GP0_ACLK"),
-            *((PS, f"S_AXI_HP{i}_ACLK") for i in range(PORTS)),
+            *((PS, f"S_AXI_HP{i}_ACLK") for i in PORTS),
             (ENGINE, "ap_clk"),
             *((bridge, "aclk") for bridge in BRIDGES),
             (RESET, "slowest_sync_clk"),
@@ -312,9 +309,7 @@ def _bus_interfaces(module: ET.Element, instance: str, interrupt: bool) -> None:
 def _memory_map(module: ET.Element, instance: str, interrupt: bool) -> None:
     ranges = {
         PS: [("Reg", BASE, RANGE, ENGINE, "M_AXI_GP0", "REGISTER", "s_axi_control")],
-        ENGINE: [
-            (f"HP{i}_DDR_LOWOCM", 0, DDR_BYTES, PS, f"m_axi_gmem{i}", "MEMORY", f"S_AXI_HP{i}") for i in range(PORTS)
-        ],
+        ENGINE: [(f"HP{i}_DDR_LOWOCM", 0, DDR_BYTES, PS, "m_axi_gmem", "MEMORY", f"S_AXI_HP{i}") for i in PORTS],
     }.get(instance, [])
     if instance == PS and interrupt:
         ranges.append(("Reg", CONTROLLER_BASE, RANGE, CONTROLLER, "M_AXI_GP0", "REGISTER", "s_axi"))
@@ -388,7 +383,7 @@ def make(interrupt: bool = False) -> str:
         modules,
         ENGINE,
         ENGINE_VLNV,
-        {**engine, **{f"C_M_AXI_GMEM{i}_DATA_WIDTH": PORT_BITS for i in range(PORTS)}},
+        {**engine, "C_M_AXI_GMEM_DATA_WIDTH": PORT_BITS},
         interrupt,
     )
     for bridge in BRIDGES:

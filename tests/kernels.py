@@ -17,16 +17,12 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-
 
 
 @functools.cache
-def small_engine() -> Engine:
-    """An engine with 2 KiB of input, 1 KiB of output, 128 weight tiles and 8 accumulator entries.
-
-    Little networks already need many tiles, passes and wraps of the rings.
-    """
+def engine_of(**sizes: int) -> Engine:
+    """The engine with other sizes: macros of `hls_src/geometry.hpp` without their prefix."""
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
         pytest.skip("no C++ compiler")
-    sizes = {"INPUT_BYTES": 11, "OUTPUT_BYTES": 10, "WEIGHT_TILES": 7, "ACC_ENTRIES": 3}
-    defines = [f"-DPCNN_LOG2_{name}={value}" for name, value in sizes.items()]
+    defines = [f"-DPCNN_{name}={value}" for name, value in sizes.items()]
     library = Path(tempfile.mkdtemp(prefix="pynq_cnn-")) / "small.so"
     sources = [str(HLS / "engine.cpp"), str(HLS / "host" / "abi.cpp")]
     subprocess.run(
@@ -34,3 +30,10 @@ def small_engine() -> Engine:
         check=True,
     )
     return Engine(library)
+
+
+def small_engine() -> Engine:
+    """4 KiB of feature maps, 64 weight tiles, 64 sparse entries, 8 results: little networks need many sections."""
+    return engine_of(
+        LOG2_FEATURE_MAP_BYTES=12, LOG2_WEIGHT_TILES=6, LOG2_ENTRIES=6, LOG2_RESULT_ENTRIES=3, PARAM_GROUPS=8
+    )

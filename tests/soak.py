@@ -318,7 +318,7 @@ def port_turns_narrow(soak: Soak, board: VirtualBoard, backend: OverlayBackend) 
 @contextmanager
 def registers_are_changed(soak: Soak, board: VirtualBoard, backend: OverlayBackend) -> Iterator[None]:
     with backend._accelerator.lock, suppress(OSError):
-        backend._accelerator._driver.set_register("instructions", 0)
+        backend._accelerator._driver.set_register("sections", 0)
     yield
 
 

@@ -52,7 +52,7 @@ def test_plain_pynq_code_runs_on_the_device_that_pynq_finds(embedded_board: Embe
     overlay = pynq.Overlay(embedded_board.bitfile)
     assert overlay.is_loaded() and state.read_text() == "operating\n" and embedded_board.loads == ["pynq_cnn.bin"]
     registers = overlay.pynq_cnn_engine_0.register_map
-    registers.instructions = 0
+    registers.sections = 0
     registers.CTRL.AP_START = 1
     while not registers.CTRL.AP_IDLE:
         pass
@@ -338,14 +338,14 @@ def test_what_would_destroy_something_is_complained_of() -> None:
     with EmbeddedBoard() as board:
         overlay = pynq.Overlay(board.bitfile)
         registers = overlay.pynq_cnn_engine_0.register_map
-        registers.weights_1 = registers.fm_in_1 = registers.fm_out_1 = 0x1000
-        registers.mem_words = registers.instructions = 8
+        registers.memory_1 = 0x1000
+        registers.mem_words = registers.sections = 16
         registers.CTRL.AP_START = 1
         wait_until(lambda: board.complaints != [])
         assert registers.CTRL.AP_IDLE == 0 and "not contiguous memory in use" in board.complaints[0]
         overlay.download()
         board.engine.run_seconds = 600.0
-        registers.instructions = 0
+        registers.sections = 0
         registers.CTRL.AP_START = 1
         wait_until(lambda: not board.engine.at_rest)
         overlay.download()  # ends the run

@@ -293,9 +293,9 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
     ("old", "new", "message"),
     [
         (
-            '"PCW_S_AXI_HP1_DATA_WIDTH" VALUE="64"',
-            '"PCW_S_AXI_HP1_DATA_WIDTH" VALUE="32"',
-            "S_AXI_HP1 of 32 bits.*64 bits",
+            '"PCW_S_AXI_HP0_DATA_WIDTH" VALUE="64"',
+            '"PCW_S_AXI_HP0_DATA_WIDTH" VALUE="32"',
+            "S_AXI_HP0 of 32 bits.*64 bits",
         ),
         ('"PCW_USE_S_AXI_HP', '"PCW_USE_S_AXI_XX', "no S_AXI_HP port"),
         ("pynq-cnn:hls:pynq_cnn_engine:1.0", "pynq-cnn:hls:another_engine:1.0", "0 engines of type .*another_engine"),

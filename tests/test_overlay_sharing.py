@@ -144,7 +144,7 @@ def test_only_what_has_changed_is_written(board: VirtualBoard) -> None:
         before = board.device.register_accesses
         check(backend, 7)  # two slots, and a smaller second batch
         used = board.device.register_accesses - before
-        assert {name for kind, name in used if kind == "write"} == {"CTRL", "program", "images"}
+        assert {name for kind, name in used if kind == "write"} == {"CTRL", "entry", "images"}
 
 
 def test_registers_that_somebody_else_changed_give_no_wrong_answer(board: VirtualBoard) -> None:
@@ -152,7 +152,7 @@ def test_registers_that_somebody_else_changed_give_no_wrong_answer(board: Virtua
     with open_backend(board) as backend:
         check(backend)
         registers = pynq.Overlay(board.bitfile, download=False, device=board.device).pynq_cnn_engine_0.register_map
-        for name, value in (("instructions", 0), ("images", 1)):
+        for name, value in (("sections", 0), ("images", 1)):
             setattr(registers, name, value)
             with pytest.raises(DeviceError, match="written no results for image 3 of the batch.*next call"):
                 backend.run(small_images(4, seed=3))

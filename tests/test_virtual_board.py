@@ -24,7 +24,7 @@ def test_plain_pynq_code_runs() -> None:
         assert overlay.is_loaded()
         registers = overlay.pynq_cnn_engine_0.register_map
         assert registers.CTRL.AP_IDLE == 1
-        registers.instructions = 0
+        registers.sections = 0
         registers.CTRL.AP_START = 1
         assert registers.CTRL.AP_DONE == 0  # busy
         assert registers.CTRL.AP_DONE == 1
@@ -93,8 +93,8 @@ def test_engine_outside_its_memory_is_a_bus_error() -> None:
         engine = pynq.Overlay(board.bitfile, device=board.device).pynq_cnn_engine_0
         registers = engine.register_map
         for address, message in ((0x1000, "not contiguous memory"), (board.memory.base + 4, "not aligned")):
-            registers.weights_1 = registers.fm_in_1 = registers.fm_out_1 = address
-            registers.mem_words = registers.instructions = 8
+            registers.memory_1 = address
+            registers.mem_words = registers.sections = 16
             registers.CTRL.AP_START = 1
             with pytest.raises(OSError, match=message):
                 registers.CTRL.AP_DONE  # noqa: B018

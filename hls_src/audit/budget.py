@@ -9,10 +9,7 @@ LIMIT = {"DSP": 212, "BRAM36": 136, "LUT": 47_000, "FF": 85_000}
 
 # Faults that the audit may find without failing: the beginning of each message, and why it is still there. One that
 # is not found any more fails the audit, so that it is taken off this list.
-KNOWN: dict[str, str] = {
-    "DSP: ": "version 1 multiplies 64 bits wide for control; version 2 lets the compiler do that",
-    "engine.cpp: the port `program` ": "version 2 calls it another name",
-}
+KNOWN: dict[str, str] = {}
 
 
 def synthesis_limits() -> str:

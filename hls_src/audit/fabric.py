@@ -1,10 +1,12 @@
 """LUTs and flip-flops, by counting.
 
 LUTs: each operation of the intermediate code by its width, as a LUT6 with its carry chain holds it; nothing is shared
-but what clang shares. Flip-flops: a pipeline is scheduled as soon as possible into stages of 7.3 ns, as Vitis HLS
-plans with 10 ns less 27 %; a value that crosses into a later stage is registered there, and what waits for more than
-two stages goes through a shift register (one LUT a bit). Outside of pipelines a value that leaves its basic block has
-a register.
+but what clang shares. A gate that only another gate takes is in the LUT of that one, and a sum of single bits is made
+of compressors. Flip-flops: a pipeline is scheduled as soon as possible into stages of 7.3 ns, as Vitis HLS plans with
+10 ns less 27 %; reads, and what only rearranges bits, are then moved to where the first of their users is, as its
+scheduler keeps lifetimes short. A value that crosses into a later stage is registered there, and what waits for more
+than two stages goes through a shift register (one LUT a bit). Outside of pipelines a value that leaves its basic block
+has a register.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ EQUAL, EQUAL_NUMBER, LESS, LESS_NUMBER = (
     1 / 3,
 )  # bits of a comparison in one LUT, with the carry chain
 MUX4 = 1.0  # a 4:1 multiplexer is one LUT6; wider ones of those with the slice's F7 and F8
-POPCOUNT = 1.0  # 6:3 compressors of three LUTs, then adders
+POPCOUNT = 1.3  # LUTs a bit of a sum of bits: 6:3 compressors of three LUTs, then adders (FINN-R, section 4.2.2: 1.3)
 
 # Fixed parts, LUTs and flip-flops: engineers' figures for 64-bit ports on a 7-series part, not measurements.
 AXI_MASTER = (1100, 1600)
@@ -92,6 +94,7 @@ class Fabric:
         self.units: dict[str, Cost] = {}
         self.schedules: list[Schedule] = []
         self._users: dict[str, dict[str, list[Instruction]]] = {}
+        self._bit_sums: dict[str, bool] = {}
         for unit in hardware.used:
             cost = self.units[unit.code.name] = Cost()
             for i in unit.code.instructions:
@@ -113,11 +116,15 @@ class Fabric:
         if i.opcode in ("add", "sub"):
             if self._in_dsp(unit, i):
                 return "", 0
+            if self._of_bits(unit, i):
+                return "popcounts", POPCOUNT * sum(widths.range(o).useful_bits <= 1 for o in i.operands)
             # Below the lowest bit of one side there is nothing to add.
             low = max(widths.zeros(o) for o in (i.operands if i.opcode == "add" else i.operands[1:]))
             return "adders", max(width - low, 0)
         if i.opcode == "mul":
             return "adders", product(i, widths).lut
+        if self._in_gate(unit, i):
+            return "gates", 0
         if i.opcode in ("and", "or", "xor"):
             return "gates", 0 if number and i.type.bits > 1 else width * GATE
         if i.opcode == "icmp":
@@ -161,6 +168,32 @@ class Fabric:
             ):
                 return False
         return True
+
+    def _of_bits(self, unit: Unit, i: Instruction) -> bool:
+        """Whether an addition is part of a sum of three or more single bits, and of nothing else."""
+        if i.opcode != "add" or any(o.constant for o in i.operands):
+            return False
+        if i.name not in self._bit_sums:
+            makers = [definitions(unit).get(o.name) for o in i.operands]
+            self._bit_sums[i.name] = all(
+                unit.widths.range(o).useful_bits <= 1
+                or (maker is not None and len(self._uses(unit, o.name)) == 1 and self._of_bits(unit, maker))
+                for o, maker in zip(i.operands, makers)
+            )
+        return self._bit_sums[i.name]
+
+    def _in_gate(self, unit: Unit, i: Instruction) -> bool:
+        """Whether a gate of two inputs is in the LUT of the gate that alone takes its result."""
+
+        def gate(one: Instruction) -> bool:
+            constants = sum(o.constant for o in one.operands)
+            return (one.opcode in ("and", "or", "xor") and not constants) or (one.opcode == "select" and constants == 1)
+
+        users = self._uses(unit, i.name) if gate(i) else []
+        # An 8-bit value is often widened before it is used.
+        if len(users) == 1 and users[0].opcode in ("zext", "trunc"):
+            users = self._uses(unit, users[0].name)
+        return len(users) == 1 and gate(users[0])
 
     def _uses(self, unit: Unit, name: str) -> list[Instruction]:
         if unit.code.name not in self._users:
@@ -276,19 +309,61 @@ class Fabric:
                 if o.name in inside:
                     uses[o.name] += 1
         absorbed = self._sums(instructions, inside, uses)
-        ready: dict[str, tuple[int, float]] = {}  # stage and ns in it when a value is there
-        needed: dict[str, int] = {}  # last stage that reads it
         guard = self._guards(unit, order, blocks, header)
+        carried = [i for i in unit.code.blocks[header] if i.opcode == "phi"]
+        # A carried value is there when the iteration before has made it: in the stage of its circle. Stages settle in a few rounds.
+        stages_of: dict[str, int] = {}
+        while True:
+            ready, needed = self._schedule(unit, cost, instructions, inside, absorbed, guard, header, stages_of)
+            settled = {
+                i.name: max((ready[o.name][0] for o in i.operands if o.name in ready and o.name != i.name), default=0)
+                for i in carried
+            }
+            if all(settled[name] <= stages_of.get(name, 0) for name in settled):
+                break
+            stages_of = {name: max(stage, stages_of.get(name, 0)) for name, stage in settled.items()}
+        depth = 1 + max((stage for stage, _ in ready.values()), default=0)
+        for register, (made, _) in ready.items():
+            held = needed.get(register, made) - made
+            width = unit.widths.width(inside[register])
+            if held > 2:
+                cost.add("shift registers", width, 2 * width)
+            elif held > 0:
+                cost.ff += held * width
+        cost.ff += sum(unit.widths.width(i) for i in carried) + depth
+        cost.add("control", *LOOP)
+        longest, who = self._recurrence(unit, carried, instructions, inside, header)
+        if not any(s.name == name for s in self.schedules):
+            self.schedules.append(Schedule(name, interval, depth, longest, who))
 
-        def use(value: Value, stage: int) -> None:
+    def _schedule(
+        self,
+        unit: Unit,
+        cost: Cost,
+        instructions: list[Instruction],
+        inside: dict[str, Instruction],
+        absorbed: set[str],
+        guard: dict[str, set[str]],
+        header: str,
+        carried: dict[str, int],
+    ) -> tuple[dict[str, tuple[int, float]], dict[str, int]]:
+        """When each value of a pipeline is there (stage and ns in it), and the last stage that reads it.
+
+        `carried` are the stages in which values of the iteration before are there.
+        """
+        ready: dict[str, tuple[int, float]] = {}  # stage and ns in it when a value is there
+        readers: dict[str, dict[str, int]] = defaultdict(dict)  # by value: what reads it, and in which stage
+        movable: list[tuple[Instruction, int]] = []  # what could as well be later, and its stages
+
+        def use(value: Value, stage: int, reader: Instruction) -> None:
             if value.name in ready:
-                needed[value.name] = max(needed.get(value.name, 0), stage)
+                readers[value.name][reader.name or str(id(reader))] = stage
 
         for i in instructions:
             if i.name in absorbed or i.opcode in ("br", "switch", "alloca"):
                 continue
             if i.opcode == "phi" and i.block == header:
-                ready[i.name] = (0, 0)
+                ready[i.name] = (carried.get(i.name, 0), 0.0)
                 continue
             leaves = self._leaves(i, inside, absorbed) if i.opcode == "add" else i.operands
             at = max((ready[o.name] for o in leaves if o.name in ready), default=(0, 0.0))
@@ -298,36 +373,38 @@ class Fabric:
             if i.opcode == "mul" and product(i, unit.widths).dsp:
                 dsp = product(i, unit.widths).dsp
                 for o in i.operands:
-                    use(o, at[0])
+                    use(o, at[0], i)
                 ready[i.name] = (at[0] + DSP_STAGES.get(dsp, DSP_STAGES_WIDE), 0.0)
             elif i.opcode == "load":
                 for o in i.operands:
-                    use(o, at[0])
+                    use(o, at[0], i)
                 ready[i.name] = self._read(unit, i, at)
+                movable.append((i, ready[i.name][0] - at[0]))
             elif i.opcode == "add" and len(leaves) > 2:
-                ready[i.name] = self._tree(unit, cost, leaves, ready, needed, self.delay(unit, i))
+                ready[i.name] = self._tree(unit, cost, i, leaves, ready, readers, self.delay(unit, i))
             else:
                 delay = self.delay(unit, i)
                 end = at[1] + delay
                 stage = at if end <= STAGE_NS else (at[0] + 1, 0.0)
                 for o in leaves:
-                    use(o, stage[0])
+                    use(o, stage[0], i)
                 if i.name:
                     ready[i.name] = (stage[0], stage[1] + delay)
-        depth = 1 + max((stage for stage, _ in ready.values()), default=0)
-        for register, (made, _) in ready.items():
-            held = needed.get(register, made) - made
-            width = unit.widths.width(inside[register])
-            if held > 2:
-                cost.add("shift registers", width, 2 * width)
-            elif held > 0:
-                cost.ff += held * width
-        carried = [i for i in unit.code.blocks[header] if i.opcode == "phi"]
-        cost.ff += sum(unit.widths.width(i) for i in carried) + depth
-        cost.add("control", *LOOP)
-        longest, who = self._recurrence(unit, carried, instructions, inside, header)
-        if not any(s.name == name for s in self.schedules):
-            self.schedules.append(Schedule(name, interval, depth, longest, who))
+                    if not delay:
+                        movable.append((i, 0))
+                    elif sum(unit.widths.range(o).useful_bits - unit.widths.zeros(o) for o in i.operands) <= unit.widths.width(i):
+                        movable.append((i, 1))  # what makes more bits than it takes, such as the sum before a product
+        for i, stages in reversed(movable):
+            later = min(readers[i.name].values(), default=ready[i.name][0])
+            if i.opcode != "load":
+                later -= stages  # it ends in the stage before its first user
+                stages = 0
+            if later > ready[i.name][0]:
+                ready[i.name] = (later, ready[i.name][1])
+                for o in i.operands:
+                    use(o, later - stages, i)
+        needed = {name: max(by.values()) for name, by in readers.items() if by}
+        return ready, needed
 
     def _read(self, unit: Unit, i: Instruction, at: tuple[int, float]) -> tuple[int, float]:
         roots = [m for a in self.memories.addresses(unit, i.operands[-1]) for m in self.memories.memories_at(a)]
@@ -359,9 +436,10 @@ class Fabric:
         self,
         unit: Unit,
         cost: Cost,
+        root: Instruction,
         leaves: list[Value],
         ready: dict[str, tuple[int, float]],
-        needed: dict[str, int],
+        readers: dict[str, dict[str, int]],
         delay: float,
     ) -> tuple[int, float]:
         heap = [(ready.get(o.name, (0, 0.0)), unit.widths.range(o).useful_bits, o.name) for o in leaves]
@@ -373,7 +451,7 @@ class Fabric:
             for when, width, name in (first, second):
                 if name:
                     if name in ready:
-                        needed[name] = max(needed.get(name, 0), stage[0])
+                        readers[name][root.name] = stage[0]
                 else:
                     cost.ff += (stage[0] - when[0]) * width
             heapq.heappush(heap, ((stage[0], stage[1] + delay), max(first[1], second[1]) + 1, ""))

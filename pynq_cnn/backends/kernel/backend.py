@@ -47,7 +47,7 @@ class KernelBackend(Backend):
     def __init__(self, network: Network, batch: int = 64, *, engine: Engine | None = None) -> None:
         super().__init__(network, batch)
         self._engine = engine or load_engine()
-        identity = self._engine.run(0, 0, 0, mem_words=0, program=0, instructions=0, images=0)
+        identity = self._engine.run(0, mem_words=0, entry=0, sections=0, images=0)
         self.program = compile_network(
             network, hardware=Hardware.from_registers(identity.geometry, identity.buffers), capacity=self.batch
         )
@@ -67,12 +67,11 @@ class KernelBackend(Backend):
         mark = self._spent("pack", mark)
         done = self._engine.run(
             address,
-            address,
-            address,
             mem_words=program.memory_words,
-            program=program.slots[0].program,
-            instructions=program.instructions,
+            entry=program.slots[0].entry,
+            sections=program.sections,
             images=len(images),
+            instructions=program.instructions,
         )
         if done.status:
             raise BackendError(

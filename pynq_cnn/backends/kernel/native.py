@@ -20,8 +20,8 @@ PHASES = ("setup", "load_weights", "load_input", "compute", "store")
 
 @dataclass(frozen=True, eq=False)
 class EngineRun:
-    """Registers after one run of the engine, and the cycles it counted (docs/contract/instruction-set.md, sections 5
-    and 7).
+    """Registers after one run of the engine, and the cycles it counted (docs/contract/instruction-set.md, sections 7
+    and 8).
 
     Parameters
     ----------
@@ -62,25 +62,28 @@ class Engine:
         except (OSError, AttributeError) as error:
             raise BackendError(f"the compiled kernel {path} cannot be loaded: {error}; reinstall pynq_cnn") from error
         self._run.restype = None
-        self._run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_uint32] * 4 + [ctypes.c_void_p] * 2
+        number, pointer = ctypes.c_uint32, ctypes.c_void_p
+        self._run.argtypes = [pointer, number, number, number, number, pointer, pointer, number]
 
     def run(
-        self, weights: int, fm_in: int, fm_out: int, *, mem_words: int, program: int, instructions: int, images: int
+        self, memory: int, *, mem_words: int, entry: int, sections: int, images: int, instructions: int = 0
     ) -> EngineRun:
-        """Run `instructions` instructions over `images` images.
+        """Run `sections` sections over `images` images.
 
         Parameters
         ----------
-        weights, fm_in, fm_out : int
-            Host addresses, 8-byte aligned, of `mem_words` 64-bit words: what the engine's three ports see.
-            The caller keeps the memory alive.
-        mem_words, program, instructions, images : int
+        memory : int
+            Host address, 8-byte aligned, of `mem_words` 64-bit words: what the engine's port sees. The caller keeps the
+            memory alive.
+        mem_words, entry, sections, images : int
             The registers of these names.
+        instructions : int
+            How many instructions the sections have, SECTIONs among them, to count the cycles of each; 0 counts none.
         """
         registers = np.zeros(len(OUTPUTS), np.uint32)
         cycles = np.zeros((instructions, len(PHASES)), np.uint64)
         self._run(
-            weights, fm_in, fm_out, mem_words, program, instructions, images, registers.ctypes.data, cycles.ctypes.data
+            memory, mem_words, entry, sections, images, registers.ctypes.data, cycles.ctypes.data, instructions
         )
         return EngineRun(**dict(zip(OUTPUTS, registers.tolist())), cycles=cycles)
 

@@ -88,7 +88,7 @@ class EngineDriver(pynq.DefaultIP):
             return False
 
     def identify(self, timeout: float) -> Identity:
-        """Ask the engine what it is: a run of 0 instructions, which touches no memory.
+        """Ask the engine what it is: a run of 0 sections, which touches no memory.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class EngineDriver(pynq.DefaultIP):
         DeviceError
             If the engine is busy, or does not answer.
         """
-        scalars = (program.memory_words, program.slots[slot].program, program.instructions, images)
+        scalars = (program.memory_words, program.slots[slot].entry, program.sections, images)
         self._start({**pointer_inputs(address), **dict(zip(SCALARS, scalars))})
 
     def _start(self, inputs: dict[str, int]) -> None:
