@@ -134,7 +134,7 @@ def _tried(what: str, board: bool, call: Callable[[], str]) -> Finding:
 
 def _compiled() -> Finding:
     def describe() -> str:
-        run = load_engine().run(0, 0, 0, mem_words=0, program=0, instructions=0, images=0)
+        run = load_engine().run(0, mem_words=0, entry=0, sections=0, images=0)
         if run.isa_version != ISA_VERSION:
             raise PynqCnnError(f"of instruction set {run.isa_version}, not {ISA_VERSION}; reinstall pynq_cnn")
         return f"the kernel, build {run.build:#010x}, instruction set {run.isa_version}"

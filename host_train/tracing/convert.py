@@ -33,7 +33,6 @@ from host_train.tracing.trace import Traced, trace
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.checks import integer
 from pynq_cnn.compiler import compile_network
-from pynq_cnn.compiler.lower import lower
 from pynq_cnn.errors import ArgumentError, CompileError, NetworkError
 from pynq_cnn.model import InputSpec, Network, save_package
 
@@ -308,10 +307,6 @@ def _warn_unfit(network: Network) -> None:
     """Say that a network is too large for the accelerator; not that the accelerator has no instruction yet for what the
     reference runs.
     """
-    try:
-        lower(network)
-    except CompileError:  # layers of bits
-        return
     try:
         compile_network(network, capacity=1)
     except CompileError as error:

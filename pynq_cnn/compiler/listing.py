@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS, RECORDS, Flag, Instruction, Memory, Move, Opcode, Unit
+from pynq_cnn.compiler.instructions import Flag, Instruction, Memory, Move, Opcode, Unit
 from pynq_cnn.compiler.program import Program
 
 # What is shown of a COMPUTE by the loops and places that it names, in order; what is 0 or 1 is left out.
@@ -15,19 +13,6 @@ _LOOPS = (
     ("pool_rows", "pool_cols", "x", " pooled"),
     ("kernel_rows", "kernel_cols", "x", " kernel"),
 )
-
-
-def decode(program: Program, slot: int = 0) -> list[Instruction]:
-    """The instructions of a slot, from the Program's own words."""
-    start = program.slots[slot].entry
-    words = program.constants[start : start + program.instructions * INSTRUCTION_WORDS]
-    found = []
-    for layer, octets in zip(program.instruction_names, words.view(np.uint8).reshape(program.instructions, -1)):
-        opcode = Opcode(int(octets[0]))
-        record = np.ascontiguousarray(octets).view(RECORDS[opcode])[0]
-        fields = {name: int(record[name]) for name in RECORDS[opcode].names or () if name != "opcode"}
-        found.append(Instruction(opcode, fields, layer))
-    return found
 
 
 def listing(program: Program, slot: int = 0) -> str:
@@ -39,7 +24,7 @@ def listing(program: Program, slot: int = 0) -> str:
         f" {program.capacity} images, {program.input_stride} words each from {program.slots[slot].input_address} on,"
         f" results {program.output_stride} words each from {program.slots[slot].output_address} on"
     )
-    return "\n".join([head, *_lines(decode(program, slot))])
+    return "\n".join([head, *_lines(program.decode(slot))])
 
 
 def _lines(instructions: list[Instruction]) -> Iterator[str]:
@@ -83,7 +68,9 @@ def _compute(one: Instruction) -> str:
     if one["chunks"] > 1:
         loops.append(f"{one['chunks']} chunks")
     names = [flag.name.lower().replace("_", " ") for flag in Flag if flag & flags and flag.name]
-    lanes = f"{one['col_lanes']}" + (f" ({one['last_col_lanes']} in the last)" if one["col_lanes"] != one["last_col_lanes"] else "")
+    lanes = str(one["col_lanes"])
+    if one["col_lanes"] != one["last_col_lanes"]:
+        lanes += f" ({one['last_col_lanes']} in the last)"
     out = f"results[{one['out_base']}]" if flags & Flag.INT32 else f"features[{one['out_base']}]"
     parts = [
         f"{unit.name.lower()}{''.join(f' {name}' for name in names)}: {', '.join(loops)}",

@@ -173,10 +173,10 @@ class Segment:
         once = [one for passes, first in zip(work, loaded) if first for one in passes]
         header, constants = load_constants(once, Room(), self.hardware)
         free, body = total(once), []
-        stored = {buffer: (Block(f"tensor {buffer.name}", 0, buffer.pitch),) for buffer in self.writes}
-        stored = {buffer: blocks for buffer, blocks in stored.items() if buffer in self.later}
-        if block is not None and target is not None:
-            stored[target.buffer] = (block,)
+        stored: dict[Buffer, tuple[Block, ...]] = {}
+        for buffer in self.writes:
+            if buffer in self.later:
+                stored[buffer] = (block or Block(f"tensor {buffer.name}", 0, buffer.pitch),)
         for tile in tiles:
             spots = {}
             for buffer, at, step in zip(buffers, places, steps):
@@ -189,9 +189,7 @@ class Segment:
         sections = self._sections(header, body, group)
         return Plan(sections, total_cycles(sections, self.images), stored)
 
-    def _sections(
-        self, header: Sequence[Instruction], body: Sequence[Instruction], group: int
-    ) -> tuple[Section, ...]:
+    def _sections(self, header: Sequence[Instruction], body: Sequence[Instruction], group: int) -> tuple[Section, ...]:
         if group >= self.images or not header:
             return (Section(group, (*header, *body)),)
         return Section(self.images, tuple(header)), Section(group, tuple(body))

@@ -123,9 +123,16 @@ def _in_blocks(layer: Conv2d, task: Task, done: Finish, flags: Flag, count: int)
         skip = part(task.given[1], first_out, len(weight)) if layer.skip is not None else None
         stages.append(
             convolve(
-                task.name, kernel, given, part(task.gives, first_out, len(weight)),
-                replace(done, parameters=done.parameters[first_out : first_out + len(weight)]), flags,
-                task.pads[first_in : first_in + groups * inputs], skip, task.hardware, task.images,
+                task.name,
+                kernel,
+                given,
+                part(task.gives, first_out, len(weight)),
+                replace(done, parameters=done.parameters[first_out : first_out + len(weight)]),
+                flags,
+                task.pads[first_in : first_in + groups * inputs],
+                skip,
+                task.hardware,
+                task.images,
             )  # fmt: skip
         )
     return tuple(stages)
