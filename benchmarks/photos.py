@@ -4,7 +4,7 @@ Each digit is drawn in ink on a larger sheet, turned, moved, lit unevenly, blurr
 it goes through `pynq_cnn.classify` as a user's photo does. The table says what each difficulty costs against the
 original 28 x 28 images. These are synthetic photos: nothing here was taken with a camera.
 
-    python benchmarks/photos.py [--digits N] [--held-out] [--seed S] [--sheet FILE]
+    python benchmarks/photos.py [--digits N] [--held-out] [--seed S] [--kinds KIND ...] [--sheet FILE]
     python benchmarks/photos.py --sizes     the same photos, cut square around the digit and scaled down
     python benchmarks/photos.py --doubts    how often what is not one digit is doubted, and what is
 """
@@ -300,6 +300,9 @@ def main() -> None:
         "--held-out", action="store_true", help="digits of the MNIST test set that the pipeline was not tuned on"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn at random (0)")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=DIFFICULTIES, default=list(DIFFICULTIES), metavar="KIND", help="some kinds only"
+    )
     parser.add_argument("--sheet", metavar="FILE", help="save some photos and what the network saw of them")
     parser.add_argument("--sizes", action="store_true", help="how the size of a photo that is cut to the digit matters")
     parser.add_argument("--doubts", action="store_true", help="how often warnings are right, and wrong")
@@ -312,18 +315,18 @@ def main() -> None:
         if args.doubts:
             print_doubts(classifier, args.digits, args.seed)
         elif args.sizes:
-            print_sizes(classifier, images, labels, args.seed)
+            print_sizes(classifier, images, labels, args.seed, args.kinds)
         else:
-            print_photos(classifier, images, labels, args.seed, args.sheet)
+            print_photos(classifier, images, labels, args.seed, args.kinds, args.sheet)
 
 
-def print_sizes(classifier: Classifier, images: np.ndarray, labels: np.ndarray, seed: int) -> None:
+def print_sizes(classifier: Classifier, images: np.ndarray, labels: np.ndarray, seed: int, kinds: list[str]) -> None:
     """The table of `--sizes`, and how much each size loses against the largest."""
     print(f"{len(images)} digits, % right at each number of pixels a side\n")
     print(f"{'photo':10} " + " ".join(f"{size:>6}" for size in SIZES))
     rows = []
-    for name, difficulty in DIFFICULTIES.items():
-        rows.append(measure_sizes(classifier, images, labels, difficulty, seed))
+    for name in kinds:
+        rows.append(measure_sizes(classifier, images, labels, DIFFICULTIES[name], seed))
         print(f"{name:10} " + " ".join(f"{100 * part:6.1f}" for part in rows[-1]), flush=True)
     means = np.mean(rows, 0)
     print(f"{'mean':10} " + " ".join(f"{100 * part:6.1f}" for part in means))
@@ -331,12 +334,15 @@ def print_sizes(classifier: Classifier, images: np.ndarray, labels: np.ndarray, 
     print(f"{'most lost':10} " + " ".join(f"{100 * part:6.1f}" for part in worst))
 
 
-def print_photos(classifier: Classifier, images: np.ndarray, labels: np.ndarray, seed: int, file: str | None) -> None:
-    """The table of all difficulties."""
+def print_photos(
+    classifier: Classifier, images: np.ndarray, labels: np.ndarray, seed: int, kinds: list[str], file: str | None
+) -> None:
+    """The table of the kinds of photos."""
     scores = []
     print(f"{len(images)} digits as they are: {100 * (classifier.predict(images) == labels).mean():.1f} % right\n")
     print(f"{'photo':10} {'right':>8} {'refused':>8} {'doubted':>8} {'time':>9}  what is difficult")
-    for name, difficulty in DIFFICULTIES.items():
+    for name in kinds:
+        difficulty = DIFFICULTIES[name]
         score = measure(classifier, images, labels, difficulty, seed)
         parts = " ".join(f"{100 * part:6.1f} %" for part in (score.right, score.refused, score.doubted))
         print(f"{name:10} {parts} {1000 * score.seconds:6.1f} ms  {difficulty.what}", flush=True)

@@ -163,17 +163,10 @@ SECTIONS:
 #ifndef __SYNTHESIS__
         uint64_t *const counters = cycle_counters;  // those of the SECTION itself
 #endif
-        uint64_t header[INSTRUCTION_WORDS];
-#pragma HLS ARRAY_PARTITION variable = header complete
-        PCNN_CYCLES(SETUP, FILL_BURST + INSTRUCTION);
-    FETCH_SECTION:
-        for (int w = 0; w < INSTRUCTION_WORDS; ++w) {
-#pragma HLS PIPELINE II = 1
-            header[w] = memory[head + w];
-            PCNN_CYCLES(SETUP, 1);
-        }
+        const uint64_t header = memory[head];  // all that a SECTION says
+        PCNN_CYCLES(SETUP, FILL_BURST + 1 + INSTRUCTION);
         const Section s = decode_section(header);
-        if (field(header[0], 0, 8) != OPCODE_SECTION) result = UNKNOWN_OPCODE;
+        if (field(header, 0, 8) != OPCODE_SECTION) result = UNKNOWN_OPCODE;
         if (result == OK && (s.body == 0 || s.group == 0 || images >> 16)) result = BAD_FIELD;
         const bool kept = s.body <= CODE;  // the body stays on the chip from turn to turn
         uint32_t first = 0;

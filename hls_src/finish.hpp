@@ -28,9 +28,11 @@ inline uint8_t requantise(int32_t acc, uint16_t multiplier, uint8_t shift, uint8
 #pragma HLS INLINE
     const int64_t product = static_cast<int64_t>(acc) * multiplier;
     const int64_t halves = product >> ((shift - 1) & 63);
-    // Where the bits above the lowest 10 are not all alike, the result is beyond what any zero point brings back: 11 bits are enough from here on.
-    const int64_t above = halves >> 10;
-    const int32_t near = above == 0 || above == -1 ? static_cast<int32_t>(halves) : above < 0 ? -1024 : 1023;
+    // Where the bits above the lowest 11 are not all alike, the result is beyond what any zero point brings back: 12 bits are enough from here on.
+    constexpr int UNUSED = 20;
+    const int64_t above = halves >> (31 - UNUSED);
+    const int32_t low_bits = static_cast<int32_t>(static_cast<uint32_t>(halves) << UNUSED) >> UNUSED;
+    const int32_t near = above == 0 || above == -1 ? low_bits : above < 0 ? -2048 : 2047;
     const int32_t value = ((near + 1) >> 1) + zero_point;
     return value < low ? low : value > 255 ? 255 : static_cast<uint8_t>(value);
 }

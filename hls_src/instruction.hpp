@@ -45,11 +45,11 @@ struct Section {
     uint32_t group;
 };
 
-inline Section decode_section(const uint64_t w[INSTRUCTION_WORDS]) {
+inline Section decode_section(uint64_t word) {
 #pragma HLS INLINE
     Section s;
-    s.body = static_cast<uint16_t>(field(w[0], 16, 16));
-    s.group = field(w[0], 32, 32);
+    s.body = static_cast<uint16_t>(field(word, 16, 16));
+    s.group = field(word, 32, 32);
     return s;
 }
 

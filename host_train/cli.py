@@ -19,6 +19,7 @@ from host_train.commands import (
     networks,
     profile,
     prune,
+    rates,
     sample,
     share,
     spectrum,
@@ -45,6 +46,7 @@ COMMANDS = (
     sample,
     images,
     spectrum,
+    rates,
 )
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 

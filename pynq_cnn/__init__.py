@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pynq_cnn.api import Classifier, classify, release
+    from pynq_cnn.api import classify, release
+    from pynq_cnn.classifier import Classifier
     from pynq_cnn.errors import (
         ArgumentError,
         BackendError,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Classifier": "api",
+    "Classifier": "classifier",
     "classify": "api",
     "release": "api",
     "Classification": "result",

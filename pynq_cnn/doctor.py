@@ -31,7 +31,6 @@ from pynq_cnn.zoo import MODELS
 GOOD, MISSING, WRONG = "good", "missing", "wrong"
 REVISION = Path("/home/xilinx/REVISION")  # PYNQ images say here what they are
 BOARD_MODEL = Path("/proc/device-tree/model")
-MEMORY = Path("/proc/meminfo")
 LITTLE_MEMORY = 8 << 20  # bytes; a batch of a shipped network takes up to a few MiB
 
 
@@ -176,9 +175,10 @@ def _line(path: Path) -> str:
 
 
 def _user() -> Finding:
-    if os.geteuid() == 0:
+    user = host.user()
+    if user == 0:
         return Finding("user", GOOD, "root")
-    return Finding("user", WRONG, f"user {os.geteuid()}, but registers need root", "be root, as Jupyter is: sudo -i")
+    return Finding("user", WRONG, f"user {user}, but registers need root", "be root, as Jupyter is: sudo -i")
 
 
 def _xrt() -> Finding:
@@ -288,17 +288,15 @@ def _bitstream(board: bool) -> Finding:
 
 def _contiguous_memory() -> Finding:
     sizes = {}
-    try:
-        for line in MEMORY.read_text(encoding="ascii").splitlines():
-            name, _, rest = line.partition(":")
+    for line in host.memory_report().splitlines():
+        name, _, rest = line.partition(":")
+        if name in ("CmaFree", "CmaTotal") and rest.split()[:1] and rest.split()[0].isdigit():
             sizes[name] = int(rest.split()[0]) << 10
-    except (OSError, ValueError, IndexError):
-        pass
-    if "CmaFree" not in sizes or "CmaTotal" not in sizes:
+    if len(sizes) < 2:
         return Finding(
             "contiguous memory",
             WRONG,
-            f"{MEMORY} says nothing of it",
+            f"{host.MEMORY} says nothing of it",
             "use a PYNQ image, whose kernel sets 128 MB aside",
         )
     free, total = sizes["CmaFree"] / 2**20, sizes["CmaTotal"] / 2**20

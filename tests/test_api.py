@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import io
 import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -16,8 +19,10 @@ from virtual import network_of_kind, small_images, small_network
 
 import pynq_cnn
 from pynq_cnn import api
-from pynq_cnn.api import Classifier, classify
+from pynq_cnn.api import classify
 from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.backends.select import make_backend
+from pynq_cnn.classifier import Classifier
 from pynq_cnn.errors import ArgumentError, BackendError, DeviceError, ImageError, ImageWarning, ModelPackageError
 from pynq_cnn.model import Dense, InputSpec, Network, OutputSpec, save_package
 from pynq_cnn.result import Classification
@@ -234,6 +239,47 @@ class TestBackends:
                 assert answer.backend == "overlay"
             np.testing.assert_array_equal(classifier.accumulators(IMAGES[:100]), EXPECTED[:100])
 
+    @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux lists them")
+    @pytest.mark.parametrize("name", [*CPU, "overlay"])
+    def test_many_classifiers(self, request, name):
+        """At once and one after another, closed and forgotten, they answer alike and leave no file, thread or
+        contiguous memory behind.
+        """
+        network, images = small_network(), small_images(5)
+        options, used = {"backend": name, "batch": 2}, lambda: 0
+        if name == "overlay":
+            board = request.getfixturevalue("board")
+            options |= {"bitfile": board.bitfile, "device": board.device}
+            used = lambda: board.memory.used  # noqa: E731
+        expected = ReferenceBackend(network).run(images)
+
+        def answer(classifier: Classifier) -> Classifier:
+            np.testing.assert_array_equal(classifier.accumulators(images), expected)
+            return classifier
+
+        def held() -> tuple[int, int, int]:
+            gc.collect()
+            return len(os.listdir("/proc/self/fd")), threading.active_count(), used()
+
+        answer(Classifier(network, **options)).close()
+        before = held()
+        for _ in range(3):
+            answer(Classifier(network, **options)).close()
+            answer(Classifier(network, **options))
+        assert held() == before
+        several = [answer(Classifier(network, **options)) for _ in range(50)]
+        for classifier in several:
+            answer(classifier)
+        for classifier in several[:25]:
+            classifier.close()
+        del classifier, several
+        assert held() == before
+        with ThreadPoolExecutor(8) as pool:
+            for classifier in pool.map(lambda _: answer(Classifier(network, **options)), range(16)):
+                classifier.close()
+        del classifier
+        assert held() == before
+
     def test_a_board_that_fails(self, board):
         """The caller gets to know, and the next call is well again."""
         with Classifier(batch=16, bitfile=board.bitfile, device=board.device) as classifier:
@@ -264,9 +310,9 @@ class TestClassifyKeepsItsClassifiers:
 
     def test_one_for_all_threads(self, forgotten, monkeypatch):
         made = []
-        real = api.make_backend
         monkeypatch.setattr(
-            api, "make_backend", lambda *args, **options: made.append(args[1]) or real(*args, **options)
+            "pynq_cnn.classifier.make_backend",
+            lambda *args, **options: made.append(args[1]) or make_backend(*args, **options),
         )
         start = threading.Barrier(8)
 

@@ -96,18 +96,7 @@ def test_the_kernel_of_another_instruction_set(monkeypatch: pytest.MonkeyPatch) 
 # On a board.
 
 
-@pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A /proc/meminfo as a PYNQ image has it."""
-    file = tmp_path / "meminfo"
-    file.write_text("MemTotal:  505652 kB\nCmaTotal:        131072 kB\nCmaFree:         120000 kB\n")
-    monkeypatch.setattr(doctor, "MEMORY", file)
-    return file
-
-
-def test_a_board_is_well(
-    embedded_board: EmbeddedBoard, memory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_board_is_well(embedded_board: EmbeddedBoard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "REVISION").write_text("Release 2022_08_18 b3bbf54\nBoard 2022_08_18 b3bbf54\n")
     (tmp_path / "model").write_bytes(b"TUL PYNQ-Z2\0")
     monkeypatch.setattr(doctor, "REVISION", tmp_path / "REVISION")
@@ -115,7 +104,7 @@ def test_a_board_is_well(
     assert [one for one in examine() if one.state != GOOD] == []
     check("board", GOOD, "TUL PYNQ-Z2, image Release 2022_08_18")
     check("bitstream", GOOD, "made for 100 MHz, registers at 0x70000000")
-    check("contiguous memory", GOOD, "117 of 128 MiB free")
+    check("contiguous memory", GOOD, "128 of 128 MiB free")
     check("loaded design", GOOD, "nothing that pynq knows of")
     assert embedded_board.loads == []
     with Classifier("lenet"):
@@ -124,7 +113,7 @@ def test_a_board_is_well(
     check("accelerator", GOOD, "free")
 
 
-def test_who_has_the_accelerator(embedded_board: EmbeddedBoard, memory: Path) -> None:
+def test_who_has_the_accelerator(embedded_board: EmbeddedBoard) -> None:
     lock = ProcessLock("embedded_xrt0")
     lock.acquire()
     try:
@@ -134,7 +123,21 @@ def test_who_has_the_accelerator(embedded_board: EmbeddedBoard, memory: Path) ->
         lock.release()
 
 
-def test_a_users_own_overlay(embedded_board: EmbeddedBoard, memory: Path) -> None:
+def test_contiguous_memory_that_is_taken(embedded_board: EmbeddedBoard) -> None:
+    """By whichever process; and it is free again when that has ended."""
+    import pynq
+    from embedded import output_of
+
+    pynq.Overlay(embedded_board.bitfile)
+    ours = pynq.allocate((40 << 20,), "u1")
+    check("contiguous memory", GOOD, "88 of 128 MiB free")
+    program = "import pynq; a = pynq.allocate((80 << 20,), 'u1'); from pynq_cnn.cli import main; main(['doctor'])"
+    assert "8 of 128 MiB free" in output_of(embedded_board, "-c", program)
+    check("contiguous memory", GOOD, "88 of 128 MiB free")
+    ours.freebuffer()
+
+
+def test_a_users_own_overlay(embedded_board: EmbeddedBoard) -> None:
     import pynq
     from embedded import add_other_overlay
 
@@ -147,6 +150,8 @@ def test_a_users_own_overlay(embedded_board: EmbeddedBoard, memory: Path) -> Non
     [
         ({"xrt": "not loaded"}, "device", ("finds no device", "xrt_setup.sh")),
         ({"xrt": "not sourced"}, "device", ("finds no device", "xrt_setup.sh")),
+        ({"root": False}, "user", ("user 1000", "sudo -i")),
+        ({"contiguous_bytes": 4 << 20}, "contiguous memory", ("4 of 4 MiB free", "restart the board")),
         ({"bitstream": False}, "bitstream", ("no bitstream", "make -C hls_src bitstream")),
     ],
 )
@@ -154,7 +159,6 @@ def test_what_a_board_lacks(
     options: dict[str, Any],
     what: str,
     texts: tuple[str, ...],
-    memory: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -166,7 +170,7 @@ def test_what_a_board_lacks(
 
 def test_a_board_without_its_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host, "FPGA_MANAGER", tmp_path)
-    monkeypatch.setattr(doctor, "MEMORY", tmp_path / "none")
+    monkeypatch.setattr(host, "MEMORY", tmp_path / "none")
     monkeypatch.delenv("XILINX_XRT", raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     check("user", WRONG, "user 1000", "sudo -i")
@@ -175,8 +179,8 @@ def test_a_board_without_its_environment(monkeypatch: pytest.MonkeyPatch, tmp_pa
     check("board", GOOD, "image unknown")
     monkeypatch.setenv("XILINX_XRT", str(tmp_path / "gone"))
     check("XRT", WRONG, "which is not there")
-    (tmp_path / "low").write_text("CmaTotal: 131072 kB\nCmaFree: 900 kB\n")
-    monkeypatch.setattr(doctor, "MEMORY", tmp_path / "low")
+    (tmp_path / "low").write_text("MemTotal:  505652 kB\nCmaTotal: 131072 kB\nCmaFree: 900 kB\n")
+    monkeypatch.setattr(host, "MEMORY", tmp_path / "low")
     check("contiguous memory", WRONG, "1 of 128 MiB free", "restart the board")
 
 

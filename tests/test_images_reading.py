@@ -239,6 +239,28 @@ def test_warnings_of_things() -> None:
     assert any("too few pixels" in text for text in prepare(RAMP, InputSpec(32, 32, 1, "L", (0.0,), (1.0,))).warnings)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "array", "floats"])
+def test_a_grey_picture_is_told_in_whatever_form_it_comes(mode: str) -> None:
+    black_and_white = Image.fromarray(np.where(RAMP > 100, np.uint8(255), np.uint8(0)))
+    forms: dict[str, Any] = {
+        "array": np.stack([RAMP] * 3, 2),
+        "floats": np.stack([RAMP] * 3, 2) / 255,
+        "La": black_and_white.convert("LA").convert("La"),
+    }
+    picture = forms[mode] if mode in forms else black_and_white.convert("RGB").convert(mode)
+    ready = prepare(picture, RGB)
+    assert ready.warnings == ("the picture is grey, and the network knows pictures in colour",)
+    assert ready.steps == ("taken as it is",)
+    assert prepare(picture, GREY).steps == ("taken as it is",)
+
+
+def test_one_pixel_with_a_colour_is_a_colour() -> None:
+    page = np.full((1500, 1200, 3), 200, np.uint8)
+    page[-1, -1] = 200, 201, 200
+    assert "turned from colour to grey" in prepare(page, GREY).steps
+    assert not any("is grey" in text for text in prepare(page, RGB).warnings)
+
+
 def test_a_digit_scaled_to_nothing_says_so() -> None:
     with pytest.raises(ImageError, match="no digit was found.*from 0 to 1 of 255"):
         to_network_input((load_sample()[0][3] > 127).astype(np.uint8), DIGIT)

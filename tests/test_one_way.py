@@ -72,6 +72,7 @@ def test_no_arrow_up():
         "pynq_cnn.model",
         "pynq_cnn.compiler",
         "pynq_cnn.backends",
+        "pynq_cnn.classifier",
         "pynq_cnn.api",
         "pynq_cnn.cli",
     )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from virtual import small_images, small_network
 
-from pynq_cnn.api import Classifier
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.backends.select import BACKENDS, make_backend
+from pynq_cnn.classifier import Classifier
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Conv2d, InputSpec, Network, OutputSpec
 

@@ -139,6 +139,8 @@ class Hardware:
 
     def _inner_loops(self, unit: Unit) -> None:
         for inner in unit.loops:
+            if inner.source is None:
+                self.faults.append(f"{readable(unit.code.name)} has a loop that is not in the sources ({inner.name})")
             around = [
                 outer for outer in unit.loops if inner.blocks < outer.blocks and outer.source and outer.source.pipelined
             ]

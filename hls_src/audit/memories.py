@@ -332,7 +332,10 @@ class Memories:
         size = next((i.pointee.size for i in code.instructions if i.name == local and i.pointee), 0)
         found = [m for m in self.all if m.array.owner in (name, local[1:]) and not m.array.static]
         exact = [m for m in found if math.prod(m.array.dimensions) * m.array.bits // 8 == size]
-        return exact[:1] or found[:1]
+        # Of a struct variable all its arrays.
+        return exact[:1] or [
+            m for m in found if (m.array.file, m.array.line) == (found[0].array.file, found[0].array.line)
+        ]
 
     def touched(self, unit: Unit, address: Address, bytes_: int) -> list[tuple[Memory, int | None, str]]:
         """Arrays, banks (None for any) and rows that an access of some bytes reaches."""
@@ -431,6 +434,7 @@ class Memories:
         )
         for label in blocks:
             for i in unit.code.blocks[label]:
+                self._hidden(unit, name, i)
                 if i.opcode not in ("load", "store"):
                     continue
                 for number, (memory, bank, row) in enumerate(self.reached(unit, i)):
@@ -451,6 +455,21 @@ class Memories:
                         f"{name} {word} {bundle} {longest(unit, order, weights)} times in {interval} cycle(s);"
                         " a port moves one word a cycle"
                     )
+
+    def _hidden(self, unit: Unit, name: str, i: Instruction) -> None:
+        """Refuse what cannot be counted: a pointer from a table, an array copied or cleared as a whole."""
+        if i.opcode in ("load", "store"):
+            if any(address.root == "?" for address in self.addresses(unit, i.operands[-1])):
+                place = self.hardware.module.place(i.debug)
+                self.faults.append(f"{name}: {place[0]}:{place[1]} accesses memory by a pointer that is not known")
+        elif i.opcode == "call" and i.callee.startswith(("@llvm.memcpy", "@llvm.memmove", "@llvm.memset")):
+            for operand in i.operands[:2]:
+                for address in self.addresses(unit, operand) if operand.type.kind == "ptr" else ():
+                    for memory in self.memories_at(address):
+                        if not memory.registers:
+                            self.faults.append(
+                                f"{name} copies or clears `{memory.array.name}` as a whole, not word by word"
+                            )
 
     def _bundle(self, root: str) -> str:
         from .rules import ports

@@ -10,7 +10,7 @@ from typing import Any
 
 from .pragmas import misspelt
 from .reserved import reserved_in
-from .source import Function, Loop, Source
+from .source import Function, Loop, Source, definition
 
 HEADERS = {
     "cstdint",
@@ -135,19 +135,12 @@ def _types(source: Source) -> Iterator[str]:
 
 
 def _recursion(source: Source) -> Iterator[str]:
-    from clang.cindex import CursorKind, conf
-
-    def place(cursor: Any) -> tuple[str, int] | None:
-        template = conf.lib.clang_getSpecializedCursorTemplate(cursor)
-        cursor = template or cursor
-        cursor = cursor.get_definition() or cursor
-        file = cursor.location.file
-        return (file.name, cursor.location.offset) if file else None
+    from clang.cindex import CursorKind
 
     names: dict[tuple[str, int], Function] = {}
     by_name: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for function in source.functions:
-        key = place(function.cursor)
+        key = definition(function.cursor)
         if key:
             names[key] = function
             by_name[function.name].add(key)
@@ -157,7 +150,7 @@ def _recursion(source: Source) -> Iterator[str]:
             if cursor.kind == CursorKind.OVERLOADED_DECL_REF:
                 calls[key] |= by_name[cursor.spelling]
             elif cursor.kind in (CursorKind.CALL_EXPR, CursorKind.DECL_REF_EXPR, CursorKind.MEMBER_REF_EXPR):
-                target = place(cursor.referenced) if cursor.referenced else None
+                target = definition(cursor.referenced)
                 if target in names:
                     calls[key].add(target)
     for key, function in names.items():
@@ -235,6 +228,10 @@ def _constant(cursor: Any) -> bool:
 
 def _pragmas(source: Source) -> Iterator[str]:
     names: dict[Any, set[str]] = defaultdict(set)
+    for path, text in source.texts.items():
+        for line, words in enumerate(text.splitlines(), 1):
+            if re.search(r'\b_Pragma\s*\(\s*"\s*HLS\b', words):
+                yield f"{path.name}:{line}: `_Pragma`: write a line `#pragma HLS`, the only ones seen here"
     for pragma in source.pragmas:
         where = f"{pragma.file.name}:{pragma.line}"
         wrong = misspelt(pragma)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -230,7 +230,7 @@ class Source:
             for cursor in region.cursor.walk_preorder():
                 if cursor.kind == CursorKind.VAR_DECL:
                     inside.add(cursor.hash)
-                    found += self._variable(cursor, region.name, region.pragmas + self._inner(region))
+                    found += self._variable(cursor, region.name, self._pragmas_in(region) + self._handed[id(region)])
         for cursor in self.walk():
             if cursor.kind == CursorKind.VAR_DECL and cursor.hash not in inside:
                 found += self._variable(cursor, "", self.pragmas)
@@ -247,13 +247,47 @@ class Source:
             found.append(Array(name, cursor.spelling, offset, function, dimensions, bits, static, own, *place))
         return found
 
-    def _inner(self, region: Region) -> list[Pragma]:
-        return [
+    def _pragmas_in(self, region: Region) -> list[Pragma]:
+        """Pragmas of a function and of its loops."""
+        return region.pragmas + [
             pragma
             for other in self.regions
             if isinstance(other, Loop) and other.file == region.file and region.first <= other.first <= region.last
             for pragma in other.pragmas
         ]
+
+    @cached_property
+    def _handed(self) -> dict[int, list[Pragma]]:
+        """For each function the pragmas of those it calls, on parameters, with the arguments in their place."""
+        from clang.cindex import CursorKind
+
+        places = {definition(f.cursor): f for f in self.functions}
+        parameters = {
+            id(f): [c.spelling for c in f.cursor.get_children() if c.kind == CursorKind.PARM_DECL]
+            for f in self.functions
+        }
+        calls = []
+        for caller in self.functions:
+            for cursor in caller.cursor.walk_preorder():
+                callee = places.get(definition(cursor.referenced)) if cursor.kind == CursorKind.CALL_EXPR else None
+                if callee is not None:
+                    given = ["".join(t.spelling for t in argument.get_tokens()) for argument in cursor.get_arguments()]
+                    calls.append((caller, callee, given))
+        handed: dict[int, list[Pragma]] = {id(f): [] for f in self.functions}
+        changed = True
+        while changed:
+            changed = False
+            for caller, callee, given in calls:
+                for pragma in self._pragmas_in(callee) + handed[id(callee)]:
+                    base, dot, rest = pragma.variable.replace(" ", "").partition(".")
+                    for name, argument in zip(parameters[id(callee)], given):
+                        if name == base and re.fullmatch(r"[&*]?\w+(\.\w+)*", argument):
+                            variable = argument.lstrip("&*") + dot + rest
+                            moved = replace(pragma, options={**pragma.options, "variable": variable})
+                            if moved not in handed[id(caller)] and caller is not callee:
+                                handed[id(caller)].append(moved)
+                                changed = True
+        return handed
 
     def in_dataflow(self, array: Array) -> bool:
         """Whether an array is declared in a DATAFLOW region, where Vitis HLS makes two of it that take turns."""
@@ -263,6 +297,18 @@ class Source:
     def loop_at(self, file: str, line: int) -> Loop | None:
         """The loop that begins on a line of a file given by its name without folders."""
         return next((loop for loop in self.loops if loop.file.name == file and loop.first == line), None)
+
+
+def definition(cursor: Any) -> tuple[str, int] | None:
+    """File and place of what a cursor names, of a template for what is made from it."""
+    from clang.cindex import conf
+
+    if cursor is None:
+        return None
+    cursor = conf.lib.clang_getSpecializedCursorTemplate(cursor) or cursor
+    cursor = cursor.get_definition() or cursor
+    file = cursor.location.file
+    return (file.name, cursor.location.offset) if file else None
 
 
 def _arrays_in(kind: Any, name: str, offset: int = 0) -> list[tuple[str, int, tuple[int, ...], int]]:

@@ -111,6 +111,8 @@ class Widths:
             return self.zeros(i.operands[0], depth + 1)
         if i.opcode == "shl" and i.operands[1].constant:
             return self.zeros(i.operands[0], depth + 1) + (i.operands[1].number or 0)
+        if i.opcode in ("lshr", "ashr") and i.operands[1].constant:
+            return max(self.zeros(i.operands[0], depth + 1) - (i.operands[1].number or 0), 0)
         if i.opcode == "and":
             return max(self.zeros(o, depth + 1) for o in i.operands)
         if i.opcode in ("add", "sub", "or", "xor"):

@@ -94,9 +94,11 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     """
     from dataclasses import replace
 
-    from host_train.compression.pipeline import STAGE, STAGES, Compression, as_made, dense_model, layer_sizes
+    from host_train.compression.dense import dense_model, layer_sizes
+    from host_train.compression.pipeline import Compression
     from host_train.compression.prune import threshold_keep
     from host_train.compression.recipe import find_compression
+    from host_train.compression.stages import STAGE, STAGES, as_made
     from host_train.compression.target import for_target
     from host_train.runs.run import Run
     from pynq_cnn.errors import ArgumentError

@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
     from host_train import from_torch
     from host_train.data import load_dataset
     from host_train.data.dataset import COLORS
-    from host_train.tracing.files import load_model, load_weights
+    from host_train.tracing.model_file import load_model
+    from host_train.tracing.weight_file import load_weights
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import InputSpec, save_package
 

@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from host_train.commands.model import WHAT, find_model
+from host_train.commands.model import WHAT, find_data, find_model
 from host_train.commands.options import add_data_dir, add_device, add_threads, find_device, set_threads
 
 
@@ -38,10 +38,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from host_train.data import DATASETS, Dataset, load_dataset
+    from host_train.data import Dataset
     from host_train.data.resize import resize_split
     from host_train.evaluation.evaluate import evaluate, predict_integers, predict_torch
-    from host_train.evaluation.folder import NAMINGS, read_folder
+    from host_train.evaluation.folder import read_folder
+    from host_train.evaluation.labels import NAMINGS
     from host_train.evaluation.match import match_classes, match_colours
     from host_train.evaluation.plot import check_picture, plot_confusion
     from host_train.evaluation.wrong import write_wrong
@@ -68,12 +69,7 @@ def run(args: argparse.Namespace) -> None:
         predict = predict_integers(model, title=what)
         if not args.images:
             title = model.metadata.get("dataset")
-            name = args.dataset or next((name for name, entry in DATASETS.items() if entry.spec.title == title), None)
-            if name is None:
-                raise ArgumentError(
-                    f"{args.model} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset"
-                )
-            dataset = load_dataset(name, args.data_dir)
+            dataset = find_data(args.model, model, args.dataset, args.data_dir)
             if title and title != dataset.spec.title:
                 notes.append(f"the package says that its data set is {title!r}, not {dataset.spec.title!r}")
     else:

@@ -40,6 +40,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, metavar="PATH", help=out)
     how = "of a run: max, percentile, mse or qat (default: auto, the best of them on the validation images)"
     parser.add_argument("--quantise", metavar="HOW", help=how)
+    storage = (
+        "frequency keeps weights as coefficients of their kernels' Fourier transform, where that is better than"
+        " quantised in space; which layer gets how many bytes, the slope of the error decides (default: as they are)"
+    )
+    parser.add_argument("--storage", metavar="FORM", help=storage)
+    rate = "bits per weight of --storage, headers included (default: 4)"
+    parser.add_argument("--rate", type=float, metavar="BITS", help=rate)
+    parser.add_argument("--dataset", metavar="NAME", help="for --storage of a package that does not say it")
     add_min_agreement(parser)
     add_threads(parser)
     add_data_dir(parser)
@@ -47,12 +55,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from host_train.export.containers import write_checked
+    from host_train.export.formats import write_checked
     from host_train.tracing.fidelity import check_min_agreement
 
     set_threads(args.threads)
     check_min_agreement(args.min_agreement)
     formats = _formats(args.format)
+    if args.storage not in (None, "frequency"):
+        raise ArgumentError(f"--storage must be frequency, not {args.storage!r}")
+    if args.storage is None and (args.rate is not None or args.dataset is not None):
+        raise ArgumentError("--rate and --dataset are of --storage frequency; give that too, or remove them")
+    if args.storage is not None and formats == [TORCHSCRIPT]:
+        raise ArgumentError("--storage is of weights in integers, and TorchScript has none; give another --format")
     model = find_model(args.model, args.data_dir)
     places = _places(args.model, model, formats, args.out)
     if isinstance(model, Network):
@@ -74,6 +88,8 @@ def run(args: argparse.Namespace) -> None:
             network = _quantised(model, args.quantise or "auto", args.min_agreement)
         if TORCHSCRIPT in formats:
             _write_torchscript(model, places[TORCHSCRIPT])
+    if args.storage is not None:
+        network = _in_frequency(args, network)
     for form in formats:
         if form != TORCHSCRIPT:
             write_checked(network, places[form], form)
@@ -90,7 +106,7 @@ def _formats(words: str) -> list[str]:
 
 def _places(word: str, model: Run | Network, formats: list[str], out: Path | None) -> dict[str, Path]:
     """Where each format goes; refused, before minutes of measuring, where that would take something else's place."""
-    from host_train.export.containers import TEXT
+    from host_train.export.txt import TEXT
     from host_train.training.checkpoint import check_file
     from pynq_cnn.model.package.folder import check_replaceable
 
@@ -111,6 +127,40 @@ def _write_torchscript(run: Run, out: Path) -> None:
 
     write_torchscript(run.float_model(), run.input, run.dataset.spec.classes, out)
     print(f"written: {out}, in floating point, for images normalised with mean {run.mean} and std {run.std}")
+
+
+def _in_frequency(args: argparse.Namespace, network: Network) -> Network:
+    """`network` with its weights in frequency, and what that costs on the test set."""
+    from host_train.commands.model import as_taken, find_data
+    from host_train.evaluation.evaluate import evaluate, predict_integers
+    from host_train.quantisation.golden import with_golden
+    from host_train.spectrum.storage import IMAGES, in_frequency
+
+    rate = 4.0 if args.rate is None else args.rate
+    if not 0 < rate < float("inf"):
+        raise ArgumentError(f"--rate must be a number of bits above 0, not {rate}")
+    dataset = find_data(args.model, network, args.dataset, args.data_dir)
+    test, classes, _ = as_taken(dataset.test, dataset, network)
+    some, _, _ = as_taken(dataset.train[:IMAGES], dataset, network)
+    print(f"weights of {network.name} within {rate:g} bits each, headers included:")
+    small = in_frequency(network, some.images, rate, say=print)
+    before, after = (evaluate(predict_integers(one), test, classes) for one in (network, small))
+    agreement = after.agreement(before)
+    print(
+        f"on the {len(test)} test images of {dataset.spec.title}: {100 * after.top1:.2f} %, as it was"
+        f" {100 * before.top1:.2f} %; the same class for {round(agreement * len(test))} of them"
+    )
+    if after.top1 < before.top1 and agreement < args.min_agreement:
+        raise ArgumentError(
+            f"within {rate:g} bits a weight it answers as before on only {100 * agreement:.1f} % of them, less than the"
+            f" {100 * args.min_agreement:g} % asked for; give more bits (--rate), or take it with --min-agreement 0"
+        )
+    accuracy = {**network.metadata.get("accuracy", {}), "integer_top1": after.top1, "images": len(test)}
+    accuracy |= {"before_storage_top1": before.top1, "agreement_with_it": agreement}
+    storage = {"form": "frequency", "rate": rate}
+    return with_golden(
+        replace(small, metadata={**network.metadata, "storage": storage, "accuracy": accuracy}), test.images
+    )
 
 
 def _quantised(run: Run, how: str, min_agreement: float) -> Network:

@@ -53,11 +53,12 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     min_agreement : float
         Least agreement of the integers with the shared network.
     """
-    from host_train.compression.pipeline import PACKAGE, layer_sizes
+    from host_train.compression.dense import layer_sizes
+    from host_train.compression.pipeline import PACKAGE
     from host_train.compression.share import unshared
     from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
     from host_train.evaluation.evaluate import evaluate, predict_torch
-    from host_train.export.containers import write_checked
+    from host_train.export.formats import write_checked
     from host_train.quantisation.golden import with_golden
     from host_train.tracing.compare import compare_with_model
     from host_train.tracing.fidelity import partings_of

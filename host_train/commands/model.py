@@ -11,6 +11,7 @@ from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.zoo import load_model, models
 
 if TYPE_CHECKING:
+    from host_train.data import Dataset, Split
     from host_train.runs.run import Run
 
 WHAT = "folder of a run or of a model package, or the name of a shipped network"
@@ -32,3 +33,29 @@ def find_model(word: str, data_dir: Path | None) -> Run | Network:
                 f" first (python -m host_train train NAME --out {word}), or give another"
             )
     return load_model(word)
+
+
+def find_data(word: str, network: Network, name: str | None, data_dir: Path | None) -> Dataset:
+    """The data set called `name`, or without it the one that a network's package says; `ArgumentError` if it says none
+    that is known.
+    """
+    from host_train.data import DATASETS, load_dataset
+
+    title = network.metadata.get("dataset")
+    name = name or next((one for one, entry in DATASETS.items() if entry.spec.title == title), None)
+    if name is None:
+        raise ArgumentError(
+            f"{word} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset"
+        )
+    return load_dataset(name, data_dir)
+
+
+def as_taken(split: Split, dataset: Dataset, network: Network) -> tuple[Split, tuple[str, ...], list[str]]:
+    """A part of a data set as a network takes it: size, order of colours, its own labels; with the names of these, and
+    what a reader should know.
+    """
+    from host_train.data.resize import resize_split
+    from host_train.evaluation.match import match_classes, match_colours
+
+    resized = resize_split(split, network.input.height, network.input.width)
+    return match_classes(match_colours(resized, network.input), dataset.spec.classes, network.classes)

@@ -7,6 +7,7 @@ encoding   the shared values on an int8 grid of the layer, and the smallest enco
 table      what each step saves
 target     how much to keep for a package of a given size
 pipeline   all of it, in a folder of its run, to be resumed
+stages     what is in that folder of each stage
 sweep      accuracy against threshold and sparsity
 
 [Han, Mao and Dally 2016, "Deep Compression", arXiv 1510.00149]

@@ -7,13 +7,14 @@ bit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from pynq_cnn.backends.reference import requantise
-from pynq_cnn.model import AvgPool2d, Conv2d, Dense, Network, Requantisation
+from pynq_cnn.model import AvgPool2d, Conv2d, Dense, MaxPool2d, Network, Requantisation
 from pynq_cnn.model.layers import Layer
 
 
@@ -42,14 +43,35 @@ def compact(network: Network) -> Network:
     ([[[1, 2]], [[5]]], [22])
     """
     layers = list(network.layers)
-    places = [k for k, layer in enumerate(layers) if isinstance(layer, (Conv2d, Dense))]
-    # From the last pair to the first: what a unit that goes had read may go too.
-    for first, second in zip(reversed(places[:-1]), reversed(places[1:])):
-        layers[first : second + 1] = _without_unused(layers[first : second + 1])
-    for first, second in zip(places, places[1:]):  # and on from the first: a constant may make another one
-        layers[first : second + 1] = _without_constant(layers[first : second + 1])
+    chains = _chains(network)
+    # From the last to the first: what a unit that goes had read may go too.
+    for first, last in reversed(chains):
+        layers[first : last + 1] = _without_unused(layers[first : last + 1])
+    for first, last in chains:  # and on from the first: a constant may make another one
+        layers[first : last + 1] = _without_constant(layers[first : last + 1])
     small = replace(network, layers=tuple(layers))
     return small if small.layers == network.layers else compact(small)
+
+
+def _chains(network: Network) -> list[tuple[int, int]]:
+    """Places of a layer with weights and of the next, with nothing but pooling between them and nothing else that reads
+    it: no residual, no branch, no groups.
+    """
+    read = Counter(name for node in network.nodes for name in node.inputs)
+    found: list[tuple[int, int]] = []
+    first: int | None = None
+    before = ""
+    for place, node in enumerate(network.nodes):
+        layer = node.layer
+        if node.inputs != (before,) or read[before] != 1:
+            first = None
+        weighted = isinstance(layer, (Conv2d, Dense)) and layer.skip is None
+        if weighted and first is not None and getattr(layer, "groups", 1) == 1:
+            found.append((first, place))
+        if not isinstance(layer, (MaxPool2d, AvgPool2d)) or any(layer.padding):
+            first = place if weighted and layer.requantisation is not None else None  # type: ignore[union-attr]
+        before = node.name
+    return found
 
 
 def _without_unused(chain: Sequence[Layer]) -> list[Layer]:
@@ -57,23 +79,24 @@ def _without_unused(chain: Sequence[Layer]) -> list[Layer]:
     first, second = chain[0], chain[-1]
     assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
     read = (_by_channel(second, first.outputs) != 0).any((0, 1))
-    return _chosen(chain, read) if first.requantisation is not None else list(chain)
+    return _chosen(chain, read)
 
 
 def _without_constant(chain: Sequence[Layer]) -> list[Layer]:
     """The same: the channels that depend on the input, what the others are added to the biases of the next."""
     first, second = chain[0], chain[-1]
     assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
-    if first.requantisation is None:
-        return list(chain)
+    constants = first.requantisation
+    assert constants is not None
     varies = first.weight.reshape(first.outputs, -1).any(1)
-    byte = requantise(first.bias, first.requantisation)
+    byte = requantise(first.bias, constants)
     for layer in chain[1:-1]:
         if isinstance(layer, AvgPool2d):
             assert layer.requantisation is not None
-            byte = requantise(byte.astype(np.int32) * layer.size[0] * layer.size[1], layer.requantisation)
-    if isinstance(second, Conv2d) and second.padding != (0, 0):
-        varies |= byte != 0  # outside the image it is 0, and so no constant
+            constants = layer.requantisation
+            byte = requantise(byte.astype(np.int32) * layer.size[0] * layer.size[1] + layer.bias, constants)
+    if isinstance(second, Conv2d) and any(second.padding):
+        varies |= byte != constants.zero_point  # outside the image it is that, and so no constant
     if not varies.any():
         varies[0] = True  # one channel stays
     added = _by_channel(second, first.outputs).astype(np.int64).sum(1) @ np.where(varies, 0, byte).astype(np.int64)
@@ -113,4 +136,4 @@ def _constants(constants: Requantisation | None, kept: np.ndarray) -> Requantisa
     """Those of some channels; one pair for all stays."""
     if constants is None or len(constants.multiplier) == 1:
         return constants
-    return Requantisation(constants.multiplier[kept], constants.shift[kept])
+    return replace(constants, multiplier=constants.multiplier[kept], shift=constants.shift[kept])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
-from host_train.compression.pipeline import dense_model
+from host_train.compression.dense import dense_model
 from host_train.compression.prune import kept, masked, plain, prune_to, threshold_keep
 from host_train.compression.recipe import OTHERS
 from host_train.compression.share import share, unshared

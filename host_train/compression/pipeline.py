@@ -11,7 +11,6 @@ package/             the model package
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,26 +20,23 @@ from typing import Any
 from torch import nn
 
 from host_train.compression.compact import compact
+from host_train.compression.dense import dense_model
 from host_train.compression.encoding import encode_layers, quantised_forms
-from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, round_keep, weighted_layers
+from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, round_keep
 from host_train.compression.recipe import CompressionRecipe
 from host_train.compression.share import share
-from host_train.layers.binary import BinaryLayer
+from host_train.compression.stages import COMMAND, STAGE, STAGES, claim, has_begun, is_done, weights_of
 from host_train.quantisation.choose import Candidate, choose
-from host_train.quantisation.fold import fold
 from host_train.runs.quantising import measured
 from host_train.runs.run import Run
-from host_train.training.checkpoint import load_weights, write_text
+from host_train.training.checkpoint import load_weights
 from host_train.training.curves import plot_history
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
 from host_train.training.record import EpochRecord
 from host_train.training.schedule import Schedule
 from pynq_cnn.errors import ArgumentError
 
-STAGE = "stage.json"
-COMMAND = "command.txt"
 PACKAGE = "package"
-STAGES = ("prune", "share")
 SEEDS = 16  # of the stages; those below are of the run's own trainings
 
 Report = Callable[[str, int, EpochRecord], None]
@@ -93,7 +89,7 @@ class Compression:
             If there is such a stage and not `resume`, or it is of another recipe.
         """
         recipe, stage = self.recipe, self.folder / "prune"
-        if _has_begun(self.folder / "share") and not _has_begun(stage):
+        if has_begun(self.folder / "share") and not has_begun(stage):
             raise ArgumentError(
                 f"{self.folder / 'share'} is of an earlier pruning; put it aside (--force), or choose another folder"
                 " (--out)"
@@ -112,7 +108,7 @@ class Compression:
             " fine-tuning"
         )
         folders = [stage / f"round-{number + 1:02}" for number in range(recipe.rounds)] + [stage / "tune"]
-        done = max((number for number, folder in enumerate(folders) if _is_done(folder)), default=-1)
+        done = max((number for number, folder in enumerate(folders) if is_done(folder)), default=-1)
         model = masked(dense_model(self.run))
         if done >= 0:
             load_weights(model, folders[done] / WEIGHTS)
@@ -138,7 +134,7 @@ class Compression:
         schedule = self._schedule(recipe.share_epochs, recipe.share_learning_rate)
         self._claim(stage, resume, {"bits": recipe.bits}, schedule)
         self.say(f"sharing weights: {recipe.share_epochs} epochs of fine-tuning")
-        if _is_done(stage / "tune"):
+        if is_done(stage / "tune"):
             load_weights(model, stage / "tune" / WEIGHTS)
         else:
             self._fit(model, stage / "tune", schedule, SEEDS + recipe.rounds + 1, resume, "share")
@@ -146,7 +142,7 @@ class Compression:
 
     def shared(self) -> nn.Sequential:
         """The shared network, once `share` is done; `ArgumentError` if it is not."""
-        model = load_weights(self._clustered(), _weights(self.folder / "share"))
+        model = load_weights(self._clustered(), weights_of(self.folder / "share"))
         assert isinstance(model, nn.Sequential)
         return model
 
@@ -170,7 +166,7 @@ class Compression:
 
     def _clustered(self) -> nn.Sequential:
         """The pruned network, its weights shared as they are."""
-        pruned = load_weights(masked(dense_model(self.run)), _weights(self.folder / "prune"))
+        pruned = load_weights(masked(dense_model(self.run)), weights_of(self.folder / "prune"))
         assert isinstance(pruned, nn.Sequential)
         return share(plain(pruned), self.recipe.bits, self.run.std)
 
@@ -178,29 +174,8 @@ class Compression:
         # Masks and codebooks are computed in every step by Python that torch.compile would have to trace.
         return replace(self.run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
 
-    def _claim(self, stage: Path, resume: bool, settings: dict[str, Any], schedule: Schedule) -> None:
-        """Write down what a stage is of, or check that what is there, if it has come as far as a checkpoint, is of the
-        same.
-        """
-        path = stage / STAGE
-        settings = json.loads(json.dumps({**settings, "schedule": repr(schedule), "seed": self.run.settings.seed}))
-        if not _has_begun(stage):
-            if self.command:
-                write_text(stage / COMMAND, self.command)
-            write_text(path, json.dumps(settings, indent=1))
-            return
-        if not resume:
-            raise ArgumentError(
-                f"{stage} is of an earlier compression; go on with it (--resume), put it aside (--force), or choose"
-                " another folder (--out)"
-            )
-        found = _read_stage(stage)
-        if found != settings:
-            names = [name for name in settings if found.get(name) != settings[name]]
-            raise ArgumentError(
-                f"{stage} has another {' and '.join(names) or 'stage'}; give the same options, put it aside (--force),"
-                " or choose another folder (--out)"
-            )
+    def _claim(self, stage: Path, resume: bool, asked: dict[str, Any], schedule: Schedule) -> None:
+        claim(stage, {**asked, "schedule": repr(schedule), "seed": self.run.settings.seed}, self.command, resume)
 
     def _fit(
         self, model: nn.Sequential, folder: Path, schedule: Schedule, number: int, resume: bool, name: str
@@ -218,90 +193,8 @@ class Compression:
             report=None if self.report is None else partial(self.report, name, schedule.epochs),
         )
         plot_history(history, folder / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {name}")
-        (folder / CHECKPOINT).unlink()  # the weights of the best epoch are there: it is done (`_is_done`)
+        (folder / CHECKPOINT).unlink()  # the weights of the best epoch are there: it is done (`is_done`)
         model.cpu()
-
-
-def _has_begun(stage: Path) -> bool:
-    """Whether a stage has been asked for, and has come as far as a checkpoint."""
-    return (stage / STAGE).exists() and any(True for file in (CHECKPOINT, WEIGHTS) for _ in stage.glob(f"*/{file}"))
-
-
-def _is_done(folder: Path) -> bool:
-    """Whether a fine-tuning has ended: `_fit` writes its weights, and removes the checkpoint last."""
-    return (folder / WEIGHTS).exists() and not (folder / CHECKPOINT).exists()
-
-
-def as_made(run: Run, folder: Path, recipe: CompressionRecipe, stage: str) -> CompressionRecipe:
-    """`recipe`, with what the stages in `folder` were asked for.
-
-    Parameters
-    ----------
-    run : Run
-        Whose compression it must be.
-    folder : pathlib.Path
-        Of the compression.
-    recipe : CompressionRecipe
-        Says the rest.
-    stage : {"prune", "share"}
-        The last that counts.
-
-    Raises
-    ------
-    ArgumentError
-        If a stage is missing, damaged, or of another run.
-    """
-    pruned = _read_stage(folder / "prune")
-    if pruned.get("of") != run.settings.command():
-        raise ArgumentError(
-            f"{folder / 'prune'} is of another run, {pruned.get('of')!r}; choose another folder (--out)"
-        )
-    made = {"keep": pruned.get("keep"), "rounds": pruned.get("rounds")}
-    if stage == "share":
-        made["bits"] = _read_stage(folder / "share").get("bits")
-    try:
-        return replace(recipe, **made)  # type: ignore[arg-type]
-    except (AttributeError, ValueError) as error:
-        raise ArgumentError(
-            f"{STAGE} of {folder} cannot be read: {error}; remove the folder and compress again"
-        ) from error
-
-
-def _read_stage(stage: Path) -> dict[str, Any]:
-    path = stage / STAGE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}")
-        return found
-    except FileNotFoundError:
-        raise ArgumentError(f"{path} is not there; first: python -m host_train {stage.name} RUN") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArgumentError(f"{path} cannot be read: {error}; remove {stage} and compress again") from error
-
-
-def _weights(stage: Path) -> Path:
-    path = stage / "tune" / WEIGHTS
-    if not path.is_file():
-        again = f"python -m host_train {stage.name} RUN --resume, with the same options"
-        raise ArgumentError(f"{path} is not there, that stage has not ended; go on with it: {again}")
-    return path
-
-
-def dense_model(run: Run) -> nn.Sequential:
-    """The run's network in floating point, folded; `ArgumentError` for one of binary layers."""
-    model = run.float_model()
-    if any(isinstance(module, BinaryLayer) for module in model.modules()):
-        raise ArgumentError(
-            f"{run.recipe.name} has binary weights, of one bit each already; compress a network of real weights"
-        )
-    return fold(model)
-
-
-def layer_sizes(model: nn.Module) -> dict[str, tuple[int, int]]:
-    """(weights, biases) of every layer."""
-    layers = weighted_layers(model).items()
-    return {name: (layer.weight.numel(), 0 if layer.bias is None else layer.bias.numel()) for name, layer in layers}
 
 
 def _line(name: str, model: nn.Sequential) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from host_train.compression.pipeline import dense_model
+from host_train.compression.dense import dense_model
 from host_train.compression.prune import kept, masked, prune_to, threshold_keep
 from host_train.progress import track
 from host_train.runs.run import Run

@@ -96,7 +96,7 @@ def layer_bytes(layer: Conv2d | Dense, stored: int, size: tuple[int, int] | None
     fewer now.
     """
     coded = layer.shared
-    if coded is None:
+    if not isinstance(coded, SharedWeight):
         raise ArgumentError(f"the weights of {layer.name} are not encoded; make the table of encode_layers(network)")
     entries, weight_bits, index_bits = fixed_width(coded)
     weights, outputs = size or (layer.weight_count, layer.outputs)

@@ -1,5 +1,7 @@
 """Networks in the formats of other tools, each with its reader.
 
-containers   a Network as one .mat file, or as a folder of plain text
+formats      all that a Network can be written in
+mat, txt     a Network as one .mat file, or as a folder of plain text
+container    its manifest and arrays, for both
 torchscript  the model in floating point
 """

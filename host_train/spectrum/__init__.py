@@ -5,6 +5,7 @@ basis      the 2-D FFT of real images as an orthonormal real basis: conjugate sy
 allocate   bits per coefficient by reverse water-filling
 codec      encoder and decoder of a layer's weights at a given rate
 bits       the bits that it gives each frequency of each layer
+storage    networks in integers with weights kept in frequency: encoder, and which layer gets how many bytes
 study      spectra, and the comparison with uniform quantisation on a trained run
 spread     what the comparison says over several trainings
 plots      surfaces, heat maps and curves

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pynq_cnn.model.frequency import places
+
 
 @dataclass(frozen=True)
 class RealFourier:
@@ -38,10 +40,7 @@ class RealFourier:
 
     def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flat indices of the coefficients that are their own partner, of one of each pair, and of the other."""
-        u, v = np.indices((self.height, self.width))
-        own = (u * self.width + v).ravel()
-        partner = ((-u % self.height) * self.width + (-v % self.width)).ravel()
-        return own[own == partner], own[own < partner], partner[own < partner]
+        return places(self.height, self.width)
 
     @property
     def frequencies(self) -> np.ndarray:

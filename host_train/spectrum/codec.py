@@ -80,6 +80,19 @@ class Group:
             return np.full(len(self.codes), self.mean)
         return self.mean + (self.codes.astype(np.float64) - (1 << (self.bits - 1)) + 0.5) * self.step
 
+    def through(self, values: np.ndarray) -> np.ndarray:
+        """float64 of other real values of any shape, quantised by the same mean and step.
+
+        Examples
+        --------
+        >>> Group(1, 0.0, 2.0, np.zeros(1, np.uint16)).through(np.array([[-7.0], [0.1]])).tolist()
+        [[-1.0], [1.0]]
+        """
+        if self.bits == 0:
+            return np.full(values.shape, self.mean)
+        half = 1 << (self.bits - 1)
+        return self.mean + (_levels(values - self.mean, self.step, half) - half + 0.5) * self.step
+
     @property
     def stored_bits(self) -> int:
         """Codes and header."""

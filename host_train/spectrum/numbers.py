@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,13 +64,21 @@ def save_points(points: Mapping[int, Sequence[Point]], folder: Path) -> None:
         Where to.
     """
     rows = [(seed, *asdict(point).values()) for seed, some in points.items() for point in some]
-    names = ("seed", *(field.name for field in fields(Point)))
+    _table(rows, ("seed", *(field.name for field in fields(Point))), folder / "comparison")
+
+
+def save_records(records: Sequence[Any], stem: Path) -> None:
+    """Write dataclasses of one kind as `stem`.csv and `stem`.npy, a record each."""
+    _table([tuple(asdict(one).values()) for one in records], tuple(field.name for field in fields(records[0])), stem)
+
+
+def _table(rows: Sequence[tuple[object, ...]], names: Sequence[str], stem: Path) -> None:
     columns = [np.array(column) for column in zip(*rows)]
     table = np.empty(len(rows), [(name, column.dtype) for name, column in zip(names, columns)])
     for name, column in zip(names, columns):
         table[name] = column
-    _save(folder / "comparison.npy", table)
-    _write(folder / "comparison.csv", names, rows)
+    _save(stem.with_suffix(".npy"), table)
+    _write(stem.with_suffix(".csv"), names, rows)
 
 
 def _places(values: np.ndarray) -> Iterator[tuple[int, int, float]]:

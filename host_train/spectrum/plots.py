@@ -16,6 +16,9 @@ from host_train.spectrum.study import LayerSpectrum, Point
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
+    from host_train.spectrum.activations import MapPoint
+    from host_train.spectrum.rates import WeightPoint
+
 KINDS = {"weights": "weights", "image": "activations, 1 image", "batch": "activations, batch"}
 DECIBELS = "variance, dB"
 RANGE = 80.0  # dB below the largest: what is exactly 0 (a constant plane) has no logarithm, and is drawn there
@@ -150,6 +153,30 @@ def plot_comparison(points: Mapping[int, Sequence[Point]], path: Path, title: st
                 axis.set_ylim(bottom=0)
         axis.set_xlabel("stored weights, kB")
         axis.set_ylabel(measure.title)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    _save(figure, path, 100)
+
+
+def plot_rates(points: Sequence[WeightPoint] | Sequence[MapPoint], path: Path, title: str) -> None:
+    """Error of the logits and accuracy over bits per value, a line a method."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    figure.suptitle(title)
+    for axis, field, label in zip(
+        figure.subplots(1, 2),
+        ("logit_error", TOP1),
+        ("squared error of the logits, % of their squared sum", "top-1, %"),
+    ):
+        for method in dict.fromkeys(point.method for point in points):
+            chosen = [point for point in points if point.method == method]
+            across, up = [point.bits for point in chosen], [100 * getattr(point, field) for point in chosen]
+            axis.plot(across, up, "o-", label=method, markersize=4)
+        if field != TOP1:
+            axis.set_yscale("symlog", linthresh=0.01)
+            axis.set_ylim(bottom=0)
+        axis.set(xlabel="bits per value, as stored", ylabel=label)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     _save(figure, path, 100)

@@ -7,5 +7,5 @@ kind         what the outputs say: classes, a probability, several, plain values
 fidelity     how far integers are from the model, and in which layer they part
 doubts       calibration images that do not look like training images
 convert      from_torch: trace, fold, calibrate, integers; then these measures
-files        a model and its weights from the user's files, for `python -m host_train convert`
+model_file, weight_file   a model and its weights from the user's files, for `python -m host_train convert`
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pynq_cnn.api import Classifier, ThroughputReport
+from pynq_cnn.classifier import Classifier
 from pynq_cnn.cli.common import (
     add_batch,
     add_json,
@@ -16,6 +16,7 @@ from pynq_cnn.cli.common import (
     print_table,
     working,
 )
+from pynq_cnn.throughput import ThroughputReport
 from pynq_cnn.zoo import load_model
 
 SECONDS, MOST = (

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from pynq_cnn.api import Classifier
 from pynq_cnn.backends.overlay.library import INSTALL
 from pynq_cnn.backends.select import BACKENDS
+from pynq_cnn.classifier import Classifier
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Network
 from pynq_cnn.table import text_table

@@ -71,7 +71,7 @@ def fetch_cycles(section: Section, images: int) -> int:
     body, turns = len(section.body), sum(n for n, _ in section.turns(images))
     bursts = -(-body // FETCHED)
     once = bursts * BURST + body * INSTRUCTION_WORDS
-    return INSTRUCTION + BURST + INSTRUCTION_WORDS + once * (turns if body > FETCHED else 1)
+    return INSTRUCTION + BURST + 1 + once * (turns if body > FETCHED else 1)
 
 
 def section_cycles(section: Section, images: int) -> list[list[int]]:
@@ -141,8 +141,8 @@ def instruction_costs(instructions: Sequence[Instruction], images: int) -> list[
     costs = []
     for section in sections_of(instructions):
         turns, body = section.turns(images), section.body
-        fetched = len(body) * (sum(n for n, _ in turns) if len(body) > FETCHED else 1) + 1
-        traffic = [fetched * INSTRUCTION_WORDS * WORD_BYTES]
+        fetches = sum(n for n, _ in turns) if len(body) > FETCHED else 1
+        traffic = [(1 + fetches * len(body) * INSTRUCTION_WORDS) * WORD_BYTES]
         for one in body:
             moves = 0 if one.opcode is Opcode.COMPUTE else sum(n * moved(one, count)[1] for n, count in turns)
             traffic.append(moves * WORD_BYTES)

@@ -9,6 +9,7 @@ pens write thinner or bolder. `benchmarks/photos.py` measures what each of these
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -38,6 +39,9 @@ THINNEST, BOLDEST = 2.2, 4.0
 BRIGHT, FAINT, BLACK = 200, 48, 16
 FEW_PIXELS = 8  # fewer along its longer side, and of a digit too little is left
 MUCH_ELSE = 0.03  # part of the picture, away from the strokes, that is half as dark as they are
+TOO_BROAD = (
+    "a filled shape on the picture is too broad for a stroke: write with a thinner pen, or cut the picture to the digit"
+)
 
 
 def fit_digit(
@@ -78,10 +82,12 @@ def fit_digit(
                     notes.step("inverted, as its strokes are dark; otherwise taken as it is")
                 return own.copy() if invert == "auto" else grey.copy()
     whole = _enlarged(_scaled_to(Image.fromarray(grey), LARGEST))
-    picture, at = _without_table(whole)
+    picture, at = _without_table(whole, whole.width / grey.shape[1])
     dark, light = _find(picture), _find(ImageOps.invert(picture))  # dark ink, or light ink
     found = _clearer(dark, light)
     if found.contrast < LEAST_CONTRAST:
+        if _solid(picture):
+            raise ImageError(f"no digit was found: {TOO_BROAD}")
         low, high = int(grey.min()), int(grey.max())
         raise _nothing_found(
             f"; its bytes are from {low} to {high} of 255: if they were scaled, scale them back"
@@ -140,10 +146,7 @@ def _note(notes: Notes, found: _Found, whole: Image.Image, at: tuple[int, int], 
             " scale it down"
         )
     if _solid(found.picture):
-        notes.warn(
-            "a filled shape on the picture is too broad for a stroke: write with a thinner pen, or cut the picture to"
-            " the digit"
-        )
+        notes.warn(TOO_BROAD)
     near = np.asarray(_bytes(found.strokes).filter(ImageFilter.BoxBlur(4))) > 0  # any stroke within four pixels
     depth = found.ink[found.strokes]
     if (found.ink[~near] > depth.mean() / 2).sum() > MUCH_ELSE * near.size or depth.std() > 0.6 * depth.mean():
@@ -211,9 +214,9 @@ def _box(pixels: np.ndarray) -> tuple[int, int, int, int]:
     return int(left), int(top), int(right), int(bottom)
 
 
-def _without_table(picture: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+def _without_table(picture: Image.Image, enlarged: float) -> tuple[Image.Image, tuple[int, int]]:
     """The sheet of paper alone, where one lies on something much darker and is seen nearly whole; and its left
-    and top.
+    and top. The picture was `enlarged` this many times, which blurs the sheet's edge.
     """
     small = _floats(_scaled_to(picture, COARSE)) / 255
     threshold, low, high = otsu(small)
@@ -226,12 +229,12 @@ def _without_table(picture: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
         return picture, (0, 0)
     sheet = max(components(light), key=len)
     left, top, right, bottom = _box(sheet)
-    edge = 2  # where sheet and table mix
+    x, y = picture.width / small.shape[1], picture.height / small.shape[0]
+    edge = max(2, ceil(enlarged / x))  # where sheet and table mix
     if min(right - left, bottom - top) < max(0.4 * min(small.shape), 4 * edge) or len(sheet) < 0.75 * (right - left) * (
         bottom - top
     ):
         return picture, (0, 0)  # strokes are narrow, or fill little of their box
-    x, y = picture.width / small.shape[1], picture.height / small.shape[0]
     at = int((left + edge) * x), int((top + edge) * y)
     return picture.crop((*at, int((right - edge) * x), int((bottom - edge) * y))), at
 

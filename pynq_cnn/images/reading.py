@@ -70,13 +70,14 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
     picture = _to_8_bits(picture, notes)
     try:
         picture = _over_background(picture, notes)
-        if channels == 3 and picture.mode in ("1", "L", "LA", "La"):
+        grey = _is_grey(picture)
+        if channels == 3 and grey:
             notes.warn("the picture is grey, and the network knows pictures in colour")
         elif channels == 3 and isinstance(image, np.ndarray):
             notes.step("its channels were taken for red, green and blue, in this order")
-        mode = "L" if channels == 1 else "RGB"
-        if channels == 1 and picture.mode not in ("1", "L", "LA", "La"):
+        elif channels == 1 and not grey:
             notes.step("turned from colour to grey")
+        mode = "L" if channels == 1 else "RGB"
         picture = picture if picture.mode == mode else picture.convert(mode)
     except (ValueError, TypeError, OverflowError, SystemError) as error:
         if "transparency" in picture.info:
@@ -88,6 +89,19 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
             f"the image has mode {picture.mode}, which cannot be converted ({error}); save it as RGB or grey"
         ) from error
     return np.array(picture).reshape(picture.height, picture.width, channels)
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether no pixel has a colour, however the picture is stored."""
+    if picture.mode in ("1", "L", "LA", "La"):
+        return True
+    rows = max(1, PIECE // picture.width)  # a picture in colour shows it in its first piece, as a rule
+    for top in range(0, picture.height, rows):
+        piece = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        red, green, blue = np.moveaxis(np.asarray(piece.convert("RGB")), 2, 0)
+        if not (np.array_equal(red, green) and np.array_equal(green, blue)):
+            return False
+    return True
 
 
 def _type_advice(image: Any) -> str:

@@ -5,6 +5,7 @@ docs/contract/model-package.md.
 """
 
 from pynq_cnn.model.datatype import BIT, INT8, INT32, UINT8, DataType
+from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.graph import Node
 from pynq_cnn.model.layers import (
     AvgPool2d,
@@ -35,6 +36,7 @@ __all__ = [
     "Conv2d",
     "DataType",
     "Dense",
+    "FrequencyWeight",
     "Golden",
     "InputSpec",
     "Layer",

@@ -19,10 +19,15 @@ WITHOUT_TORCH = {
     "digits.py",
     "terminal.py",
     "test_train_cli_without_torch.py",
-    "test_train_data.py",
+    "data_files.py",
+    "test_train_data_damaged.py",
+    "test_train_data_formats.py",
+    "test_train_data_programs.py",
+    "test_train_data_sources.py",
     "test_train_folder.py",
     "test_train_memory.py",
     "test_train_progress.py",
+    "test_train_sample.py",
 }
 collect_ignore = (
     []

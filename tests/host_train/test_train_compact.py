@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from host_train.compression.compact import compact
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.model import AvgPool2d, Conv2d, Dense, InputSpec, MaxPool2d, Network, OutputSpec, Requantisation
+from pynq_cnn.model import (
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    Dense,
+    InputSpec,
+    MaxPool2d,
+    Network,
+    OutputSpec,
+    Requantisation,
+    Skip,
+)
 from pynq_cnn.zoo import load_model
 
 SPEC = InputSpec(9, 8, 3, "RGB", (0.0,) * 3, (1.0,) * 3)
@@ -27,7 +38,8 @@ def pruned(seed: int, part: float, padding: int) -> Network:
         return random.integers(-3000, 3000, size).astype(np.int32)
 
     def constants(size: int) -> Requantisation:
-        return Requantisation(random.integers(1, 200, size).astype(np.uint16), np.full(size, 12, np.uint8))
+        zero, low = random.integers(0, 60, 2).tolist() if seed % 2 else (0, 0)
+        return Requantisation(random.integers(1, 200, size).astype(np.uint16), np.full(size, 12, np.uint8), zero, low)
 
     pad = (padding, padding)
     first = Conv2d("a", weight(7, 3, 3, 3), bias(7), padding=(1, 1), requantisation=constants(7))
@@ -38,7 +50,7 @@ def pruned(seed: int, part: float, padding: int) -> Network:
         first,
         MaxPool2d("max", 2, 2),
         second,
-        AvgPool2d("mean", (height, width - 1), (1, 1), constants(6)),
+        AvgPool2d("mean", (height, width - 1), (1, 1), constants(6), int(random.integers(-9, 9))),
         Dense("c", weight(9, 12), bias(9), constants(9)),
         Dense("d", weight(5, 9), bias(5), constants(1)),
         Dense("e", weight(3, 5), bias(3)),
@@ -58,7 +70,7 @@ def test_the_accumulators_stay_and_no_useless_channel_does(seed, part, padding):
         if first.outputs == 1:
             continue
         assert (second.weight.reshape(second.outputs, -1, first.outputs) != 0).any((0, 1)).all()
-        padded = isinstance(second, Conv2d) and second.padding != (0, 0)
+        padded = isinstance(second, Conv2d) and any(second.padding)
         assert padded or first.weight.reshape(first.outputs, -1).any(1).all()
     assert compact(small) == small
 
@@ -68,6 +80,24 @@ def test_what_has_no_useless_channel_stays_as_it_is():
     assert compact(network) == network
     lenet = load_model("lenet")
     assert compact(lenet) == lenet
+
+
+def test_what_is_read_elsewhere_too_stays():
+    """A residual and a concatenation behind a pruned layer: nothing of it may go, and nothing does."""
+    half = Requantisation(np.array([1], np.uint16), np.array([1], np.uint8))
+    plain = {"bias": np.arange(3, dtype=np.int32), "requantisation": half}
+    first = Conv2d("a", np.array([[[[5]]], [[[0]]], [[[7]]]], np.int8), **plain)
+    eye = np.diag([0, 2, 3]).astype(np.int8).reshape(3, 1, 1, 3)
+    second = Conv2d("b", eye, **plain, skip=Skip(np.array([1], np.uint16)), inputs=("a", "a"))
+    last = Conv2d("c", np.ones((2, 2, 2, 6), np.int8), np.zeros(2, np.int32), inputs=("j",))
+    layers = (first, second, Concat("j", inputs=("a", "b")), last)
+    spec = InputSpec(2, 2, 1, "L", (0.0,), (1.0,))
+    output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
+    network = Network("graph", spec, layers, output, ("x", "y"))
+    images = np.random.default_rng(0).integers(0, 256, (4, 2, 2, 1), np.uint8)
+    small = compact(network)
+    assert np.array_equal(ReferenceBackend(small).run(images), ReferenceBackend(network).run(images))
+    assert small == network
 
 
 @pytest.mark.parametrize("name", ["lenet5", "deepnet"])

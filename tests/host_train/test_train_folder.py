@@ -20,7 +20,8 @@ from virtual import network_of_kind
 
 from host_train.cli import main
 from host_train.data import DATASETS, Split
-from host_train.evaluation.folder import label_of_class, read_folder, write_folder
+from host_train.evaluation.folder import read_folder, write_folder
+from host_train.evaluation.labels import label_of_class
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, DatasetError, ImageError
 from pynq_cnn.model import InputSpec, save_package

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from host_train.cli import main
-from host_train.tracing.files import load_model, load_weights
+from host_train.tracing.model_file import load_model
+from host_train.tracing.weight_file import load_weights
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import load_package
 

@@ -9,6 +9,7 @@ import numpy as np
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.datatype import INT8, INT32
 from pynq_cnn.model.description import integers
+from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.layers.accumulator import check_accumulator
 from pynq_cnn.model.layers.base import MAX_DIMENSION, check_layer
 from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished
@@ -41,8 +42,8 @@ class Conv2d(Convolution):
         To bytes. Without it and `threshold` the result is the int32 accumulator: only in the last layer.
     threshold : Threshold, optional
         To bits.
-    shared : SharedWeight, optional
-        The same weights as a pruned, weight-shared stream: how a package keeps them.
+    shared : SharedWeight or FrequencyWeight, optional
+        The same weights as a pruned, weight-shared stream, or in frequency: how a package keeps them.
     dilation : int or tuple of int
         Distance of the kernel's taps, (vertical, horizontal) or one number for both, 1 to 255.
     groups : int
@@ -71,7 +72,7 @@ class Conv2d(Convolution):
     padding: Padding = (0, 0, 0, 0)
     requantisation: Requantisation | None = None
     threshold: Threshold | None = None
-    shared: SharedWeight | None = None
+    shared: SharedWeight | FrequencyWeight | None = None
     dilation: Pair = (1, 1)
     groups: int = 1
     skip: Skip | None = None

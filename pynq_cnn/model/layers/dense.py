@@ -8,6 +8,7 @@ import numpy as np
 
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.datatype import INT8, INT32
+from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.layers.accumulator import check_accumulator
 from pynq_cnn.model.layers.base import check_layer
 from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished
@@ -33,8 +34,8 @@ class Dense(Weighted):
         To bytes. Without it and `threshold` the result is the int32 accumulator: only in the last layer.
     threshold : Threshold, optional
         To bits.
-    shared : SharedWeight, optional
-        The same weights as a pruned, weight-shared stream: how a package keeps them.
+    shared : SharedWeight or FrequencyWeight, optional
+        The same weights as a pruned, weight-shared stream, or in frequency: how a package keeps them.
     skip : Skip, optional
         A tensor of the output's shape that is added in the accumulator: the second of `inputs`.
     inputs : tuple of str
@@ -56,7 +57,7 @@ class Dense(Weighted):
     bias: np.ndarray
     requantisation: Requantisation | None = None
     threshold: Threshold | None = None
-    shared: SharedWeight | None = None
+    shared: SharedWeight | FrequencyWeight | None = None
     skip: Skip | None = None
     inputs: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.description import Description, short
+from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.layers.window import Padding, Pair, extent, window_shape
 from pynq_cnn.model.shared import SharedWeight
 from pynq_cnn.model.tensor import Shape, TensorType
@@ -78,8 +79,8 @@ def check_shared(layer: Any) -> None:
     name, shared, weight = layer.name, layer.shared, layer.weight
     if shared is None:
         return
-    if not isinstance(shared, SharedWeight):
-        raise NetworkError(f"{name}.shared must be a SharedWeight or None, not {short(shared)}")
+    if not isinstance(shared, (SharedWeight, FrequencyWeight)):
+        raise NetworkError(f"{name}.shared must be a SharedWeight, a FrequencyWeight or None, not {short(shared)}")
     if shared.shape != weight.shape or not (shared.dense() is weight or np.array_equal(shared.dense(), weight)):
         raise NetworkError(f"{name}.shared does not stand for the weights of the layer; make both from the same array")
     object.__setattr__(layer, "weight", shared.dense())

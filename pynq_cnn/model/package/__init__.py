@@ -1,6 +1,7 @@
 """Model packages on disk: `manifest.json` and `.npy` arrays (docs/contract/model-package.md).
 
 forms     how each kind of layer is written
+frequency weights as coefficients of their kernels
 folder    a package takes the place of an earlier one, whole, and of nothing else
 save      Network -> package
 load      package -> Network, checked

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pynq_cnn.model.layers import AvgPool2d, BinaryConv2d, Concat, Conv2d, Dense, MaxPool2d
+from pynq_cnn.model.package.frequency import FREQUENCY_ARRAYS
 
 FORMAT = "pynq_cnn.model"
 FORMAT_VERSION = 2
@@ -73,7 +74,9 @@ FORMS = {
 }
 
 
+# A weight in frequency takes the allocation, the lengths of a Huffman code for each number of bits, and the levels.
 # A shared weight takes three arrays in the place of `weight`: the codebook, the lengths of the canonical Huffman code
 # words of the codebook indices and then of the gaps, and the stream: for each entry the word of its gap, then that of
 # its code.
 SHARED_ARRAYS = ("codebook", "code_lengths", "stream")
+STORED_ARRAYS = {"shared": SHARED_ARRAYS, "frequency": FREQUENCY_ARRAYS}

@@ -15,6 +15,7 @@ import numpy as np
 
 from pynq_cnn.errors import ModelPackageError, NetworkError
 from pynq_cnn.model.description import short
+from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.huffman import decode
 from pynq_cnn.model.layers import Layer, Requantisation, Skip, Threshold, check_name
 from pynq_cnn.model.network import Golden, InputSpec, Network
@@ -26,8 +27,9 @@ from pynq_cnn.model.package.forms import (
     MAX_ARRAY_BYTES,
     MAX_PACKAGE_BYTES,
     REQUANTISATION,
-    SHARED_ARRAYS,
+    STORED_ARRAYS,
 )
+from pynq_cnn.model.package.frequency import unpack
 from pynq_cnn.model.package.reading import as_path, read_array, read_file, read_manifest
 from pynq_cnn.model.shared import SharedWeight
 
@@ -148,12 +150,10 @@ class _Reader:
         if form is None:
             raise self.error(f"{where}.type", f"{short(kind)} is unknown; known are {', '.join(FORMS)}")
         has_arrays = bool(form.required or form.optional)
-        is_shared = form.shareable and "shared" in entry
-        known = (
-            {"type", "name", *form.fields, *form.options}
-            | ({"arrays"} if has_arrays else set())
-            | ({"shared"} if is_shared else set())
-        )
+        # Weights in another form than their own: "shared" or "frequency", with arrays in the place of `weight`.
+        stored = next((one for one in STORED_ARRAYS if form.shareable and one in entry), None)
+        known = {"type", "name", *form.fields, *form.options}
+        known |= ({"arrays"} if has_arrays else set()) | ({stored} if stored else set())
         self.only(where, entry, known)
         values: dict[str, Any] = {
             field: self.get(where, entry, field, expected) for field, expected in form.fields.items()
@@ -161,11 +161,14 @@ class _Reader:
         for field, default in form.options.items():
             values[field] = self.get(where, entry, field, type(default)) if field in entry else default
         if has_arrays:
-            required = set(form.required) - {"weight"} | set(SHARED_ARRAYS) if is_shared else set(form.required)
+            required = set(form.required)
+            if stored:
+                required = required - {"weight"} | set(STORED_ARRAYS[stored])
             values.update(self.arrays(where, entry, required, set(form.optional)))
-        if is_shared:
-            shared = self.shared(where, entry, *(values.pop(name) for name in SHARED_ARRAYS))
-            values.update(weight=shared.dense(), shared=shared)
+        if stored:
+            read = self.shared if stored == "shared" else self.frequency
+            weight = read(where, entry, *(values.pop(name) for name in STORED_ARRAYS[stored]))
+            values.update(weight=weight.dense(), shared=weight)
         if "multiplier" in values:
             values["requantisation"] = self.requantisation(where, values)
         for array, kind in (("threshold", Threshold), ("skip", Skip)):
@@ -212,6 +215,19 @@ class _Reader:
 
         weight = self.build(f"{where}.shared", make)
         self.spend(f"{where}.shared", prod(weight.shape) + 2 * entries)
+        return weight
+
+    def frequency(
+        self, where: str, entry: dict[str, Any], allocation: np.ndarray, code_lengths: np.ndarray, stream: np.ndarray
+    ) -> FrequencyWeight:
+        """Weights as coefficients, from their allocation and their streams."""
+        where = f"{where}.frequency"
+        details = self.get("", entry, "frequency", dict)
+        kinds = {"shape": list, "kernel": list, "step": int, "streams": list}
+        fields = {name: self.get(where, details, name, kind) for name, kind in kinds.items()}
+        self.only(where, details, set(kinds))
+        weight = self.build(where, lambda: unpack(fields, allocation, code_lengths, stream))
+        self.spend(where, 2 * prod(weight.shape))
         return weight
 
     def input(self, entry: dict[str, Any]) -> InputSpec:

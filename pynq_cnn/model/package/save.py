@@ -14,6 +14,7 @@ import numpy as np
 
 from pynq_cnn.errors import ArgumentError, ModelPackageError, NetworkError
 from pynq_cnn.model.description import short
+from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.huffman import code_lengths, encode
 from pynq_cnn.model.layers import Layer
 from pynq_cnn.model.network import Network
@@ -28,6 +29,7 @@ from pynq_cnn.model.package.forms import (
     MAX_PACKAGE_BYTES,
     REQUANTISATION,
 )
+from pynq_cnn.model.package.frequency import pack
 from pynq_cnn.model.package.reading import as_path
 from pynq_cnn.model.plain import plain_json
 from pynq_cnn.model.shared import SharedWeight
@@ -131,7 +133,12 @@ def _write(network: Network, folder: Path) -> None:
                 entry[field] = value
         named = {name: _array_of(layer, name) for name in (*form.required, *form.optional)}
         shared = layer.shared if form.shareable else None  # type: ignore[union-attr]
-        if shared is not None:
+        if isinstance(shared, FrequencyWeight):
+            del named["weight"]
+            entry["frequency"], coefficients = pack(shared)
+            named.update(coefficients)
+            total += 2 * prod(shared.shape)
+        elif shared is not None:
             del named["weight"]
             entry["shared"] = {"entries": len(shared.codes), "shape": list(shared.shape)}
             named.update(pack_shared(shared))

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pynq_cnn.virtual_board.embedded.board import EmbeddedBoard
+from pynq_cnn.virtual_board.embedded.memory import SharedMemory
 from pynq_cnn.virtual_board.embedded.package_side import lend
 from pynq_cnn.virtual_board.embedded.pynq_side import XRT_STATES, hide_xrt
 
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     if options.xrt == "missing":
         hide_xrt(options.folder)
-        lend(ExitStack(), options.folder, not options.no_bitstream)
+        memory = SharedMemory(options.folder, (options.folder / "cache").stat().st_size)
+        lend(ExitStack(), options.folder, memory, not options.no_root, not options.no_bitstream)
     else:
         EmbeddedBoard.join(
             options.folder, xrt=options.xrt, root=not options.no_root, bitstream=not options.no_bitstream

@@ -225,7 +225,7 @@ class EmbeddedBoard:
                 (folder / place).mkdir(parents=True)
             pynq_side.install_xclbinutil(folder / "bin", sys.executable)
         pynq_side.lend(stack, self._files, self.memory, Bus(self._logic, self.memory), self.faults, xrt)
-        package_side.lend(stack, folder, bitstream)
+        package_side.lend(stack, folder, self.memory, root, bitstream)
 
     def _power_up(self, stack: ExitStack) -> None:
         """Start the processor's registers and the engine, which only the process needs that opens the board."""

@@ -20,6 +20,11 @@ PLACES = (MANAGER, FIRMWARE, MEMORY, INTERRUPTS, UIO)
 LINE, LINE_NAME = 61, "fabric"
 
 
+def user_number(root: bool) -> int:
+    """Of root, or of the image's ordinary user."""
+    return 0 if root else 1000
+
+
 class BoardFiles:
     """`open`, `os` and `pathlib.Path` of the board: its folder for what is in `PLACES`, this machine for the rest.
 
@@ -109,7 +114,7 @@ class _System:
         return [str(name.parent.relative_to(root)) for name in root.rglob("name")]
 
     def geteuid(self) -> int:
-        return 0 if self._files.root else 1000
+        return user_number(self._files.root)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)

@@ -114,6 +114,11 @@ class SharedMemory(ContiguousMemory):
             raise OSError(error, os.strerror(error))
         return int(address)
 
+    def report(self) -> str:
+        """What /proc/meminfo says of it."""
+        sizes = {"CmaTotal": self.nbytes, "CmaFree": self.nbytes - self.used}
+        return "".join(f"{name + ':':<16}{nbytes >> 10:>8} kB\n" for name, nbytes in sizes.items())
+
     def close(self) -> None:
         """Let go of the table; what is freed from now on is not written down anywhere."""
         self._closed = True

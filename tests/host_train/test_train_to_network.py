@@ -1,9 +1,8 @@
-"""From floating point to the integers of docs/contract/numerics.md."""
+"""From the grid in floating point to the integers of docs/contract/numerics.md."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,57 +11,17 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quantising import COLOUR, GREY, normalised, pictures, small_net
 from torch import nn
 
-from host_train.quantisation.calibrate import METHODS, calibrate, step_max, step_mse, step_percentile
+from host_train.quantisation.calibrate import METHODS, calibrate
 from host_train.quantisation.choose import Candidate, choose
-from host_train.quantisation.fake import fake_quantise_weight, weight_steps
-from host_train.quantisation.fixed_point import fixed_point
 from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden
-from host_train.quantisation.layers.relu import QuantisedReLU
 from host_train.quantisation.to_network import to_network
 from pynq_cnn.backends.reference import ExactMatrix, ReferenceBackend, convolve
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package, save_package
-
-GREY = InputSpec(12, 12, 1, "L", (0.1307,), (0.3081,))
-COLOUR = InputSpec(12, 10, 3, "RGB", (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
-
-
-def normalised(images: np.ndarray, spec: InputSpec) -> torch.Tensor:
-    return torch.from_numpy(((images / 255 - spec.mean) / spec.std).transpose(0, 3, 1, 2)).float()
-
-
-def pictures(spec: InputSpec, count: int = 64, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, *spec.shape), np.uint8)
-
-
-def small_net(spec: InputSpec, seed: int = 0) -> nn.Sequential:
-    """All kinds of layers, odd strides and paddings; statistics of batch norm as if trained."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        net = nn.Sequential(
-            nn.Sequential(
-                nn.Conv2d(spec.channels, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)
-            ),
-            nn.Conv2d(6, 9, (3, 2), stride=(1, 2), padding=(1, 0)),
-            nn.MaxPool2d(2, stride=1),
-            nn.ReLU(inplace=True),
-            nn.Dropout(),
-            nn.Flatten(),
-            nn.Linear(9 * (spec.height // 2 - 1) * (((spec.width // 2) - 2) // 2), 7),
-            nn.BatchNorm1d(7),
-            nn.ReLU(),
-            nn.Linear(7, 4),
-        )
-        for layer in net.modules():
-            if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
-                layer.running_mean.normal_(0, 0.3)
-                layer.running_var.uniform_(0.3, 2)
-                nn.init.normal_(layer.weight)
-                nn.init.normal_(layer.bias, 0.2)
-    return net.eval()
 
 
 def quantised(net: nn.Module, spec: InputSpec, method: str = "max") -> nn.Sequential:
@@ -73,146 +32,6 @@ def network_of(net: nn.Module, spec: InputSpec, method: str = "max") -> Network:
     made = quantised(net, spec, method)
     outputs = list(made.children())[-1].weight.shape[0]
     return to_network(made, "test", spec, [str(i) for i in range(outputs)])
-
-
-# ------------------------------------------------------------------------------------ multiplier and shift
-
-
-@given(st.floats(2.0**-32, 32767.7, allow_nan=False))
-def test_fixed_point_is_as_close_as_16_bits_allow(ratio):
-    (m,), (s,) = fixed_point(np.array([ratio]))
-    assert 2**15 <= m < 2**16 and 1 <= s <= 47
-    exact, chosen = Fraction(ratio), Fraction(int(m), 2 ** int(s))
-    assert abs(chosen - exact) <= exact / 2**16
-    for other in (int(m) - 1, int(m) + 1):  # no neighbour is closer
-        assert abs(chosen - exact) <= abs(Fraction(other, 2 ** int(s)) - exact)
-
-
-@given(st.floats(0, 2.0**-32))
-def test_fixed_point_of_tiny_ratios_has_the_largest_shift(ratio):
-    (m,), (s,) = fixed_point(np.array([ratio]))
-    assert s == 47 or (m == 2**15 and ratio == 2.0**-32)
-    assert abs(Fraction(int(m), 2 ** int(s)) - Fraction(ratio)) <= Fraction(1, 2**48)
-
-
-@pytest.mark.parametrize("bad", [-1.0, float("inf"), float("nan")])
-def test_fixed_point_refuses_what_does_not_fit(bad):
-    with pytest.raises(NetworkError, match="no 16-bit multiplier"):
-        fixed_point(np.array([0.5, bad]))
-
-
-def test_fixed_point_at_the_edges():
-    m, s = fixed_point(np.array([1 - 2.0**-20, 1.0, 32767.7, 2.0**-31]))
-    assert m.tolist() == [32768, 32768, 65535, 32768] and s.tolist() == [15, 15, 1, 46]
-    assert m.dtype == np.uint16 and s.dtype == np.uint8
-
-
-# ------------------------------------------------------------------------------------------------- folding
-
-
-@pytest.mark.parametrize("spec", [GREY, COLOUR])
-@pytest.mark.parametrize("seed", range(3))
-def test_folding_changes_nothing(spec, seed):
-    net = small_net(spec, seed)
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    folded, x = fold(net), normalised(pictures(spec), spec)
-    with torch.no_grad():
-        assert torch.allclose(folded(x), net(x), rtol=1e-4, atol=1e-4)
-    assert {type(layer) for layer in folded} == {nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Linear}
-    assert [name for name, _ in folded.named_children()][:2] == ["0_0", "0_2"]
-    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
-
-
-C, R, L = nn.Conv2d, nn.ReLU, nn.Linear
-UNMAPPABLE = {
-    "no Sequential": (C(1, 1, 1), "must be a torch.nn.Sequential"),
-    "empty": (nn.Sequential(), "not with nothing"),
-    "no layer with weights": (nn.Sequential(nn.Flatten()), "not with 0"),
-    "ends with a ReLU": (nn.Sequential(L(2, 2), R()), "not with 1"),
-    "unknown layer": (nn.Sequential(C(1, 1, 1), nn.Sigmoid(), L(2, 2)), "1 is a Sigmoid"),
-    "no ReLU": (nn.Sequential(C(1, 1, 1), C(1, 1, 1)), "0 has no ReLU"),
-    "no ReLU, nested": (
-        nn.Sequential(nn.Sequential(C(1, 1, 1), nn.MaxPool2d(2)), nn.Flatten(), L(2, 2)),
-        "0_0 has no ReLU",
-    ),
-    "ReLU first": (nn.Sequential(R(), L(2, 2)), "0 does not follow"),
-    "batch norm behind ReLU": (nn.Sequential(C(1, 1, 1), R(), nn.BatchNorm2d(1), L(2, 2)), "2 does not follow"),
-    "batch norm first": (nn.Sequential(nn.BatchNorm2d(1), L(2, 2)), "0 does not follow"),
-    "no statistics": (
-        nn.Sequential(C(1, 1, 1), nn.BatchNorm2d(1, track_running_stats=False), R(), L(2, 2)),
-        "track_running_stats",
-    ),
-    "groups": (nn.Sequential(C(2, 2, 1, groups=2), R(), L(2, 2)), "groups=2"),
-    "dilation": (nn.Sequential(C(1, 1, 3, dilation=2), R(), L(2, 2)), "dilation"),
-    "padding by name": (nn.Sequential(C(1, 1, 3, padding="same"), R(), L(2, 2)), "padding='same'"),
-    "reflected padding": (nn.Sequential(C(1, 1, 3, padding=1, padding_mode="reflect"), R(), L(2, 2)), "padding_mode"),
-    "padded pooling": (nn.Sequential(C(1, 1, 1), R(), nn.MaxPool2d(3, padding=1), L(2, 2)), "padding=1"),
-    "oblong pooling": (nn.Sequential(C(1, 1, 1), R(), nn.MaxPool2d((3, 2)), L(2, 2)), r"kernel_size=\(3, 2\)"),
-    "ceiling": (nn.Sequential(C(1, 1, 1), R(), nn.MaxPool2d(2, ceil_mode=True), L(2, 2)), "ceil_mode"),
-    "partial flatten": (nn.Sequential(C(1, 1, 1), R(), nn.Flatten(2), L(2, 2)), "flattens dimensions 2"),
-}
-
-
-@pytest.mark.parametrize("name", UNMAPPABLE)
-def test_the_first_layer_that_cannot_be_mapped_is_named(name):
-    net, message = UNMAPPABLE[name]
-    with pytest.raises(NetworkError, match=message):
-        fold(net)
-
-
-# --------------------------------------------------------------------------------------------- calibration
-
-
-def test_steps_follow_the_values():
-    counts, width = np.zeros(8192), 0.01
-    counts[:100] = 1000
-    assert step_max(counts, width) == pytest.approx(100 * width / 255)
-    counts[5000] = 1  # one value far out: kept by max, clipped by the others
-    assert step_max(counts, width) == pytest.approx(5001 * width / 255)
-    assert step_percentile(counts, width) == pytest.approx(100 * width / 255, rel=0.02)
-    assert step_mse(counts, width) < step_max(counts, width)
-
-
-def test_mse_step_has_the_least_error_of_all_methods():
-    generator = np.random.default_rng(0)
-    values = np.abs(generator.standard_t(3, 100_000))
-    counts, width = np.histogram(values, 8192, (0, values.max()))[0], values.max() / 8192
-    errors = {}
-    for name, method in METHODS.items():
-        step = method(counts, width)
-        errors[name] = ((np.clip(np.rint(values / step), 0, 255) * step - values) ** 2).mean()
-    assert errors["mse"] <= min(errors.values()) * 1.001 and errors["mse"] < errors["max"]
-
-
-def test_calibration_refuses_what_it_cannot_use():
-    folded = fold(small_net(GREY))
-    with pytest.raises(ArgumentError, match="max, percentile, mse"):
-        calibrate(folded, [torch.zeros(1, 1, 12, 12)], GREY.std, "median")
-    with pytest.raises(ArgumentError, match="no images"):
-        calibrate(folded, [], GREY.std)
-    with torch.no_grad():
-        folded[0].bias[0] = float("nan")
-    with pytest.raises(NetworkError, match="0_2 gives nan"):
-        calibrate(folded, [torch.zeros(1, 1, 12, 12)], GREY.std)
-
-
-def test_fake_weights_are_on_the_grid_with_its_ends_used():
-    weight, gain = torch.randn(5, 3, 3, 3), torch.tensor([1.0, 2.0, 0.5]).reshape(1, -1, 1, 1)
-    units = fake_quantise_weight(weight, gain) * gain / weight_steps(weight * gain).reshape(-1, 1, 1, 1)
-    assert torch.allclose(units, units.round(), atol=1e-3)
-    assert units.round().abs().amax((1, 2, 3)).tolist() == [127.0] * 5
-
-
-def test_gradients_pass_straight_through_but_not_where_clipped():
-    x = torch.tensor([-3.0, 0.7, 100.0, 1000.0], requires_grad=True)
-    QuantisedReLU(1.0)(x).sum().backward()
-    assert x.grad.tolist() == [0.0, 1.0, 1.0, 0.0]
-    weight = torch.randn(4, 6, requires_grad=True)
-    fake_quantise_weight(weight, torch.ones(1)).sum().backward()
-    assert torch.equal(weight.grad, torch.ones(4, 6))
-
-
-# ------------------------------------------------------------------------------------------------ integers
 
 
 def simulate(network: Network, images: np.ndarray) -> np.ndarray:

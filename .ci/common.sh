@@ -1,0 +1,23 @@
+# What the scripts of this folder share; sourced, in the project's folder.
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+section() { printf '\n=== %s (%ss)\n' "$1" "$SECONDS"; }
+
+# The command of the block under the marker `<!-- NAME -->` in the README.
+readme_command() {
+    awk -v marker="<!-- $1 -->" '
+        $0 == marker {found = 1; next}
+        found && /^```/ {if (inside) exit; inside = 1; next}
+        inside' README.md | grep . || { echo "README.md has no command marked $1" >&2; return 1; }
+}
+
+# The newest Python of a version such as 3.12, in the path or of pyenv (`pyenv install 3.12` gets one); nothing if there
+# is none.
+find_python() {
+    local found candidate
+    found=$(command -v "python$1" || true)
+    for candidate in "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/"python$1"; do
+        if [ -x "$candidate" ]; then found=$candidate; fi
+    done
+    if [ -n "$found" ] && "$found" -c 'import venv, ensurepip' 2>/dev/null; then echo "$found"; fi
+}
