@@ -44,7 +44,11 @@ def _byte_constants(rng: np.random.Generator, outputs: int, kernel: int, inputs:
     weight = rng.integers(-127, 128, (outputs, kernel, kernel, inputs)).astype(np.int8)
     multiplier = np.full(outputs, int(2**26 / (60 * 73 * np.sqrt(weight[0].size))), np.uint16)
     requantisation = Requantisation(multiplier, np.full(outputs, 20, np.uint8))
-    return {"weight": weight, "bias": rng.integers(-5000, 5000, outputs).astype(np.int32), "requantisation": requantisation}
+    return {
+        "weight": weight,
+        "bias": rng.integers(-5000, 5000, outputs).astype(np.int32),
+        "requantisation": requantisation,
+    }
 
 
 def cnv(seed: int = 0) -> Network:
@@ -137,12 +141,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    found = {name: (batch, compile_network(make(), capacity=batch).cycles / batch, most) for name, make, batch, most in CASES}
+    found = {
+        name: (batch, compile_network(make(), capacity=batch).cycles / batch, most) for name, make, batch, most in CASES
+    }
     if args.json:
-        print(json.dumps({name: {"batch": b, "cycles": cycles, "most": most} for name, (b, cycles, most) in found.items()}, indent=2))
+        print(
+            json.dumps(
+                {name: {"batch": b, "cycles": cycles, "most": most} for name, (b, cycles, most) in found.items()},
+                indent=2,
+            )
+        )
         return
     rows = [("network", "batch", "cycles an image", "at most", "images/s at 100 MHz")]
-    rows += [(name, str(b), f"{cycles:,.0f}", f"{most:,}", f"{1e8 / cycles:,.0f}") for name, (b, cycles, most) in found.items()]
+    rows += [
+        (name, str(b), f"{cycles:,.0f}", f"{most:,}", f"{1e8 / cycles:,.0f}")
+        for name, (b, cycles, most) in found.items()
+    ]
     print(text_table(rows))
 
 

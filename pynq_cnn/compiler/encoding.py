@@ -155,9 +155,7 @@ def load_constants(
     return loads, {one: Room(**found) for one, found in at.items()}
 
 
-def move(
-    opcode: Opcode, buffer: Buffer, blocks: Sequence[Block], spot: Spot, layer: str
-) -> list[Instruction]:
+def move(opcode: Opcode, buffer: Buffer, blocks: Sequence[Block], spot: Spot, layer: str) -> list[Instruction]:
     """Loads or stores of the rows of a buffer that are at `spot`."""
     moves = []
     for block in blocks:
@@ -229,6 +227,7 @@ def compute(
     sparse = stage.unit is Unit.SPARSE
     first_y = 0 if stage.flat else row.first + start * row.step - given.first
     lanes, last_lanes = one.lanes
+    in_base = given.base + first_y * pitch + stage.given.offset + (one.first * stage.width if stage.lane_unit else 0)
     flags = stage.flags
     flags |= Flag.SKIP if skip is not None else Flag.NONE
     flags |= Flag.PAD_VECTOR if stage.pads is not None else Flag.NONE
@@ -246,7 +245,7 @@ def compute(
         "chunks": stage.chunks,
         "iterations": stage.iterations(one.groups, one.entries, stop - start),
         "in_image_step": given.image_step,
-        "in_base": given.base + first_y * pitch + stage.given.offset + (one.first * stage.width if stage.lane_unit else 0),
+        "in_base": in_base,
         "row_step": row.step * pitch,
         "pool_row_step": row.pool_step * pitch,
         "kernel_row_step": row.kernel_step * pitch,
@@ -288,7 +287,10 @@ def compute(
         assert stage.skip is not None
         together = 1 if stage.gives is None else stage.column_bytes // stage.gives.buffer.pitch
         fields |= {
-            "skip_base": skip.base + (start - skip.first) * skip.row_pitch + stage.skip.offset + one.first * stage.width,
+            "skip_base": skip.base
+            + (start - skip.first) * skip.row_pitch
+            + stage.skip.offset
+            + one.first * stage.width,
             "skip_image_step": skip.image_step,
             "skip_row_step": skip.row_pitch,
             "skip_col_step": together * skip.pitch,

@@ -1,4 +1,4 @@
-"""Estimated cycles, from the instructions alone (docs/contract/instruction-set.md, section 8).
+"""Estimated cycles and traffic, from the instructions alone (docs/contract/instruction-set.md, section 8).
 
 The kernel counts the same in its loops while it runs; a test holds the two against each other. The driver derives its
 deadlines from this.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pynq_cnn.compiler.buffers import WORD_BYTES
 from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS, Instruction, Memory, Move, Opcode, Unit
 
 PHASES = ("setup", "load_weights", "load_input", "compute", "store")
@@ -57,7 +58,7 @@ def run_cycles(instruction: Instruction, images: int) -> tuple[int, int]:
     """Phase and cycles of an instruction of a body, run once, besides those that every instruction takes."""
     if instruction.opcode is Opcode.COMPUTE:
         if instruction["unit"] == Unit.SPARSE:
-            return COMPUTE, KERNEL_TABLE + FILL + instruction["iterations"]
+            return COMPUTE, FILL + KERNEL_TABLE + instruction["iterations"]
         return COMPUTE, FILL + images * instruction["iterations"]
     bursts, words = moved(instruction, images)
     constants = instruction["memory"] not in (Memory.FEATURES, Memory.RESULTS)
@@ -93,3 +94,72 @@ def total_cycles(sections: Sequence[Section], images: int) -> int:
         for times, count in section.turns(images):
             total += times * sum(INSTRUCTION + run_cycles(one, count)[1] for one in section.body)
     return total
+
+
+def sections_of(instructions: Sequence[Instruction]) -> list[Section]:
+    """A Program's instructions as sections."""
+    sections, at = [], 0
+    while at < len(instructions):
+        head = instructions[at]
+        body = tuple(instructions[at + 1 : at + 1 + head["body"]])
+        sections.append(Section(head["group"], body))
+        at += 1 + len(body)
+    return sections
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an instruction, or a layer, takes of a batch.
+
+    Parameters
+    ----------
+    layer : str
+        Its name; empty for what belongs to none.
+    cycles : tuple of int
+        By phase.
+    traffic : int
+        Bytes between the engine and the memory, instructions included.
+    """
+
+    layer: str
+    cycles: tuple[int, ...]
+    traffic: int
+
+    @property
+    def total(self) -> int:
+        """All cycles."""
+        return sum(self.cycles)
+
+    @property
+    def bound(self) -> str:
+        """Whether it computes for longer than it moves, loads and stores."""
+        return "compute" if 2 * self.cycles[COMPUTE] >= self.total else "memory"
+
+
+def instruction_costs(instructions: Sequence[Instruction], images: int) -> list[Cost]:
+    """What each instruction takes of a batch of so many images, a SECTION what fetching its body takes."""
+    costs = []
+    for section in sections_of(instructions):
+        turns, body = section.turns(images), section.body
+        fetches = sum(n for n, _ in turns) if len(body) > FETCHED else 1
+        traffic = [(1 + fetches * len(body) * INSTRUCTION_WORDS) * WORD_BYTES]
+        for one in body:
+            moves = 0 if one.opcode is Opcode.COMPUTE else sum(n * moved(one, count)[1] for n, count in turns)
+            traffic.append(moves * WORD_BYTES)
+        names = ["", *(one.layer for one in body)]
+        rows = section_cycles(section, images)
+        costs += [Cost(name, tuple(row), octets) for name, row, octets in zip(names, rows, traffic)]
+    return costs
+
+
+def layer_costs(costs: Sequence[Cost]) -> list[Cost]:
+    """The same by layer, in the order in which they are computed; what belongs to several layers, or to none, is the
+    first, without a name.
+    """
+    found: dict[str, list[Cost]] = {"": []}
+    for one in sorted(costs, key=lambda cost: cost.cycles[COMPUTE] == 0):  # those that compute first
+        found.setdefault("" if ", " in one.layer else one.layer, []).append(one)
+    return [
+        Cost(name, tuple(map(sum, zip(*(one.cycles for one in some)))), sum(one.traffic for one in some))
+        for name, some in found.items()
+    ]

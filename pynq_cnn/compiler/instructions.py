@@ -133,6 +133,13 @@ class Instruction:
     def __getitem__(self, field: str) -> int:
         return self.fields.get(field, 0)
 
+    @classmethod
+    def decode(cls, octets: np.ndarray, layer: str = "") -> Instruction:
+        """The instruction of uint8 [128]."""
+        opcode = Opcode(int(octets[0]))
+        record = np.ascontiguousarray(octets).view(RECORDS[opcode])[0]
+        return cls(opcode, {name: int(record[name]) for name in record.dtype.names if name != "opcode"}, layer)
+
     def encode(self, start: int = 0) -> np.ndarray:
         """uint64 [16], with `start` added to the address.
 

@@ -31,7 +31,9 @@ class Room:
     @classmethod
     def of(cls, hardware: Hardware) -> Room:
         """All that the engine has."""
-        return cls(hardware.weight_tiles, hardware.parameter_groups, hardware.entries, PAD_VECTORS, hardware.result_entries)
+        return cls(
+            hardware.weight_tiles, hardware.parameter_groups, hardware.entries, PAD_VECTORS, hardware.result_entries
+        )
 
     def __add__(self, other: Room) -> Room:
         return Room(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -99,7 +101,9 @@ class Pass:
     def lanes(self) -> tuple[int, int]:
         """Output channels of a column, and of the last column, from the pass's first on."""
         first, last = self.first * self.stage.width, (self.first + self.groups) * self.stage.width
-        return tuple(max(0, min(last, channels) - first) for channels in (self.stage.channels, self.stage.last_channels))  # type: ignore[return-value]
+        return tuple(
+            max(0, min(last, channels) - first) for channels in (self.stage.channels, self.stage.last_channels)
+        )  # type: ignore[return-value]
 
     @property
     def offset(self) -> int:

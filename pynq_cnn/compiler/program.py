@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pynq_cnn.compiler.hardware import Hardware
+from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS, Instruction
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model.description import short_repr
 from pynq_cnn.model.tensor import Shape
@@ -79,6 +80,13 @@ class Program:
     cycles: int
 
     __repr__ = short_repr
+
+    def decode(self, slot: int = 0) -> list[Instruction]:
+        """The instructions of a slot, from the words themselves."""
+        start = self.slots[slot].entry
+        words = self.constants[start : start + self.instructions * INSTRUCTION_WORDS]
+        octets = words.view(np.uint8).reshape(self.instructions, -1)
+        return [Instruction.decode(one, layer) for one, layer in zip(octets, self.instruction_names)]
 
     def _batch(self, memory: np.ndarray, n: int, address: int, stride: int) -> np.ndarray:
         """The bytes of `n` images' activations, uint8 [n, stride * 8], as a view of `memory`."""

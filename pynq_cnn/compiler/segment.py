@@ -16,6 +16,8 @@ from pynq_cnn.compiler.passes import Pass, Room, divide, total
 from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.compiler.tiles import Tile, divisions, tile_of, whole
 
+MOST_ITERATIONS = 2**32 - 1  # of a COMPUTE, over all images of a turn
+MOST_BODY = 2**16 - 1  # instructions
 Stored = Mapping[Buffer, tuple[Block, ...]]  # tensors that are in the Program's memory, as blocks of their pixels
 
 
@@ -127,9 +129,10 @@ class Segment:
         return step
 
     def _group(self, peak: int) -> int:
-        """Most images of a turn, of which one takes `peak` bytes."""
+        """Most images of a turn, of which one takes `peak` bytes; in turns of about one size."""
         most = min(self.hardware.feature_map_bytes // max(peak, 1), self.images)
         for stage in self.stages:
+            most = min(most, MOST_ITERATIONS // stage.iterations(stage.groups, 1, stage.rows.count))
             if stage.unit is Unit.SPARSE:
                 most = min(most, self.hardware.lanes)
             if stage.gives is None:
@@ -170,10 +173,10 @@ class Segment:
         once = [one for passes, first in zip(work, loaded) if first for one in passes]
         header, constants = load_constants(once, Room(), self.hardware)
         free, body = total(once), []
-        stored = {buffer: (Block(f"tensor {buffer.name}", 0, buffer.pitch),) for buffer in self.writes}
-        stored = {buffer: blocks for buffer, blocks in stored.items() if buffer in self.later}
-        if block is not None and target is not None:
-            stored[target.buffer] = (block,)
+        stored: dict[Buffer, tuple[Block, ...]] = {}
+        for buffer in self.writes:
+            if buffer in self.later:
+                stored[buffer] = (block or Block(f"tensor {buffer.name}", 0, buffer.pitch),)
         for tile in tiles:
             spots = {}
             for buffer, at, step in zip(buffers, places, steps):
@@ -181,12 +184,12 @@ class Segment:
                 first, stop = tile.buffers[buffer]
                 spots[buffer] = Spot(at + first * row_pitch % WORD_BYTES, step, first, stop, pitch, row_pitch)
             body += self._tile(work, loaded, tile, spots, dict(constants), free, stored, block)
+        if len(header) + len(body) > MOST_BODY:
+            return None
         sections = self._sections(header, body, group)
         return Plan(sections, total_cycles(sections, self.images), stored)
 
-    def _sections(
-        self, header: Sequence[Instruction], body: Sequence[Instruction], group: int
-    ) -> tuple[Section, ...]:
+    def _sections(self, header: Sequence[Instruction], body: Sequence[Instruction], group: int) -> tuple[Section, ...]:
         if group >= self.images or not header:
             return (Section(group, (*header, *body)),)
         return Section(self.images, tuple(header)), Section(group, tuple(body))

@@ -82,9 +82,7 @@ class Engine:
         """
         registers = np.zeros(len(OUTPUTS), np.uint32)
         cycles = np.zeros((instructions, len(PHASES)), np.uint64)
-        self._run(
-            memory, mem_words, entry, sections, images, registers.ctypes.data, cycles.ctypes.data, instructions
-        )
+        self._run(memory, mem_words, entry, sections, images, registers.ctypes.data, cycles.ctypes.data, instructions)
         return EngineRun(**dict(zip(OUTPUTS, registers.tolist())), cycles=cycles)
 
 

@@ -34,9 +34,7 @@ def convolve_bits(layer: BinaryConv2d, task: Task, finish: Finish, flags: Flag) 
         finish = replace(finish, parameters=parameters)
     octets = np.ascontiguousarray(layer.weight).view(np.uint8)[..., : given.bytes]
     whole = (kernel_h, kernel_w) == (buffer.height, buffer.width) and not padded and given.contiguous
-    rows = Axis(
-        height, layer.stride[0] * pool.stride[0], pool.size[0], layer.stride[0], kernel_h, 1, -layer.padding[0]
-    )
+    rows = Axis(height, layer.stride[0] * pool.stride[0], pool.size[0], layer.stride[0], kernel_h, 1, -layer.padding[0])
     taps, run, in_rows, row_bytes = kernel_w, given.bytes, buffer.height, buffer.width * buffer.pitch
     if given.contiguous:
         taps, run = 1, kernel_w * given.bytes

@@ -52,7 +52,13 @@ class Kernel:
     def rows(self, count: int) -> Axis:
         """The rows of so many outputs."""
         return Axis(
-            count, self.step[0], self.pool.size[0], self.stride[0], self.weight.shape[1], self.dilation[0], self.first[0]
+            count,
+            self.step[0],
+            self.pool.size[0],
+            self.stride[0],
+            self.weight.shape[1],
+            self.dilation[0],
+            self.first[0],
         )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from pynq_cnn.compiler.buffers import View
+from pynq_cnn.compiler.instructions import Flag
 from pynq_cnn.compiler.lower.byte_kernel import Kernel, convolve
 from pynq_cnn.compiler.lower.finish import finish, weight_sums
+from pynq_cnn.compiler.lower.gather import gatherings, unchanged
 from pynq_cnn.compiler.lower.lane_kernel import Window, depthwise
 from pynq_cnn.compiler.lower.rule import Task, lower_layer, takes_pool
 from pynq_cnn.compiler.lower.sparse_kernel import sparse
 from pynq_cnn.compiler.stage import Finish, Stage, Step
-from pynq_cnn.compiler.instructions import Flag
 from pynq_cnn.model import Conv2d
 
 # What a stage costs besides its turns of the loop, spread over a few images: how finely groups are worked on depends on
@@ -52,6 +54,8 @@ def lower_convolution(layer: Conv2d, task: Task) -> list[Step]:
         ways.append(depthwise(task, window, done, flags, layer.weight[..., 0]))
     blocks = [layer.groups] if layer.groups == 1 else _blocks(layer, task)
     ways += [_in_blocks(layer, task, done, flags, count) for count in blocks]
+    if layer.groups == 1:
+        ways += _gathered(layer, task, done, flags)
     best = min(ways, key=lambda stages: _cost(stages, task))
     return [Step(task.name, best, sparse(layer, task, done, flags) if layer.groups == 1 else ())]
 
@@ -74,6 +78,28 @@ def _blocks(layer: Conv2d, task: Task) -> list[int]:
     return counts
 
 
+def _kernel(layer: Conv2d, task: Task, weight: np.ndarray) -> Kernel:
+    top, left = layer.padding[:2]
+    return Kernel(weight, layer.stride, layer.dilation, (-top, -left), any(layer.padding), task.pool)
+
+
+def _gathered(layer: Conv2d, task: Task, done: Finish, flags: Flag) -> Iterator[tuple[Stage, ...]]:
+    """The stages of a convolution whose input's rows are gathered before."""
+    hardware, images, given = task.hardware, task.images, task.given[0]
+    height = task.node.gives.shape[0]
+    kernel = _kernel(layer, task, layer.weight)
+    for one in gatherings(task.name, kernel, given, height, hardware.feature_map_bytes, hardware.simd):
+        first = convolve(
+            task.name, one.gather, given, one.between, unchanged(one.between.channels), Flag.NONE, task.pads, None,
+            hardware, images,
+        )  # fmt: skip
+        skip = task.given[1] if layer.skip is not None else None
+        then = convolve(
+            task.name, one.kernel, one.between, task.gives, done, flags, task.pads * one.rows, skip, hardware, images
+        )
+        yield first, then
+
+
 def _in_blocks(layer: Conv2d, task: Task, done: Finish, flags: Flag, count: int) -> tuple[Stage, ...]:
     """The stages of a convolution in so many blocks of neighbouring groups."""
     groups = layer.groups // count  # of a block
@@ -88,9 +114,7 @@ def _in_blocks(layer: Conv2d, task: Task, done: Finish, flags: Flag, count: int)
                 out = slice(group * outputs, (group + 1) * outputs)
                 merged[out, ..., group * inputs : (group + 1) * inputs] = weight[out]
             weight = merged
-        kernel = Kernel(
-            weight, layer.stride, layer.dilation, (-layer.padding[0], -layer.padding[1]), any(layer.padding), task.pool
-        )
+        kernel = _kernel(layer, task, weight)
 
         def part(view: View | None, first: int, channels: int) -> View | None:
             return None if view is None else view.part(first, channels)
@@ -99,9 +123,16 @@ def _in_blocks(layer: Conv2d, task: Task, done: Finish, flags: Flag, count: int)
         skip = part(task.given[1], first_out, len(weight)) if layer.skip is not None else None
         stages.append(
             convolve(
-                task.name, kernel, given, part(task.gives, first_out, len(weight)),
-                replace(done, parameters=done.parameters[first_out : first_out + len(weight)]), flags,
-                task.pads[first_in : first_in + groups * inputs], skip, task.hardware, task.images,
+                task.name,
+                kernel,
+                given,
+                part(task.gives, first_out, len(weight)),
+                replace(done, parameters=done.parameters[first_out : first_out + len(weight)]),
+                flags,
+                task.pads[first_in : first_in + groups * inputs],
+                skip,
+                task.hardware,
+                task.images,
             )  # fmt: skip
         )
     return tuple(stages)

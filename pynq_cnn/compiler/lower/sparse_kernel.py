@@ -42,7 +42,8 @@ def sparse(layer: Conv2d, task: Task, finish: Finish, flags: Flag) -> tuple[Stag
     entries = _entries(layer.weight.reshape(layer.outputs, -1), places.reshape(-1), hardware.pe)
     if max(map(len, entries)) > hardware.entries:
         return ()
-    target, behind = gives, ()
+    target = gives
+    behind: tuple[Stage, ...] = ()
     if task.pool != Pool():
         height, width, _ = task.node.gives.shape
         target = View(Buffer.of(task.node.name, height, width, layer.outputs), 0, layer.outputs)

@@ -1,0 +1,58 @@
+"""A timeline of a Program's layers as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pynq_cnn.compiler.estimate import PHASES, Cost
+from pynq_cnn.errors import ArgumentError
+
+COLORS = ("#9e9e9e", "#8e6bbf", "#3b82c4", "#2e9e5b", "#e08a2e")  # of the phases
+ROW_INCHES = 0.32
+
+
+def draw(path: Path, costs: Sequence[Cost], shared: str, title: str) -> None:
+    """Draw a bar for each instruction, one behind the other, in the row of its layer.
+
+    Parameters
+    ----------
+    path : Path
+        Where the picture goes; its suffix says of what kind it is.
+    costs : sequence of Cost
+        Of each instruction, in order.
+    shared : str
+        What the row of those is called that belong to no layer, or to several.
+    title : str
+        What is written above.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no matplotlib, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise ArgumentError("--plot needs matplotlib; pip install matplotlib") from error
+    names = list(dict.fromkeys(shared if ", " in one.layer or not one.layer else one.layer for one in costs))
+    figure = Figure(figsize=(10, 1.6 + ROW_INCHES * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    start = 0
+    for one in costs:
+        name = shared if ", " in one.layer or not one.layer else one.layer
+        for cycles, color in zip(one.cycles, COLORS):
+            if cycles:
+                axes.barh(names.index(name), cycles, left=start, color=color, height=0.8)
+                start += cycles
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("cycles of the batch")
+    axes.set_title(title)
+    patches = [Patch(color=color, label=phase.replace("_", " ")) for color, phase in zip(COLORS, PHASES)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(PHASES))
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"--plot {path} cannot be written: {error}; give a .png or .svg file") from error
