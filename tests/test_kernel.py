@@ -92,7 +92,7 @@ def test_row_tiles_and_weight_passes_on_the_real_sizes():
     computing = [
         name
         for name, words in zip(backend.program.instruction_names, instructions_of(backend.program))
-        if words.view(RECORDS[Opcode.SECTION])["opcode"] == Opcode.COMPUTE
+        if int(words[0]) & 0xFF == Opcode.COMPUTE
     ]
     assert computing.count("large") > 8, "row tiles, in several passes"
     images = random_images(network, 2, 0)
@@ -149,9 +149,7 @@ def test_a_damaged_instruction_stops_the_engine(opcode, field, value, status):
     program = compile_network(NETWORK, capacity=2)
     memory = np.full(program.memory_words + 4096, 0xA5A5A5A5A5A5A5A5, np.uint64)
     memory[: len(program.constants)] = program.constants
-    at = next(
-        i for i, words in enumerate(instructions_of(program)) if words.view(RECORDS[Opcode.SECTION])["opcode"] == opcode
-    )
+    at = [int(words[0]) & 0xFF for words in instructions_of(program)].index(opcode)
     memory[at * INSTRUCTION_WORDS : (at + 1) * INSTRUCTION_WORDS].view(RECORDS[opcode])[field] = value
     run = raw(program, memory)
     assert (run.status, run.failed_at) == (status, at)
