@@ -55,9 +55,8 @@ def plot_confusion(result: Evaluation, path: Path, title: str) -> None:
     )
     axes.set_yticks(ticks, result.classes, parse_math=False)
     axes.set(xlabel="taken for", ylabel="is")
-    axes.set_title(
-        f"{title}: {100 * result.top1:.2f} % of {result.images}", parse_math=False
-    )  # names of the user's may have a $
+    # Names of the user's may have a $.
+    axes.set_title(f"{title}: {100 * result.top1:.2f} % of {result.images}", parse_math=False)
     figure.colorbar(shown, label="mistaken, % of the class", shrink=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

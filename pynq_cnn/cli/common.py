@@ -20,12 +20,13 @@ from pynq_cnn.model import Network
 from pynq_cnn.table import text_table
 
 VIRTUAL = "overlay (virtual board)"
+# By their names in options.
 EXECUTIONS = {
     "reference": "reference",
     "kernel": "kernel",
     "overlay": "overlay",
     "virtual": VIRTUAL,
-}  # by their names in options
+}
 REFRESH = 0.5  # seconds
 
 

@@ -46,9 +46,8 @@ class _Registry:
     lock: AbstractContextManager[bool]
 
     def __init__(self) -> None:
-        give_lock(
-            self, "lock"
-        )  # re-entrant: a backend that nobody holds any more is given back wherever that is noticed
+        # Re-entrant: a backend that nobody holds any more is given back wherever that is noticed.
+        give_lock(self, "lock")
         self.renew()
         renew_after_fork(self)
 
@@ -64,9 +63,8 @@ _registry = _Registry()
 def default_device() -> pynq.Device:
     """pynq's active device; `BackendError`, with the remedies, if there is none."""
     if not vars(pynq.Device).get("_devices", True):
-        del (
-            pynq.Device._devices
-        )  # an earlier search that failed half way counts as one that found nothing: search again
+        # An earlier search that failed half way counts as one that found nothing: search again.
+        del pynq.Device._devices
     _have_event_loop()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "No devices found": the error says more
@@ -341,9 +339,8 @@ class Accelerator:
         except DeviceError:
             raise
         except Exception as error:
-            denied = (
-                isinstance(error, PermissionError) or "root permissions" in str(error).lower()
-            )  # pynq raises it as an OSError
+            # pynq raises it as an OSError.
+            denied = isinstance(error, PermissionError) or "root permissions" in str(error).lower()
             remedy = "check that the .bit is whole and for this board, or restart it"
             if denied:
                 remedy = "be root, as Jupyter is (sudo -i)"
