@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from host_train.commands import (
+    beside,
     compress,
     convert,
     data,
     evaluate,
     experiment,
     export,
+    front,
     huffman,
     images,
     networks,
@@ -39,6 +41,8 @@ COMMANDS = (
     convert,
     sweep,
     experiment,
+    front,
+    beside,
     prune,
     share,
     huffman,
