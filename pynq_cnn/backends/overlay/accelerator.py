@@ -33,6 +33,9 @@ ANSWER_SECONDS = 5.0  # for a run of 0 instructions, or for what a killed proces
 # UltraScale+ only. Xilinx's zynq-afi driver for Linux writes the same bits.
 AFI_BASE, AFI_BYTES, AFI_CONTROLS, AFI_32_BITS = 0xF800_8000, 0x1000, (0x00, 0x14), 1
 
+# The end of the path of what a PYNQ image's boot.py loads.
+BOOT_OVERLAY = ("pynq", "overlays", "base", "base.bit")
+
 NO_DEVICE = (
     "pynq finds no device here ({error}); on a PYNQ-Z2 be root, as Jupyter is (sudo -i), and source the environment"
     f" first ({SOURCE}), then start Python anew; without a board take the virtual one (pynq_cnn.virtual_board), or"
@@ -298,9 +301,12 @@ class Accelerator:
         if other == str(self.bitfile):
             return
         name, again = ("another program's design", "") if other is None else (Path(other).name, f"({other!r})")
+        # pynq's record does not tell who loaded it, nor whether that was at the start: the clock of a board jumps then.
+        boot = Path(other or "").parts[-len(BOOT_OVERLAY) :] == BOOT_OVERLAY
+        unless = "; PYNQ images load it whenever they start: if nobody did since, nothing is lost" if boot else ""
         warnings.warn(
             f"{self.bitfile.name} replaces {name} in the programmable logic; to have that again, close what uses"
-            f" pynq_cnn (pynq_cnn.release() for classify) and load it with pynq.Overlay{again}",
+            f" pynq_cnn (pynq_cnn.release() for classify) and load it with pynq.Overlay{again}{unless}",
             BoardWarning,
             stacklevel=2,
         )
