@@ -11,6 +11,7 @@ from host_train.commands import (
     beside,
     compress,
     convert,
+    course,
     data,
     evaluate,
     experiment,
@@ -51,6 +52,7 @@ COMMANDS = (
     images,
     spectrum,
     rates,
+    course,
 )
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 
