@@ -19,6 +19,7 @@ from virtual import NO_PYNQ, ROOT, network_of_kind, small_network
 
 from pynq_cnn import __version__
 from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.cli import COMMANDS, main
 from pynq_cnn.cli.common import VIRTUAL, working
@@ -244,6 +245,17 @@ class TestClassify:
         for more in ([], ["--backend", "overlay"]):
             (answer,) = run_json("classify", digit, "--virtual", *more)
             assert (answer["label"], answer["backend"]) == (str(LABELS[7]), "overlay")
+
+
+@pytest.mark.parametrize("command", ["classify", "selftest", "bench", "demo"])
+def test_a_timeout_reaches_the_driver(run, digit, monkeypatch, command):
+    pytest.importorskip("pynq", reason=NO_PYNQ)
+    timeouts = []
+    real = OverlayBackend.run
+    monkeypatch.setattr(OverlayBackend, "run", lambda self, images: timeouts.append(self.timeout) or real(self, images))
+    more = {"classify": [digit, "--virtual"], "bench": ["--images", "1"]}.get(command, [])
+    assert run(command, *more, "--timeout", "47.5")[0] == 0
+    assert set(timeouts) == {47.5}
 
 
 class TestModels:
