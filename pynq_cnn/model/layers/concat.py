@@ -50,4 +50,5 @@ class Concat(Weightless):
                     f" {first}, and {name} {tensor}",
                     self.name,
                 )
-        return replace(first, shape=(height, width, sum(tensor.shape[2] for tensor in given)))
+        zero_point = first.zero_point if len(first.zero_point) == 1 else first.zero_point * len(given)
+        return TensorType(first.datatype, (height, width, sum(tensor.shape[2] for tensor in given)), zero_point)
