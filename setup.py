@@ -31,6 +31,20 @@ engine = Extension(
     optional=True,
 )
 
+# The execution for this machine's CPU, with every instruction set that the compiler knows for such a machine; which one
+# runs is decided where it runs, so that a wheel is good for other machines as well. Optional like the kernel.
+CPU = ROOT / "cpu_src"
+cpu = Extension(
+    "pynq_cnn.backends.cpu._cpu",
+    sources=[str(path.relative_to(ROOT)) for path in sorted([*CPU.glob("*.cpp"), *CPU.glob("sets/*.cpp")])],
+    depends=[str(path.relative_to(ROOT)) for path in sorted(CPU.glob("*.hpp"))],
+    # GCC 12 takes the undefined operands in its own AVX-512 intrinsics for a mistake (its bug 105593).
+    extra_compile_args=["-std=c++14", "-O3", "-pthread", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas"],
+    extra_link_args=["-pthread"],
+    language="c++",
+    optional=True,
+)
+
 train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.6", "tqdm>=4.60"]
 # The pynq library for laptops: a board's image has its own, 3.0.1 or 3.1, which must stay. 4.0 dropped the PYNQ-Z2. The
 # grpcio that pynq pins has no wheel for Python 3.13. pynq wants NumPy 1, which pip finds out late if only pynq says so,
@@ -68,7 +82,7 @@ setup(
     },
     install_requires=["numpy>=1.21", "Pillow>=9"],
     extras_require={"train": train, "board": board, "vision": vision, "test-light": test_light, "test": test},
-    ext_modules=[] if os.environ.get("PYNQ_CNN_NO_KERNEL") else [engine],
+    ext_modules=[] if os.environ.get("PYNQ_CNN_NO_KERNEL") else [engine, cpu],
     entry_points={
         "console_scripts": ["pynq-cnn = pynq_cnn.cli:main"],
         "pynq.notebooks": ["pynq_cnn = pynq_cnn.notebooks"],

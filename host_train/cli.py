@@ -8,12 +8,15 @@ import sys
 from collections.abc import Sequence
 
 from host_train.commands import (
+    beside,
     compress,
     convert,
+    course,
     data,
     evaluate,
     experiment,
     export,
+    front,
     huffman,
     images,
     networks,
@@ -39,6 +42,8 @@ COMMANDS = (
     convert,
     sweep,
     experiment,
+    front,
+    beside,
     prune,
     share,
     huffman,
@@ -47,6 +52,7 @@ COMMANDS = (
     images,
     spectrum,
     rates,
+    course,
 )
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 

@@ -97,7 +97,7 @@ def classify(
         See `pynq_cnn.images.prepare`.
     model : str, path or Network
         The name of a shipped network (`pynq_cnn.models()`), the folder of a model package, or a network.
-    backend : {"auto", "overlay", "kernel", "reference"}
+    backend : {"auto", "overlay", "cpu", "kernel", "reference"}
         Which execution.
     timeout : float, optional
         For the overlay: seconds to wait for one batch. If not given, it follows from the network's estimated cycles.

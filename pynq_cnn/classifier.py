@@ -31,7 +31,7 @@ class Classifier:
     ----------
     model : str, path or Network
         The name of a shipped network, the folder of a model package, or a network.
-    backend : {"auto", "overlay", "kernel", "reference"}
+    backend : {"auto", "overlay", "cpu", "kernel", "reference"}
         Which execution; see `pynq_cnn.backends.select.make_backend`.
     batch : int
         Images worked on at once.
@@ -39,12 +39,14 @@ class Classifier:
         For the overlay: another bitstream or device than the default, for example those of a virtual board.
     timeout : float, optional
         For the overlay: seconds to wait for one batch. If not given, it follows from the network's estimated cycles.
+    threads : int, optional
+        For cpu: how many it may use; as many as the machine has processors if not given.
 
     Notes
     -----
     A classifier can be copied and pickled by its description, for `copy.deepcopy`, `concurrent.futures` and
     `multiprocessing`: the copy opens the model and the backend anew, in its process. One process at a time has the
-    accelerator: on a board, give copies `backend="reference"`, or use threads.
+    accelerator: on a board, give copies `backend="cpu"`, or use threads.
 
     Raises
     ------
@@ -76,23 +78,26 @@ class Classifier:
         bitfile: Any = None,
         device: Any = None,
         timeout: float | None = None,
+        threads: int | None = None,
     ) -> None:
         self.network = load_model(model)
-        self.backend = make_backend(self.network, backend, batch, bitfile=bitfile, device=device, timeout=timeout)
-        self._asked = backend, bitfile, device, timeout
+        self.backend = make_backend(
+            self.network, backend, batch, bitfile=bitfile, device=device, timeout=timeout, threads=threads
+        )
+        self._asked = backend, bitfile, device, timeout, threads
 
     def __reduce__(self) -> tuple[Any, ...]:
-        backend, bitfile, device, timeout = self._asked
+        backend, bitfile, device, timeout, threads = self._asked
         if device is not None:
             raise BackendError(
                 f"{self!r} is on a device of its own, which cannot be copied or sent to another process; make a"
                 " Classifier there"
             )
-        return _make_classifier, (self.network, backend, self.backend.batch, bitfile, timeout)
+        return _make_classifier, (self.network, backend, self.backend.batch, bitfile, timeout, threads)
 
     @property
     def backend_name(self) -> str:
-        """Which execution runs: "overlay", "kernel" or "reference"."""
+        """Which execution runs: "overlay", "cpu", "kernel" or "reference"."""
         return self.backend.name
 
     @overload
@@ -258,9 +263,11 @@ class Classifier:
         return f"Classifier({self.network.name!r}, backend={self.backend_name!r}, batch={self.backend.batch})"
 
 
-def _make_classifier(network: Network, backend: str, batch: int, bitfile: Any, timeout: float | None) -> Classifier:
+def _make_classifier(
+    network: Network, backend: str, batch: int, bitfile: Any, timeout: float | None, threads: int | None
+) -> Classifier:
     """Unpickle a classifier."""
-    return Classifier(network, backend, batch, bitfile=bitfile, timeout=timeout)
+    return Classifier(network, backend, batch, bitfile=bitfile, timeout=timeout, threads=threads)
 
 
 def tell(answers: list[Classification]) -> None:

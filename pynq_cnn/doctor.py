@@ -19,6 +19,7 @@ import PIL
 
 from pynq_cnn import __version__
 from pynq_cnn.backends import host
+from pynq_cnn.backends.cpu.native import load_library
 from pynq_cnn.backends.kernel.native import load_engine
 from pynq_cnn.backends.overlay.bitstream import find_bitfile
 from pynq_cnn.backends.overlay.library import GET_XRT, SOURCE, load_pynq
@@ -85,7 +86,8 @@ def _findings() -> Iterator[Finding]:
     )
     yield _version("NumPy", np.__version__, _number(np.__version__) >= (1, 21), "pip install 'numpy>=1.21'")
     yield _version("Pillow", PIL.__version__, _number(PIL.__version__) >= (9,), "pip install 'Pillow>=9'")
-    yield _compiled()
+    yield _kernel()
+    yield _cpu()
     yield from _models()
     yield _machine(board)
     if board:
@@ -131,7 +133,7 @@ def _tried(what: str, board: bool, call: Callable[[], str]) -> Finding:
         return Finding(what, WRONG if board else MISSING, text, remedy)
 
 
-def _compiled() -> Finding:
+def _kernel() -> Finding:
     def describe() -> str:
         run = load_engine().run(0, mem_words=0, entry=0, sections=0, images=0)
         if run.isa_version != ISA_VERSION:
@@ -139,6 +141,16 @@ def _compiled() -> Finding:
         return f"the kernel, build {run.build:#010x}, instruction set {run.isa_version}"
 
     return _tried("compiled parts", False, describe)
+
+
+def _cpu() -> Finding:
+    def describe() -> str:
+        library = load_library()
+        chosen = library.chosen()
+        others = [name for name in library.sets if name != chosen]
+        return f"the cpu backend, on {chosen}" + (f" (also here: {', '.join(others)})" if others else "")
+
+    return _tried("instruction set", False, describe)
 
 
 def _models() -> Iterator[Finding]:

@@ -19,8 +19,8 @@ class ThroughputReport:
     seconds : float
         For all of them.
     steps : dict
-        Seconds by step: for the overlay pack, flush, run, invalidate, unpack; for the kernel pack, run, unpack; for the
-        reference run. Besides, logits.
+        Seconds by step: for the overlay pack, flush, run, invalidate, unpack; for the kernel pack, run, unpack; for cpu
+        and the reference run. Besides, logits.
     """
 
     backend: str

@@ -31,7 +31,7 @@ from pynq_cnn.zoo import load_model, load_sample
 IMAGES, LABELS = load_sample()
 LENET = load_model("lenet")
 EXPECTED = ReferenceBackend(LENET).run(IMAGES[..., None])
-CPU = ("reference", "kernel")
+CPU = ("reference", "cpu", "kernel")
 
 
 @pytest.fixture
@@ -226,7 +226,9 @@ class TestBackends:
         assert answer.backend == name
 
     def test_unknown(self):
-        with pytest.raises(ArgumentError, match="backend must be one of auto, overlay, kernel, reference, not 'gpu'"):
+        with pytest.raises(
+            ArgumentError, match="backend must be one of auto, overlay, cpu, kernel, reference, not 'gpu'"
+        ):
             classify(IMAGES[0], backend="gpu")
         with pytest.raises(ArgumentError, match="backend must be one of"):
             Classifier(backend="gpu")
@@ -443,7 +445,8 @@ def test_unusable_batch(batch):
 
 class TestThroughput:
     @pytest.mark.parametrize(
-        ("backend", "steps"), [("reference", {"run", "logits"}), ("kernel", {"pack", "run", "unpack", "logits"})]
+        ("backend", "steps"),
+        [("reference", {"run", "logits"}), ("cpu", {"run", "logits"}), ("kernel", {"pack", "run", "unpack", "logits"})],
     )
     def test_report(self, backend, steps):
         with Classifier(backend=backend, batch=16) as classifier:

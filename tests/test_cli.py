@@ -19,6 +19,7 @@ from virtual import NO_PYNQ, ROOT, network_of_kind, small_network
 
 from pynq_cnn import __version__
 from pynq_cnn.backends.kernel import KernelBackend
+from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.cli import COMMANDS, main
 from pynq_cnn.cli.common import VIRTUAL, working
@@ -30,7 +31,7 @@ from pynq_cnn.zoo import load_model, load_sample
 IMAGES, LABELS = load_sample()
 LENET = load_model("lenet")
 PYNQ = find_spec("pynq") is not None
-RUN_HERE = ["reference", "kernel"] + [VIRTUAL] * PYNQ
+RUN_HERE = ["reference", "cpu", "kernel"] + [VIRTUAL] * PYNQ
 
 
 @pytest.fixture
@@ -157,11 +158,11 @@ class TestClassify:
         np.testing.assert_array_equal(np.array(answer["logits"], np.float32), expected)
         assert sum(answer["probabilities"].values()) == pytest.approx(1)
 
-    @pytest.mark.parametrize("backend", ["auto", "reference", "kernel"])
+    @pytest.mark.parametrize("backend", ["auto", "reference", "cpu", "kernel"])
     def test_backends(self, run, digit, backend):
         code, out, _ = run("classify", digit, "--backend", backend)
         assert code == 0
-        assert ("reference" if backend == "auto" else backend) in out
+        assert ("cpu" if backend == "auto" else backend) in out
 
     def test_top(self, run, fails, digit):
         for k in (1, 10, 99):
@@ -246,6 +247,17 @@ class TestClassify:
             assert (answer["label"], answer["backend"]) == (str(LABELS[7]), "overlay")
 
 
+@pytest.mark.parametrize("command", ["classify", "selftest", "bench", "demo"])
+def test_a_timeout_reaches_the_driver(run, digit, monkeypatch, command):
+    pytest.importorskip("pynq", reason=NO_PYNQ)
+    timeouts = []
+    real = OverlayBackend.run
+    monkeypatch.setattr(OverlayBackend, "run", lambda self, images: timeouts.append(self.timeout) or real(self, images))
+    more = {"classify": [digit, "--virtual"], "bench": ["--images", "1"]}.get(command, [])
+    assert run(command, *more, "--timeout", "47.5")[0] == 0
+    assert set(timeouts) == {47.5}
+
+
 class TestModels:
     def test_text(self, run):
         code, out, err = run("models")
@@ -318,14 +330,14 @@ class TestSelftest:
         there = ["--require", "kernel, reference"] + (["--require", "virtual"] if PYNQ else [])
         assert run_json("selftest", *there)["missing"] == []
         for word in ("board", "kernel,,overlay", ""):
-            assert "--require must be of reference, kernel, overlay, virtual, not " in fails(
+            assert "--require must be of reference, cpu, kernel, overlay, virtual, not " in fails(
                 2, "selftest", "--require", word
             )
 
     @pytest.mark.parametrize("kind", ["sigmoid", "independent", "values"])
     def test_every_kind_of_output_on_every_backend(self, run, tmp_path, kind):
         save_package(network_of_kind(kind), tmp_path / "mine")
-        there = ["reference", "kernel"] + ["virtual"] * PYNQ
+        there = ["reference", "cpu", "kernel"] + ["virtual"] * PYNQ
         code, out, _ = run("selftest", "--model", str(tmp_path / "mine"), "--require", ",".join(there))
         assert (code, out.count(" passed\n")) == (0, len(there))
 
@@ -570,7 +582,7 @@ class TestProcess:
         assert "pip install 'pynq_cnn[board]'" in done.stderr and done.stderr.count("\n") == 1
 
     def test_where_the_kernel_was_not_compiled(self, digit):
-        script = "import pynq_cnn.backends.kernel.native as native; native.EXTENSION_SUFFIXES = []"
+        script = "import pynq_cnn.backends.compiled as compiled; compiled.EXTENSION_SUFFIXES = []"
         done = process("selftest", script=script)
         assert done.returncode == 0
         (line,) = [line for line in done.stdout.splitlines() if line.startswith("  kernel ")]

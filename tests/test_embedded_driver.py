@@ -57,10 +57,21 @@ def test_an_overlay_that_another_process_has_loaded_is_noticed(board: EmbeddedBo
 def test_an_overlay_that_was_there_before_is_replaced_with_a_warning(board: EmbeddedBoard) -> None:
     """As on every board after it has started: another process has loaded the base overlay."""
     output_of(board, "-c", LOAD, add_other_overlay(board))
-    with pytest.warns(BoardWarning, match="replaces base.bit"):
+    with pytest.warns(BoardWarning, match=r"replaces base.bit.*pynq.Overlay\('.*base.bit'\)$"):
         backend = OverlayBackend(NETWORK)
     with backend:
         check(backend)
+
+
+def test_of_the_overlay_that_images_load_at_the_start_the_warning_says_so(board: EmbeddedBoard) -> None:
+    folder = board.folder / "pynq" / "overlays" / "base"
+    folder.mkdir(parents=True)
+    own = Path(add_other_overlay(board))
+    for suffix in (".bit", ".hwh"):
+        (folder / f"base{suffix}").write_bytes(own.with_suffix(suffix).read_bytes())
+    output_of(board, "-c", LOAD, str(folder / "base.bit"))
+    with pytest.warns(BoardWarning, match=r"replaces base.bit.*images load it whenever they start"):
+        OverlayBackend(NETWORK).close()
 
 
 def test_the_same_bitstream_loaded_by_another_process_is_taken_over(board: EmbeddedBoard) -> None:

@@ -221,9 +221,9 @@ def test_a_library_that_is_none(tmp_path):
 
 
 def test_no_compiled_kernel_says_what_to_install(monkeypatch):
-    from pynq_cnn.backends.kernel import native
+    from pynq_cnn.backends import compiled
 
-    monkeypatch.setattr(native, "EXTENSION_SUFFIXES", [".none"])
+    monkeypatch.setattr(compiled, "EXTENSION_SUFFIXES", [".none"])
     load_engine.cache_clear()
     try:
         with pytest.raises(BackendError, match=r"g\+\+.*backend='reference'"):

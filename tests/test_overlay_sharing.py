@@ -396,10 +396,24 @@ def test_an_interrupted_lock_is_not_held(monkeypatch: pytest.MonkeyPatch) -> Non
         assert kept.traceback, "the interruption is still there, as in a notebook"
 
 
-def test_locks_are_where_no_environment_moves_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    before = ProcessLock("test").path
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert ProcessLock("test").path == before and str(tmp_path) not in str(before)
+@pytest.mark.parametrize("user", [0, 1000])
+def test_locks_are_where_no_environment_moves_them(tmp_path: Path, user: int) -> None:
+    """In a process of its own, as Python looks for TMPDIR once."""
+    program = (
+        f"import os; os.getuid = lambda: {user}\n"
+        "from pynq_cnn.backends.overlay.process_lock import ProcessLock; print(ProcessLock('test').path)"
+    )
+    here, moved = (
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "TMPDIR": folder, "TEMP": folder, "TMP": folder},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for folder in ("/tmp", str(tmp_path))
+    )
+    assert here == moved
 
 
 def test_the_folder_of_locks_is_private_and_no_link_is_followed(

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, find, settings
 from strategies import binary_networks, graphs, networks
 
 import pynq_cnn
+from pynq_cnn.backends.cpu import CpuBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import compile_network
 from pynq_cnn.model import (
@@ -119,6 +120,12 @@ def reference(kind: type) -> None:
     assert ReferenceBackend(network).run(images).shape == (3, network.output.outputs)
 
 
+def cpu(kind: type) -> None:
+    network = network_with(kind)
+    images = np.random.default_rng(0).integers(0, 256, (3, *SPEC.shape), dtype=np.uint8)
+    np.testing.assert_array_equal(CpuBackend(network).run(images), ReferenceBackend(network).run(images))
+
+
 def compiler(kind: type) -> None:
     network = network_with(kind)
     assert network.layers[-1].name in compile_network(network).instruction_names[-1]
@@ -161,6 +168,7 @@ ROOMS: tuple[Callable[..., None], ...] = (
     model,
     package,
     reference,
+    cpu,
     compiler,
     strategies,
     tracing,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from virtual import small_images, small_network
 
+from pynq_cnn.backends.cpu import CpuBackend
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.backends.select import BACKENDS, make_backend
@@ -37,7 +38,9 @@ def no_bitstream() -> None:
     pytest.skip("there is a bitstream here")
 
 
-@pytest.mark.parametrize(("name", "kind"), [("reference", ReferenceBackend), ("kernel", KernelBackend)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("reference", ReferenceBackend), ("kernel", KernelBackend), ("cpu", CpuBackend)]
+)
 def test_by_name(name, kind):
     with make_backend(NETWORK, name, 3) as backend:
         assert (type(backend), backend.name, backend.batch, backend.network) == (kind, name, 3, NETWORK)
@@ -45,7 +48,9 @@ def test_by_name(name, kind):
 
 @pytest.mark.parametrize("name", ["fpga", "", "Reference", None, 0, ["kernel"]])
 def test_unknown_name(name):
-    with pytest.raises(ArgumentError, match="backend must be one of auto, overlay, kernel, reference, not") as caught:
+    with pytest.raises(
+        ArgumentError, match="backend must be one of auto, overlay, cpu, kernel, reference, not"
+    ) as caught:
         make_backend(NETWORK, name)
     assert repr(name) in str(caught.value)
 
@@ -65,13 +70,37 @@ def test_no_network():
 
 
 def test_auto_without_a_board(no_bitstream):
-    """The reference, without a word: nothing is wrong."""
+    """The compiled one, without a word: nothing is wrong."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with make_backend(NETWORK) as backend:
-            assert backend.name == "reference"
+            assert backend.name == "cpu"
     with make_backend(too_large()) as backend:
-        assert backend.name == "reference"
+        assert backend.name == "cpu"
+
+
+def test_auto_without_a_board_and_without_a_compiler(no_bitstream, monkeypatch):
+    """The reference, without a word too."""
+    from pynq_cnn.backends import compiled
+    from pynq_cnn.backends.cpu.native import load_library
+
+    monkeypatch.setattr(compiled, "EXTENSION_SUFFIXES", [".none"])
+    load_library.cache_clear()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with make_backend(NETWORK) as backend:
+                assert backend.name == "reference"
+    finally:
+        load_library.cache_clear()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True, 1025])
+def test_unusable_threads(threads):
+    """Whichever backend is asked for."""
+    for backend in BACKENDS:
+        with pytest.raises(ArgumentError, match="threads must be an integer from 1 to 1024, not"):
+            make_backend(NETWORK, backend, threads=threads)
 
 
 def test_overlay_without_a_bitstream_says_what_to_do(no_bitstream):
@@ -88,11 +117,11 @@ def test_auto_with_a_board(board):
 
 def test_auto_with_a_network_that_does_not_fit(board):
     network = too_large()
-    with pytest.warns(UserWarning, match=r"large runs on the reference: conv: .*\(12, 12\).*11 x 11") as caught:
+    with pytest.warns(UserWarning, match=r"large runs on the CPU: conv: .*\(12, 12\).*11 x 11") as caught:
         classifier = Classifier(network, "auto", bitfile=board.bitfile, device=board.device)
     assert caught[0].filename == __file__  # where the user made it
     with classifier:
-        assert classifier.backend_name == "reference"
+        assert classifier.backend_name == "cpu"
         images = np.full((1, 12, 12, 1), 255, np.uint8)
         expected = 255 * network.layers[0].weight.astype(np.int64).sum((1, 2, 3))
         np.testing.assert_array_equal(classifier.accumulators(images), [expected])

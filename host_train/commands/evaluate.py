@@ -27,6 +27,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--wrong", type=Path, metavar="FILE", help="write a list of the images that were mistaken, such as wrong.csv"
     )
+    sheet = "write a picture of the mistaken images, each with what it is and what it was taken for, such as wrong.png"
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help=sheet)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="write a picture of the confusion matrix, such as confusion.png"
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train.evaluation.labels import NAMINGS
     from host_train.evaluation.match import match_classes, match_colours
     from host_train.evaluation.plot import check_picture, plot_confusion
+    from host_train.evaluation.sheet import write_sheet
     from host_train.evaluation.wrong import write_wrong
     from host_train.training.checkpoint import check_file
     from pynq_cnn.errors import ArgumentError
@@ -52,8 +55,9 @@ def run(args: argparse.Namespace) -> None:
 
     set_threads(args.threads)
     device = find_device(args.device)  # of a run; integers are computed by NumPy
-    if args.plot:
-        check_picture(args.plot)
+    for picture in (args.plot, args.sheet):
+        if picture:
+            check_picture(picture)
     if args.wrong:
         check_file(args.wrong)
     if args.images and (args.split or args.dataset):
@@ -110,6 +114,8 @@ def run(args: argparse.Namespace) -> None:
     milliseconds = 1000 * result.seconds / result.images
     if args.plot:
         plot_confusion(result, args.plot, f"{what}, {where}")
+    if args.sheet:
+        write_sheet(result, split, args.sheet, f"{what}, {where}", spec.color == "BGR")
     wrong = write_wrong(result, split.labels, names, args.wrong) if args.wrong else 0
     if args.json:
         told = {**about, **({"note": note} if note else {}), **result.to_json(), "seconds": result.seconds}
@@ -119,3 +125,5 @@ def run(args: argparse.Namespace) -> None:
     print(f"{result.seconds:.2f} s, {milliseconds:.3g} ms an image")
     if args.wrong:
         print(f"{wrong} mistaken images: {args.wrong}")
+    if args.sheet:
+        print(f"pictures of them: {args.sheet}")

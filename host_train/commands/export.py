@@ -23,8 +23,18 @@ from pynq_cnn.model import Network
 if TYPE_CHECKING:
     from host_train.runs.run import Run
 
-DEFAULT_OUT = {"npy": "package", "mat": "network.mat", "txt": "txt", "torchscript": "model.pt"}
 TORCHSCRIPT = "torchscript"
+FLOATS = ("float-mat", "float-txt")  # weights and constants as they were trained
+REAL = (TORCHSCRIPT, *FLOATS)  # in floating point, of runs alone
+DEFAULT_OUT = {
+    "npy": "package",
+    "mat": "network.mat",
+    "txt": "txt",
+    TORCHSCRIPT: "model.pt",
+    "float-mat": "float.mat",
+    "float-txt": "float-txt",
+}
+TITLES = {TORCHSCRIPT: "TorchScript"}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -65,15 +75,17 @@ def run(args: argparse.Namespace) -> None:
         raise ArgumentError(f"--storage must be frequency, not {args.storage!r}")
     if args.storage is None and (args.rate is not None or args.dataset is not None):
         raise ArgumentError("--rate and --dataset are of --storage frequency; give that too, or remove them")
-    if args.storage is not None and formats == [TORCHSCRIPT]:
-        raise ArgumentError("--storage is of weights in integers, and TorchScript has none; give another --format")
+    if args.storage is not None and all(form in REAL for form in formats):
+        what = TITLES.get(formats[0], formats[0])
+        raise ArgumentError(f"--storage is of weights in integers, and {what} has none; give another --format")
     model = find_model(args.model, args.data_dir)
     places = _places(args.model, model, formats, args.out)
     if isinstance(model, Network):
-        if TORCHSCRIPT in formats:
+        real = [form for form in formats if form in REAL]
+        if real:
             raise ArgumentError(
-                f"{args.model} is in integers, and TorchScript is of the model in floating point, which cannot be had"
-                " from them; give the folder of the run that it was made of"
+                f"{args.model} is in integers, and {TITLES.get(real[0], real[0])} is of the model in floating point,"
+                " which cannot be had from them; give the folder of the run that it was made of"
             )
         if args.quantise is not None:
             raise ArgumentError(f"{args.model} is in integers already; remove --quantise {args.quantise}")
@@ -82,16 +94,19 @@ def run(args: argparse.Namespace) -> None:
         reached = f"; its package states {100 * stated:.2f} % on its test set" if isinstance(stated, float) else ""
         print(f"{network.name} is in integers already, and is written as it is{reached}")
     else:
-        if formats == [TORCHSCRIPT] and args.quantise is not None:
-            raise ArgumentError(f"TorchScript is of the model in floating point; remove --quantise {args.quantise}")
-        if formats != [TORCHSCRIPT]:
+        only_real = all(form in REAL for form in formats)
+        if only_real and args.quantise is not None:
+            what = TITLES.get(formats[0], formats[0])
+            raise ArgumentError(f"{what} is of the model in floating point; remove --quantise {args.quantise}")
+        if not only_real:
             network = _quantised(model, args.quantise or "auto", args.min_agreement)
         if TORCHSCRIPT in formats:
             _write_torchscript(model, places[TORCHSCRIPT])
+        _write_floats(model, {form: places[form] for form in FLOATS if form in formats})
     if args.storage is not None:
         network = _in_frequency(args, network)
     for form in formats:
-        if form != TORCHSCRIPT:
+        if form not in REAL:
             write_checked(network, places[form], form)
             print(f"written: {places[form]}")
 
@@ -115,11 +130,21 @@ def _places(word: str, model: Run | Network, formats: list[str], out: Path | Non
     if out is not None and len(formats) == 1:
         places = {formats[0]: out}
     for form, place in places.items():
-        if form in ("mat", TORCHSCRIPT):
+        if form in ("mat", "float-mat", TORCHSCRIPT):
             check_file(place)
-        else:
+        elif form != "float-txt":
             check_replaceable(place, TEXT if form == "txt" else ".npy")
     return places
+
+
+def _write_floats(run: Run, places: dict[str, Path]) -> None:
+    """Weights and constants of the trained network, in the formats asked for."""
+    from host_train.export.floats import arrays_of, write_floats_mat, write_floats_txt
+
+    arrays = arrays_of(run.float_model()) if places else {}
+    for form, place in places.items():
+        (write_floats_mat if form == "float-mat" else write_floats_txt)(arrays, place)
+        print(f"written: {place}: {len(arrays)} arrays of the trained network in floating point")
 
 
 def _write_torchscript(run: Run, out: Path) -> None:

@@ -57,9 +57,8 @@ def write_npz(path: Path, arrays: Arrays, compressed: bool = False) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".npz", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                save: Any = (
-                    np.savez_compressed if compressed else np.savez
-                )  # NumPy's own types for it change from version to version
+                # NumPy's own types for it change from version to version.
+                save: Any = np.savez_compressed if compressed else np.savez
                 save(file, **arrays)
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)

@@ -83,7 +83,8 @@ class Evaluation:
         rows = []
         for name, part, row in zip(self.classes, self.per_class, self.confusion):
             cells = "".join((str(count) if count else "·").rjust(cell) for count in row)
-            rows.append(f"{name.rjust(wide)}  {100 * part:7.2f} %  {cells}")
+            recognised = "no images" if np.isnan(part) else f"{100 * part:7.2f} %"
+            rows.append(f"{name.rjust(wide)}  {recognised}  {cells}")
         right = int(self.confusion.trace())
         return "\n".join(
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -39,25 +40,27 @@ def plot_confusion(result: Evaluation, path: Path, title: str) -> None:
         If matplotlib does not write pictures of this suffix.
     """
     check_picture(path)
-    errors = result.confusion / np.maximum(result.confusion.sum(1, keepdims=True), 1)
-    np.fill_diagonal(errors, 0)  # the right answers would outshine everything else
     figure = Figure(figsize=(7, 6), layout="constrained")
-    axes = figure.subplots()
+    draw_confusion(figure, figure.subplots(), result.confusion, result.classes, title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def draw_confusion(figure: Figure, axes: Any, confusion: np.ndarray, classes: tuple[str, ...], title: str) -> None:
+    """Draw counts int64 [classes, classes] into `axes`, under a title with the accuracy that they say."""
+    errors = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    np.fill_diagonal(errors, 0)  # the right answers would outshine everything else
     shown = axes.imshow(100 * errors, cmap="Oranges", vmin=0)
-    for (row, column), count in np.ndenumerate(result.confusion):
+    for (row, column), count in np.ndenumerate(confusion):
         if count:
             colour = "white" if errors[row, column] > 0.6 * errors.max() else "black"
             weight = "bold" if row == column else "normal"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8, fontweight=weight, color=colour)
-    ticks = range(len(result.classes))
-    axes.set_xticks(
-        ticks, result.classes, rotation=0 if max(map(len, result.classes)) < 3 else 45, ha="center", parse_math=False
-    )
-    axes.set_yticks(ticks, result.classes, parse_math=False)
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=0 if max(map(len, classes)) < 3 else 45, ha="center", parse_math=False)
+    axes.set_yticks(ticks, classes, parse_math=False)
     axes.set(xlabel="taken for", ylabel="is")
-    axes.set_title(
-        f"{title}: {100 * result.top1:.2f} % of {result.images}", parse_math=False
-    )  # names of the user's may have a $
-    figure.colorbar(shown, label="mistaken, % of the class", shrink=0.8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    images = int(confusion.sum())
+    # names of the user's may have a $
+    axes.set_title(f"{title}: {100 * confusion.trace() / images:.2f} % of {images}", parse_math=False)
+    figure.colorbar(shown, ax=axes, label="mistaken, % of the class", shrink=0.8)

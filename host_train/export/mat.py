@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,25 @@ LONGEST_NAME = 63  # of a MATLAB variable
 def _variable(name: str) -> str:
     """A MATLAB variable's name."""
     return re.sub(r"\W", "_", name)
+
+
+def as_variables(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by the names of MATLAB variables; `ModelPackageError` if one is too long, or two are the same."""
+    variables: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        variable = _variable(name)
+        if variable in variables or len(variable) > LONGEST_NAME:
+            fault = (
+                f"is longer than the {LONGEST_NAME} letters of MATLAB"
+                if variable not in variables
+                else "would be there twice"
+            )
+            raise ModelPackageError(
+                f"{name} makes the MATLAB variable {variable}, which {fault}; give the layer another name, or write"
+                " text"
+            )
+        variables[variable] = array
+    return variables
 
 
 def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
@@ -44,21 +64,7 @@ def write_mat(network: Network, path: str | os.PathLike[str]) -> None:
     from scipy.io import savemat
 
     manifest, arrays = unpack(network)
-    variables: dict[str, np.ndarray] = {}
-    for name, array in arrays.items():
-        variable = _variable(name)
-        if variable in variables or len(variable) > LONGEST_NAME:
-            fault = (
-                f"is longer than the {LONGEST_NAME} letters of MATLAB"
-                if variable not in variables
-                else "would be there twice"
-            )
-            raise ModelPackageError(
-                f"{name} makes the MATLAB variable {variable}, which {fault}; give the layer another name, or write"
-                " text"
-            )
-        variables[variable] = array
-    named = {"manifest": manifest, **variables}
+    named = {"manifest": manifest, **as_variables(arrays)}
     replace_file(Path(path), lambda temporary: savemat(temporary, named, oned_as="row", appendmat=False))
 
 

@@ -41,9 +41,8 @@ def binarise(x: torch.Tensor) -> torch.Tensor:
     >>> binarise(x).sum().backward(); x.grad.tolist()
     [1.0, 1.0, 1.0]
     """
-    return (
-        _Sign.forward(None, x) if torch.jit.is_tracing() else _Sign.apply(x)
-    )  # TorchScript has PyTorch's own operations only
+    # TorchScript has PyTorch's own operations only.
+    return _Sign.forward(None, x) if torch.jit.is_tracing() else _Sign.apply(x)
 
 
 def binarise_stochastically(x: torch.Tensor, window: float = 1.0) -> torch.Tensor:
@@ -190,9 +189,8 @@ class BinaryLinear(BinaryLayer):
 
     def __init__(self, in_features: int, out_features: int, *, stochastic: bool = False) -> None:
         super().__init__((out_features, in_features), stochastic)
-        self.scale = (
-            in_features**-0.5
-        )  # sums of n random signs are of the order of sqrt(n); logits are of the order of 1
+        # Sums of n random signs are of the order of sqrt(n); logits are of the order of 1.
+        self.scale = in_features**-0.5
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

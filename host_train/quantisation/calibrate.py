@@ -77,9 +77,8 @@ def _histograms(
         with torch.no_grad():
             for batch in track(images, "calibrating: ranges", "batch", progress):
                 folded(batch)
-                highest = {
-                    name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names
-                }  # keeps NaN
+                # Keeps NaN.
+                highest = {name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names}
             for name, top in highest.items():
                 if not np.isfinite(top):
                     raise NetworkError(
@@ -87,9 +86,8 @@ def _histograms(
                         " weights",
                         name,
                     )
-            widths = {
-                name: (top or 1.0) / BINS for name, top in highest.items()
-            }  # a layer that is always 0 may have any step
+            # A layer that is always 0 may have any step.
+            widths = {name: (top or 1.0) / BINS for name, top in highest.items()}
             for batch in track(images, "calibrating: values", "batch", progress):
                 folded(batch)
                 for name in names:

@@ -13,11 +13,12 @@ from host_train.spectrum.basis import RealFourier
 from pynq_cnn.errors import ArgumentError
 
 CODINGS = ("space, uniform", "frequency, uniform", "frequency, water-filling")
+# Of each group's header: mean and step in float32, how many bits; no step where these are 0.
 MEAN_BITS, STEP_BITS, COUNT_BITS = (
     32,
     32,
     4,
-)  # of each group's header: mean and step in float32, how many bits; no step where these are 0
+)
 MOST_SEARCHED = 1 << 18
 
 
@@ -65,9 +66,8 @@ class Group:
             else np.random.default_rng(0).choice(centred, MOST_SEARCHED, replace=False)
         )
         for part in np.linspace(0.05, 1.0, 96):  # of the range; clipping a few makes the rest finer
-            step = float(
-                np.float32(largest * part / (half - 0.5))
-            )  # at part 1 the outermost level is the largest value
+            # At part 1 the outermost level is the largest value.
+            step = float(np.float32(largest * part / (half - 0.5)))
             error = float((((_levels(some, step, half) - half + 0.5) * step - some) ** 2).sum())
             if best is None or error < best[0]:
                 best = (error, step)

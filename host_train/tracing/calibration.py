@@ -48,9 +48,8 @@ def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
     if isinstance(images, np.ndarray):
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise ArgumentError(f"calibration images must be uint8 or normalised float, not {images.dtype}")
-        tensor = torch.from_numpy(
-            images.astype(np.uint8 if images.dtype == np.uint8 else np.float32)
-        )  # a copy, which may be written to
+        # A copy, which may be written to.
+        tensor = torch.from_numpy(images.astype(np.uint8 if images.dtype == np.uint8 else np.float32))
     else:
         tensor = images.detach().cpu()
     shape = tuple(tensor.shape)

@@ -43,9 +43,8 @@ def agreement(integer: np.ndarray, real: np.ndarray, kind: str = "softmax") -> f
     """
     if kind == "values":
         spread = real.std(0)
-        spread = np.where(
-            spread > 0, spread, np.maximum(np.abs(real).max(0), np.finfo(np.float32).tiny)
-        )  # of images that are all alike
+        # An output that is the same for all images has no spread: its size stands for it.
+        spread = np.where(spread > 0, spread, np.maximum(np.abs(real).max(0), np.finfo(np.float32).tiny))
         return float(max(0.0, 1 - (np.abs(integer - real).mean(0) / spread).max()))
     same = answers(integer, kind) == answers(real, kind)
     return float(same.reshape(len(real), -1).all(1).mean())

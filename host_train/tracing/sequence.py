@@ -44,9 +44,8 @@ class Layers:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.places: dict[str, str] = {}
         self._taken: set[str] = set()
-        self._reshaped: list[
-            tuple[str, Reshape]
-        ] = []  # since the last layer, with their places: what they come to is known at the next
+        # Since the last layer, with their places: what they come to is known at the next.
+        self._reshaped: list[tuple[str, Reshape]] = []
         self._unchanged: tuple[str, str, tuple[int, ...]] | None = (
             None  # pooling of single pixels: name, place and shape
         )

@@ -13,11 +13,12 @@ from torch.nn.parameter import is_lazy
 
 from pynq_cnn.errors import ArgumentError
 
+# Where people put a state_dict beside that of the optimiser and others.
 NESTED = (
     "state_dict",
     "model_state_dict",
     "model",
-)  # where people put a state_dict beside that of the optimiser and others
+)
 PREFIXES = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and Lightning put before every name
 HOW = "save the weights alone: torch.save(model.state_dict(), FILE)"
 SHOWN = 3  # names in a message
@@ -41,9 +42,8 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     """
     state, notes = _read(path)
     own = {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
-    ours = {
-        name: None if is_lazy(value) else tuple(value.shape) for name, value in own.items()
-    }  # lazy layers take any shape
+    # Lazy layers take any shape.
+    ours = {name: None if is_lazy(value) else tuple(value.shape) for name, value in own.items()}
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in ours):
             state = {name.removeprefix(prefix): value for name, value in state.items()}

@@ -20,7 +20,8 @@ Self = TypeVar("Self", bound="Backend")  # typing has its own from Python 3.11
 class Backend:
     """One execution of one network.
 
-    Subclasses implement `_run`, one batch, or `_run_batches`, all of them, and may extend `close`.
+    Subclasses implement `_run`, one batch, `_run_batches`, all of them, or `_run_all`, without batches, and may extend
+    `close`.
 
     Parameters
     ----------
@@ -78,9 +79,8 @@ class Backend:
             if self._closed:
                 raise BackendError(f"this {self.name} backend is closed; make a new one")
             self.last_seconds = {}
-            cuts = range(self.batch, len(images), self.batch)
             if len(images):
-                self._run_batches(np.split(images, cuts), np.split(out, cuts))
+                self._run_all(images, out)
         return out
 
     def run_timed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
@@ -93,6 +93,11 @@ class Backend:
         now = perf_counter()
         self.last_seconds[step] = self.last_seconds.get(step, 0.0) + now - since
         return now
+
+    def _run_all(self, images: np.ndarray, out: np.ndarray) -> None:
+        """Run 1 or more checked images into int32 [n, outputs]."""
+        cuts = range(self.batch, len(images), self.batch)
+        self._run_batches(np.split(images, cuts), np.split(out, cuts))
 
     def _run_batches(self, batches: list[np.ndarray], results: list[np.ndarray]) -> None:
         """Run each of `batches`, 1 to `batch` checked images, and put its int32 [n, outputs] into the array of

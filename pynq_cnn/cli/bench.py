@@ -19,10 +19,11 @@ from pynq_cnn.cli.common import (
 from pynq_cnn.throughput import ThroughputReport
 from pynq_cnn.zoo import load_model
 
+# How long a backend is measured, and on how many images at most, where nothing else is asked for.
 SECONDS, MOST = (
     5.0,
     1000,
-)  # how long a backend is measured, and on how many images at most, where nothing else is asked for
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,12 +20,14 @@ from pynq_cnn.model import Network
 from pynq_cnn.table import text_table
 
 VIRTUAL = "overlay (virtual board)"
+# By their names in options.
 EXECUTIONS = {
     "reference": "reference",
+    "cpu": "cpu",
     "kernel": "kernel",
     "overlay": "overlay",
     "virtual": VIRTUAL,
-}  # by their names in options
+}
 REFRESH = 0.5  # seconds
 
 
@@ -78,7 +80,7 @@ def open_classifier(
     from pynq_cnn.virtual_board import VirtualBoard
 
     with VirtualBoard() as board:
-        place = {"bitfile": board.bitfile, "device": board.device}
+        place: dict[str, Any] = {"bitfile": board.bitfile, "device": board.device}
         with Classifier(model, "overlay", batch, timeout=timeout, **place) as classifier:
             yield classifier
 

@@ -9,9 +9,8 @@ from PIL import Image, ImageOps
 
 from pynq_cnn.images.prepared import Notes
 
-RESAMPLING: Any = getattr(
-    Image, "Resampling", Image
-)  # Pillow 9.0, which Ubuntu 22.04 and the board have, keeps the names in Image
+# Pillow 9.0, which Ubuntu 22.04 and the board have, keeps the names in Image.
+RESAMPLING: Any = getattr(Image, "Resampling", Image)
 PLAIN = 8  # bytes: less between the darkest and the lightest pixel, and there is nothing on the picture
 FEW = 8  # pixels: of a smaller picture nothing can be known
 

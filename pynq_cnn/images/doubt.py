@@ -87,6 +87,5 @@ def stroke_width(mask: np.ndarray) -> float:
     """Width of the strokes of a mask in pixels: twice the area over the perimeter, as a line has two long sides."""
     padded = np.pad(mask, 1).astype(np.int8)
     steps = np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum()
-    return float(
-        2 * mask.sum() / max(1.0, steps * np.pi / 4)
-    )  # stairs are 4 / pi times as long as the line they follow, on average
+    # Stairs are 4 / pi times as long as the line they follow, on average.
+    return float(2 * mask.sum() / max(1.0, steps * np.pi / 4))

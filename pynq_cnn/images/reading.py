@@ -114,9 +114,8 @@ def _type_advice(image: Any) -> str:
 
 def _file_of(content: Any) -> io.BytesIO:
     try:
-        return io.BytesIO(
-            memoryview(content).tobytes() if isinstance(content, memoryview) else content
-        )  # slices need not be contiguous
+        # Slices need not be contiguous.
+        return io.BytesIO(memoryview(content).tobytes() if isinstance(content, memoryview) else content)
     except ValueError as error:
         raise ImageError(f"the bytes of the image cannot be read: {error}") from error
 
@@ -127,9 +126,8 @@ def _open(path: Any, enough: int, notes: Notes) -> Image.Image:
         raise ImageError(f"{name!r} is an address, not a file; download it first and pass its bytes")
     try:
         kind = os.stat(name).st_mode
-        if not stat.S_ISREG(kind) and not stat.S_ISDIR(
-            kind
-        ):  # opening a pipe waits for its writer, a device may never end
+        # Opening a pipe waits for its writer, a device may never end.
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise ImageError(f"{str(path)!r} is a pipe or a device, not a file; read it, and pass the bytes")
         with open(name, "rb") as file:
             return _decode(file, repr(str(path)), enough, notes)

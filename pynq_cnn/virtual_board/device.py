@@ -30,12 +30,13 @@ CLOCKS = {
     0x120: 2 << 8,  # CPU: ARM PLL / 2
     **{0x170 + 0x10 * i: 2 << 20 | 5 << 8 for i in range(4)},  # FCLK0..3: IO PLL / 5 / 2
 }
+# One block for each of S_AXI_HP0..3; bit 0: 32 bits wide.
 AFI, AFI_BYTES, AFI_READ, AFI_WRITE = (
     0xF800_8000,
     0x1000,
     0x00,
     0x14,
-)  # one block for each of S_AXI_HP0..3; bit 0: 32 bits wide
+)
 
 
 class VirtualDevice(pynq.Device):

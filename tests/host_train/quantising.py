@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pynq_cnn.model import InputSpec
+from pynq_cnn.model import Dense, InputSpec, MaxPool2d, Network
 
 GREY = InputSpec(12, 12, 1, "L", (0.1307,), (0.3081,))
 COLOUR = InputSpec(12, 10, 3, "RGB", (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
@@ -45,3 +45,40 @@ def small_net(spec: InputSpec, seed: int = 0) -> nn.Sequential:
                 nn.init.normal_(layer.weight)
                 nn.init.normal_(layer.bias, 0.2)
     return net.eval()
+
+
+def simulate(network: Network, images: np.ndarray) -> np.ndarray:
+    """docs/contract/numerics.md in PyTorch's int64, independent of the reference backend: sums over shifted slices, no
+    im2col, no floats.
+    """
+    values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
+    for layer in network.layers:
+        if isinstance(layer, MaxPool2d):
+            size, step = layer.size[0], layer.stride[0]
+            values = values.unfold(2, size, step).unfold(3, size, step).amax((4, 5))
+            continue
+        weight = torch.from_numpy(layer.weight.astype(np.int64))
+        if isinstance(layer, Dense):
+            values = values.permute(0, 2, 3, 1).reshape(len(values), 1, -1)
+            acc = (values * weight).sum(2)[:, :, None, None]
+        else:
+            (kh, kw), (sh, sw), (ph, pw) = weight.shape[1:3], layer.stride, layer.padding[:2]
+            zero_points = network.input.zero_points if layer is network.layers[0] else (0,) * values.shape[1]
+            pad = torch.tensor(zero_points)
+            padded = pad[None, :, None, None].repeat(len(values), 1, values.shape[2] + 2 * ph, values.shape[3] + 2 * pw)
+            padded[:, :, ph : ph + values.shape[2], pw : pw + values.shape[3]] = values
+            oh, ow = (padded.shape[2] - kh) // sh + 1, (padded.shape[3] - kw) // sw + 1
+            acc = torch.zeros(len(values), len(weight), oh, ow, dtype=torch.int64)
+            for i in range(kh):
+                for j in range(kw):
+                    tap = padded[:, :, i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
+                    acc += (tap[:, None] * weight[None, :, i, j, :, None, None]).sum(2)
+        acc = acc + torch.from_numpy(layer.bias.astype(np.int64))[None, :, None, None]
+        if layer.requantisation is None:
+            return acc[:, :, 0, 0].numpy().astype(np.int32)
+        m, s = (
+            torch.from_numpy(array.astype(np.int64))[None, :, None, None]
+            for array in (layer.requantisation.multiplier, layer.requantisation.shift)
+        )
+        values = ((acc * m + (torch.ones_like(s) << (s - 1))) >> s).clamp(0, 255)
+    raise AssertionError("the last layer has no requantisation")

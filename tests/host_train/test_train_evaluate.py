@@ -93,6 +93,13 @@ def test_the_text_tells_what_was_mistaken_for_what():
     assert row.split() == ["cat", "50.00", "%", "1", "1"]
 
 
+def test_the_text_says_of_which_class_there_are_no_images():
+    split = Split(np.zeros((2, 1, 1, 1), np.uint8), np.array([0, 0]))
+    lines = str(evaluate(lambda images: np.eye(2)[[0, 1]], split, ("cat", "dog"))).splitlines()
+    cat, dog = lines[-2:]
+    assert dog.split() == ["dog", "no", "images", "·", "·"] and len(dog) == len(cat)
+
+
 @pytest.mark.parametrize("logits", [np.zeros((500, 7)), np.zeros((499, 8)), np.full((500, 8), np.nan)])
 def test_unusable_answers_are_refused(case, logits):
     with pytest.raises(ArgumentError):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_models import IGNORE_NOISE, SIDE, images, logits, tensor
-from test_train_quantisation import simulate
+from quantising import simulate
 from torch import nn
 
 from host_train import from_torch

@@ -13,6 +13,7 @@ from host_train.cli import main
 from host_train.data import DATASETS
 from host_train.networks import RECIPES
 from host_train.networks.profile import profile
+from host_train.networks.step import compare_steps, step_cost
 from host_train.networks.vgg_bnn import CENTRE, build_vgg_bnn
 from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import calibrate
@@ -91,3 +92,39 @@ def test_mistakes():
     with pytest.raises(ArgumentError, match="0 of small runs more than once"):
         profile(nn.Sequential(layer, nn.ReLU(), layer), "small", (1, 8, 8))
     assert main(["profile", "resnet"]) == 1
+
+
+def test_another_size_and_training_by_the_command_line(capsys):
+    assert main(["profile", "nin_one", "nin", "--size", "224"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "nin, input 1 x 224 x 224, one image" in lines
+    assert lines[-1].split()[:2] == ["nin", "1,994,404"] and int(lines[-1].split()[3].replace(",", "")) > 700_000_000
+    assert main(["profile", "lenet", "convnet", "--training", "--batch", "4", "--device", "cpu", "--json"]) == 0
+    for one in json.loads(capsys.readouterr().out):
+        assert one["step"]["batch"] == 4 and one["step"]["images_per_second"] > 0
+        # Every output of a convolution is kept for its ReLU, that of the ReLU for the pooling.
+        assert one["step"]["kept_bytes"] > 4 * one["layers"][0]["float_bytes"]
+    assert main(["profile", "lenet", "--training", "--device", "cpu"]) == 0
+    assert "A step of training in float32 on cpu" in capsys.readouterr().out
+    for bad, message in [
+        (["--size", "224"], "lenet does not take images of 224 x 224"),
+        (["--batch", "4"], "is of --training"),
+        (["--training", "--batch", "0", "--device", "cpu"], "batch must be"),
+    ]:
+        assert main(["profile", "lenet", *bad]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_what_is_kept_for_the_backward_pass_by_hand():
+    """The input, and what the sigmoid gives, which its own backward pass and the next layer take: one storage. Then the
+    logits' softmax and the labels.
+    """
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 2))
+    cost = step_cost(model, "n", (1, 2, 3), 7)
+    fixed = 4 * 7 * (6 + 5)
+    assert fixed < cost.kept_bytes <= fixed + 4 * 7 * 2 + 8 * 7 + 8
+    wider = step_cost(nn.Sequential(nn.Flatten(), nn.Linear(6, 50), nn.Sigmoid(), nn.Linear(50, 2)), "n", (1, 2, 3), 7)
+    assert wider.kept_bytes - cost.kept_bytes == 4 * 7 * 45
+    assert "1.00x" in compare_steps([cost]) and cost.to_json()["input_shape"] == [1, 2, 3]
+    with pytest.raises(ArgumentError, match="n does not train on 7 images"):
+        step_cost(model, "n", (1, 2, 4), 7)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quantising import COLOUR, GREY, normalised, pictures, small_net
+from quantising import COLOUR, GREY, normalised, pictures, simulate, small_net
 from torch import nn
 
 from host_train.quantisation.calibrate import METHODS, calibrate
@@ -21,7 +21,7 @@ from host_train.quantisation.golden import with_golden
 from host_train.quantisation.to_network import to_network
 from pynq_cnn.backends.reference import ExactMatrix, ReferenceBackend, convolve
 from pynq_cnn.errors import ArgumentError, NetworkError
-from pynq_cnn.model import Conv2d, Dense, InputSpec, MaxPool2d, Network, load_package, save_package
+from pynq_cnn.model import Conv2d, InputSpec, Network, load_package, save_package
 
 
 def quantised(net: nn.Module, spec: InputSpec, method: str = "max") -> nn.Sequential:
@@ -32,43 +32,6 @@ def network_of(net: nn.Module, spec: InputSpec, method: str = "max") -> Network:
     made = quantised(net, spec, method)
     outputs = list(made.children())[-1].weight.shape[0]
     return to_network(made, "test", spec, [str(i) for i in range(outputs)])
-
-
-def simulate(network: Network, images: np.ndarray) -> np.ndarray:
-    """docs/contract/numerics.md in PyTorch's int64, independent of the reference backend: sums over shifted slices, no
-    im2col, no floats.
-    """
-    values = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.int64))
-    for layer in network.layers:
-        if isinstance(layer, MaxPool2d):
-            size, step = layer.size[0], layer.stride[0]
-            values = values.unfold(2, size, step).unfold(3, size, step).amax((4, 5))
-            continue
-        weight = torch.from_numpy(layer.weight.astype(np.int64))
-        if isinstance(layer, Dense):
-            values = values.permute(0, 2, 3, 1).reshape(len(values), 1, -1)
-            acc = (values * weight).sum(2)[:, :, None, None]
-        else:
-            (kh, kw), (sh, sw), (ph, pw) = weight.shape[1:3], layer.stride, layer.padding[:2]
-            zero_points = network.input.zero_points if layer is network.layers[0] else (0,) * values.shape[1]
-            pad = torch.tensor(zero_points)
-            padded = pad[None, :, None, None].repeat(len(values), 1, values.shape[2] + 2 * ph, values.shape[3] + 2 * pw)
-            padded[:, :, ph : ph + values.shape[2], pw : pw + values.shape[3]] = values
-            oh, ow = (padded.shape[2] - kh) // sh + 1, (padded.shape[3] - kw) // sw + 1
-            acc = torch.zeros(len(values), len(weight), oh, ow, dtype=torch.int64)
-            for i in range(kh):
-                for j in range(kw):
-                    tap = padded[:, :, i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw]
-                    acc += (tap[:, None] * weight[None, :, i, j, :, None, None]).sum(2)
-        acc = acc + torch.from_numpy(layer.bias.astype(np.int64))[None, :, None, None]
-        if layer.requantisation is None:
-            return acc[:, :, 0, 0].numpy().astype(np.int32)
-        m, s = (
-            torch.from_numpy(array.astype(np.int64))[None, :, None, None]
-            for array in (layer.requantisation.multiplier, layer.requantisation.shift)
-        )
-        values = ((acc * m + (torch.ones_like(s) << (s - 1))) >> s).clamp(0, 255)
-    raise AssertionError("the last layer has no requantisation")
 
 
 def test_the_shipped_lenet_is_pytorchs_integers_too():

@@ -6,7 +6,7 @@ import pytest
 
 from layers.rule import Values, naive
 from pynq_cnn.errors import NetworkError
-from pynq_cnn.model import BIT, Concat, TensorType
+from pynq_cnn.model import BIT, UINT8, Concat, TensorType
 from pynq_cnn.model.tensor import bytes_of
 
 
@@ -34,6 +34,12 @@ def both(a: TensorType, b: TensorType) -> TensorType:
 def test_refuses(make, names):
     with pytest.raises(NetworkError, match=names):
         make()
+
+
+def test_every_channel_has_its_zero_point():
+    """Of an input with one per channel; a grouped convolution behind it took three of them for six channels."""
+    given = TensorType(UINT8, (4, 4, 3), (1, 2, 3))
+    assert both(given, given) == TensorType(UINT8, (4, 4, 6), (1, 2, 3, 1, 2, 3))
 
 
 def test_channels_add_up():

@@ -12,9 +12,8 @@ _SCALE = (
     " shift behind a layer into that layer's weights and bias"
 )
 _PRODUCTS = ("matmul", "mm", "bmm")
-_ARITHMETIC = re.compile(
-    r"[ir]?(add|sub|mul|div|truediv|neg)_?"
-)  # with the methods in place and the operators of Python
+# Methods in place and the operators of Python too.
+_ARITHMETIC = re.compile(r"[ir]?(add|sub|mul|div|truediv|neg)_?")
 ACTIVATION = "use ReLU and train it again"
 _AT_THE_END = "remove it, say output 'values', and apply it to what Classifier.predict gives"
 _NORM = "use BatchNorm2d, which folds into the layer before it"

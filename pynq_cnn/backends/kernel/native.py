@@ -6,12 +6,10 @@ import ctypes
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
 
 import numpy as np
 
-from pynq_cnn.backends.sources import hidden_installation, source_folder
+from pynq_cnn.backends.compiled import compiled_part
 from pynq_cnn.compiler.registers import OUTPUTS
 from pynq_cnn.errors import BackendError
 
@@ -95,25 +93,4 @@ def load_engine() -> Engine:
     BackendError
         If it was not compiled, or cannot be loaded.
     """
-    names = [f"_engine{suffix}" for suffix in EXTENSION_SUFFIXES]
-    for name in names:
-        path = Path(__file__).with_name(name)
-        if path.is_file():
-            return Engine(path)
-    how = "(Debian: apt-get install g++ python3-dev)"
-    sources = source_folder()
-    if sources is None:
-        raise BackendError(
-            "the kernel was not compiled when pynq_cnn was installed, as there was no C++ compiler; "
-            f"install one {how}, then reinstall pynq_cnn, or use backend='reference'"
-        )
-    here = f"pynq_cnn is imported from its source folder {sources}, where the kernel is not compiled for this Python"
-    installed = hidden_installation(Path("backends", "kernel", name) for name in names)
-    if installed is not None:
-        raise BackendError(
-            f"{here}; this hides the installed pynq_cnn in {installed}, which has it: start Python in another folder"
-        )
-    raise BackendError(
-        f"{here}; with a C++ compiler {how}, pip install -e . compiles it there; "
-        "or install pynq_cnn and start Python in another folder, or use backend='reference'"
-    )
+    return Engine(compiled_part("kernel", "_engine", "kernel"))

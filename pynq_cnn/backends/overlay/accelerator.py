@@ -33,6 +33,9 @@ ANSWER_SECONDS = 5.0  # for a run of 0 instructions, or for what a killed proces
 # UltraScale+ only. Xilinx's zynq-afi driver for Linux writes the same bits.
 AFI_BASE, AFI_BYTES, AFI_CONTROLS, AFI_32_BITS = 0xF800_8000, 0x1000, (0x00, 0x14), 1
 
+# The end of the path of what a PYNQ image's boot.py loads.
+BOOT_OVERLAY = ("pynq", "overlays", "base", "base.bit")
+
 NO_DEVICE = (
     "pynq finds no device here ({error}); on a PYNQ-Z2 be root, as Jupyter is (sudo -i), and source the environment"
     f" first ({SOURCE}), then start Python anew; without a board take the virtual one (pynq_cnn.virtual_board), or"
@@ -46,9 +49,8 @@ class _Registry:
     lock: AbstractContextManager[bool]
 
     def __init__(self) -> None:
-        give_lock(
-            self, "lock"
-        )  # re-entrant: a backend that nobody holds any more is given back wherever that is noticed
+        # Re-entrant: a backend that nobody holds any more is given back wherever that is noticed.
+        give_lock(self, "lock")
         self.renew()
         renew_after_fork(self)
 
@@ -64,9 +66,8 @@ _registry = _Registry()
 def default_device() -> pynq.Device:
     """pynq's active device; `BackendError`, with the remedies, if there is none."""
     if not vars(pynq.Device).get("_devices", True):
-        del (
-            pynq.Device._devices
-        )  # an earlier search that failed half way counts as one that found nothing: search again
+        # An earlier search that failed half way counts as one that found nothing: search again.
+        del pynq.Device._devices
     _have_event_loop()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "No devices found": the error says more
@@ -300,9 +301,12 @@ class Accelerator:
         if other == str(self.bitfile):
             return
         name, again = ("another program's design", "") if other is None else (Path(other).name, f"({other!r})")
+        # pynq's record does not tell who loaded it, nor whether that was at the start: the clock of a board jumps then.
+        boot = Path(other or "").parts[-len(BOOT_OVERLAY) :] == BOOT_OVERLAY
+        unless = "; PYNQ images load it whenever they start: if nobody did since, nothing is lost" if boot else ""
         warnings.warn(
             f"{self.bitfile.name} replaces {name} in the programmable logic; to have that again, close what uses"
-            f" pynq_cnn (pynq_cnn.release() for classify) and load it with pynq.Overlay{again}",
+            f" pynq_cnn (pynq_cnn.release() for classify) and load it with pynq.Overlay{again}{unless}",
             BoardWarning,
             stacklevel=2,
         )
@@ -341,9 +345,8 @@ class Accelerator:
         except DeviceError:
             raise
         except Exception as error:
-            denied = (
-                isinstance(error, PermissionError) or "root permissions" in str(error).lower()
-            )  # pynq raises it as an OSError
+            # pynq raises it as an OSError.
+            denied = isinstance(error, PermissionError) or "root permissions" in str(error).lower()
             remedy = "check that the .bit is whole and for this board, or restart it"
             if denied:
                 remedy = "be root, as Jupyter is (sudo -i)"

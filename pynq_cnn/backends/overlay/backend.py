@@ -94,9 +94,8 @@ class OverlayBackend(Backend):
         super().__init__(network, batch)
         wanted = check_timeout(timeout)
         resources = ExitStack()
-        self._give_back = weakref.finalize(
-            self, resources.close
-        )  # by close(), or when nobody holds this backend any more, or at exit
+        # By close(), or when nobody holds this backend any more, or at exit.
+        self._give_back = weakref.finalize(self, resources.close)
         try:
             self._accelerator = _open(bitfile, device)
             resources.callback(self._accelerator.release)
@@ -140,9 +139,8 @@ class OverlayBackend(Backend):
                 before = sum(self.last_seconds.values())
                 mark = perf_counter()
                 self._accelerator.run(self.program, self._buffer, k % 2, len(batch), self.timeout, meanwhile)
-                aside = (
-                    sum(self.last_seconds.values()) - before
-                )  # packing and unpacking, which have booked their time themselves
+                # Packing and unpacking, which have booked their time themselves.
+                aside = sum(self.last_seconds.values()) - before
                 self._spent("run", mark + aside)
                 self._constants_written = True
                 if k + 1 == len(batches):

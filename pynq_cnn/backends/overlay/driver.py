@@ -191,9 +191,8 @@ class EngineDriver(pynq.DefaultIP):
                     told = self.interrupt.wait(min(left, LONGEST))
                 else:
                     time.sleep(pause)
-                    pause = min(
-                        pause + 20e-6, 1e-3
-                    )  # short runs are seen at once, long ones leave the processor to others
+                    # Short runs are seen at once, long ones leave the processor to others.
+                    pause = min(pause + 20e-6, 1e-3)
         if self.interrupt is not None and not told:
             self.interrupt = None  # it was not told, and found out by asking: so it will from now on
 

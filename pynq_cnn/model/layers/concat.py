@@ -50,6 +50,5 @@ class Concat(Weightless):
                     f" {first}, and {name} {tensor}",
                     self.name,
                 )
-        channels = sum(tensor.shape[2] for tensor in given)
-        zero_point = first.zero_point * (channels // len(first.zero_point))
-        return replace(first, shape=(height, width, channels), zero_point=zero_point)
+        zero_point = first.zero_point if len(first.zero_point) == 1 else first.zero_point * len(given)
+        return TensorType(first.datatype, (height, width, sum(tensor.shape[2] for tensor in given)), zero_point)

@@ -1,0 +1,106 @@
+// Sums of products over windows (numerics.md, sections 2 and 6): output channels are the lanes, and the windows of several
+// pixels, or images, are worked on at once, so that a weight that was loaded serves all of them. Included inside a set's
+// namespace.
+//
+// `Kind` is Bytes or Bits of the set: X spread(four bytes of the input), Sum step(Sum, X, weights of four inputs a lane),
+// fold(Sum) to I32 after at most BLOCK steps, total(bias, I32).
+
+template <class Kind, int MR, int NR>
+static inline void accumulate(const uint8_t *const (&window)[MR], const Tile &tile, I32 (&acc)[MR][NR]) {
+    const uint8_t *weights = tile.weights;
+    const int32_t *offset = tile.offsets;
+    for (int left = tile.steps; left > 0; left -= Kind::BLOCK) {
+        const int steps = left < Kind::BLOCK ? left : Kind::BLOCK;
+        typename Kind::Sum sum[MR][NR] = {};
+        for (int s = 0; s < steps; ++s) {
+            typename Kind::W w[NR];
+            for (int n = 0; n < NR; ++n) w[n] = Kind::weights(weights + n * Kind::CELL);
+            const ptrdiff_t at = offset[s];
+            for (int m = 0; m < MR; ++m) {
+                const typename Kind::X x = Kind::spread(window[m] + at);
+                for (int n = 0; n < NR; ++n) sum[m][n] = Kind::step(sum[m][n], x, w[n]);
+            }
+            weights += NR * Kind::CELL;
+        }
+        offset += steps;
+        for (int m = 0; m < MR; ++m)
+            for (int n = 0; n < NR; ++n) acc[m][n] += Kind::fold(sum[m][n]);
+    }
+}
+
+// The pixels [first, last), counted over all images, of one tile.
+template <class Kind, int MR, int NR>
+static void sweep_tile(const Product &p, const Tile &tile, const Task &task, long first, long last) {
+    const Sweep &s = p.sweep;
+    const uint8_t *const in = task.base + s.in.start;
+    const uint8_t *const skip = task.base + s.skip.start;
+    uint8_t *const out = task.base + s.out.start;
+    const int32_t *const bias = p.bias + tile.block * LANES;
+    Place place = {nullptr, s.out.pixel, s.outputs, tile.block, (tile.block + tile.blocks) * LANES >= s.outputs};
+    long image = first / s.pixels;
+    int pixel = static_cast<int>(first % s.pixels);
+    for (long at = first; at < last; at += MR) {
+        const uint8_t *window[MR];
+        int pixels[MR];
+        long images[MR];
+        const int rows = last - at < MR ? static_cast<int>(last - at) : MR;
+        for (int m = 0; m < MR; ++m) {
+            if (m < rows) {
+                images[m] = image;
+                pixels[m] = pixel;
+                window[m] = in + image * s.in.image + s.in_at[pixel];
+                if (++pixel == s.pixels) {
+                    pixel = 0;
+                    ++image;
+                }
+            } else {
+                window[m] = window[0];
+            }
+        }
+        I32 acc[MR][NR] = {};
+        accumulate<Kind, MR, NR>(window, tile, acc);
+        for (int m = 0; m < rows; m += s.window) {
+            I32 best[NR];
+            for (int i = m; i < m + s.window; ++i) {
+                I32 sum[NR];
+                const int32_t *from = bias;
+                if (p.bias_at) from += p.bias_at[pixels[i]];
+                for (int n = 0; n < NR; ++n) sum[n] = Kind::total(load<I32>(from + n * LANES), acc[i][n]);
+                if (s.finish.skip) add_skip<NR>(sum, s.finish, skip + images[i] * s.skip.image + s.skip_at[pixels[i]], tile.block);
+                for (int n = 0; n < NR; ++n) best[n] = i == m ? sum[n] : larger(best[n], sum[n]);
+            }
+            place.out = out + images[m] * s.out.image + s.out_at[pixels[m] / s.window];
+            finish_pixel<NR>(best, s.finish, place);
+        }
+    }
+}
+
+template <class Kind, int NR>
+static void sweep_rows(const Product &p, const Tile &tile, const Task &task, long first, long last) {
+    if (last - first == 1) sweep_tile<Kind, 1, NR>(p, tile, task, first, last);
+    else sweep_tile<Kind, ROWS, NR>(p, tile, task, first, last);
+}
+
+template <class Kind>
+static void sweep(const Product &p, const Task &task) {
+    const long rows = static_cast<long>(task.images) * p.sweep.pixels, groups = (rows + ROWS - 1) / ROWS;
+    long first = 0, last = groups, first_tile = 0, last_tile = p.tile_count;
+    if (groups >= 2 * task.parts || groups >= p.tile_count) share(groups, task.part, task.parts, &first, &last);
+    else share(p.tile_count, task.part, task.parts, &first_tile, &last_tile);
+    first *= ROWS;
+    last = last * ROWS < rows ? last * ROWS : rows;
+    if (first >= last) return;
+    for (long i = first_tile; i < last_tile; ++i) {
+        const Tile &tile = p.tiles[i];
+        switch (tile.blocks) {
+            case 1: sweep_rows<Kind, 1>(p, tile, task, first, last); break;
+            case 2: sweep_rows<Kind, BLOCKS < 2 ? BLOCKS : 2>(p, tile, task, first, last); break;
+            default: sweep_rows<Kind, BLOCKS < 3 ? BLOCKS : 3>(p, tile, task, first, last); break;
+        }
+    }
+}
+
+static void product(const Product &p, const Task &task) {
+    if (p.bits) sweep<Bits>(p, task);
+    else sweep<Bytes>(p, task);
+}

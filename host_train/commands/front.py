@@ -1,0 +1,34 @@
+"""`front`: rate against accuracy over many compressions of a network: plot, table and CSV, for LeNet-5 beside what
+others report.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("front", help="rate against accuracy over many compressions", description=__doc__)
+    folders = "folders of compressions, each with its table.json, such as runs/lenet5/compressed"
+    parser.add_argument("folders", type=Path, metavar="FOLDER", nargs="+", help=folders)
+    parser.add_argument("--network", default="lenet5", metavar="NAME", help="whose they are (default: lenet5)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where files go (default: front/NAME)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    from host_train.compression.front import PUBLISHED, plot_front, read_point, to_markdown, write_csv
+    from host_train.networks import find_recipe
+
+    name = find_recipe(args.network).name
+    points = [read_point(folder) for folder in args.folders]
+    out, published = args.out or Path("front") / name, PUBLISHED.get(name, ())
+    plot_front(points, published, out / "front.png", f"{name}: what compression costs")
+    write_csv(points, out / "front.csv")
+    text = to_markdown(points)
+    (out / "front.md").write_text(text + "\n", encoding="utf-8")
+    print(text)
+    for one in published:
+        print(f"{one.ratio:.0f}x at {100 * one.top1:.2f} %: {one.of} [{one.source}]")
+    print(f"written: {out}")

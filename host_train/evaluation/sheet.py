@@ -1,0 +1,62 @@
+"""The images that were taken for another class, on one sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from host_train.data import Split
+from host_train.evaluation.evaluate import Evaluation
+from host_train.evaluation.plot import check_picture
+
+MOST = 100  # images on a sheet
+ACROSS = 10
+
+
+def write_sheet(result: Evaluation, split: Split, path: Path, title: str, reverse: bool = False) -> int:
+    """Write a picture of the mistaken images, each with what it is and what it was taken for.
+
+    Parameters
+    ----------
+    result : Evaluation
+        Over the images.
+    split : Split
+        Images uint8 [n, height, width, channels] as the network takes them, and their labels.
+    path : pathlib.Path
+        Of the file; its folder is made if missing.
+    title : str
+        Above them.
+    reverse : bool
+        Whether colours are in the order BGR.
+
+    Returns
+    -------
+    int
+        How many are on it: `MOST` at most, the first ones.
+
+    Raises
+    ------
+    ArgumentError
+        If matplotlib does not write pictures of this suffix.
+    """
+    check_picture(path)
+    wrong = np.flatnonzero(result.answers != split.labels)
+    shown = wrong[:MOST]
+    rows = max(1, -(-len(shown) // ACROSS))
+    figure = Figure(figsize=(ACROSS * 1.25, rows * 1.5 + 0.6), layout="constrained")
+    more = f", the first {len(shown)} of them" if len(shown) < len(wrong) else ""
+    figure.suptitle(f"{title}: {len(wrong)} of {len(split)} mistaken{more}", parse_math=False)
+    grid = figure.subplots(rows, ACROSS, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, place in zip(grid, shown):
+        image = split.images[place]
+        image = image[:, :, 0] if image.shape[2] == 1 else image[:, :, ::-1] if reverse else image
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        names = result.classes[split.labels[place]], result.classes[result.answers[place]]
+        axes.set_title(f"{place}\n{names[0]} → {names[1]}", fontsize=6, parse_math=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return len(shown)

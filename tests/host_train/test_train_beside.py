@@ -1,0 +1,91 @@
+"""Many results beside each other: compressions as a front, trainings over their epochs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from host_train.cli import main
+
+
+def compression(folder: Path, stored: int, top1: float) -> str:
+    total = {"name": "total", "stored": stored, "stored_ratio": 1724320 / stored, "kept": stored // 2}
+    folder.mkdir()
+    (folder / "table.json").write_text(json.dumps({"layers": [total], "accuracy": {"integer_top1": top1}}))
+    return str(folder)
+
+
+def test_the_front_of_many_compressions(tmp_path, capsys):
+    made = [("worse", 12000, 0.985), ("small", 8000, 0.99), ("large", 20000, 0.994)]
+    words = ["front", *(compression(tmp_path / name, *rest) for name, *rest in made), "--out", str(tmp_path / "f")]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    lines = [line.split("|") for line in out.splitlines() if line.startswith("|")][2:]
+    assert [line[1].strip() for line in lines] == ["large", "worse", "small"]
+    assert [line[-2].strip() for line in lines] == ["yes", "", "yes"] and lines[2][3].strip() == "215.5x"
+    assert "39x at 99.26 %" in out and "419x at 99.00 %" in out and "arXiv 1705.08665" in out
+    assert (tmp_path / "f" / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "f" / "front.csv").read_text().splitlines()) == 4
+    assert main([*words, "--network", "deepnet"]) == 0
+    assert "39x" not in capsys.readouterr().out
+    assert main(["front", str(tmp_path)]) == 1
+    assert "table.json is not there" in capsys.readouterr().err
+    (tmp_path / "small" / "table.json").write_text("{}")
+    assert main(["front", str(tmp_path / "small")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def training(folder: Path, seed: int, accuracies: list[float], **settings: object) -> str:
+    (folder / "float").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"recipe": "vgg_bnn_half", "seed": seed, **settings}))
+    epochs = [
+        {
+            "epoch": number,
+            "train_loss": 1 - part,
+            "train_accuracy": part,
+            "validation_loss": 1 - part,
+            "validation_accuracy": part,
+            "seconds": 2.0,
+        }
+        for number, part in enumerate(accuracies, 1)
+    ]
+    (folder / "float" / "history.json").write_text(json.dumps(epochs))
+    (folder / "evaluation.json").write_text(json.dumps({"top1": accuracies[-1] - 0.01}))
+    return str(folder)
+
+
+def test_trainings_beside_each_other(tmp_path, capsys):
+    runs = [
+        training(tmp_path / "a0", 0, [0.5, 0.7]),
+        training(tmp_path / "a1", 1, [0.5, 0.8]),
+        training(tmp_path / "b0", 0, [0.3, 0.4], stochastic=True),
+    ]
+    assert main(["beside", *runs, "--out", str(tmp_path / "o")]) == 0
+    lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("|")][2:]
+    cells = [[cell.strip() for cell in line[1:-1]] for line in lines]
+    assert cells[0] == [
+        "vgg_bnn_half, stochastic no",
+        "0, 1",
+        "75.00 ± 7.07",
+        "0.2500 ± 0.0707",
+        "74.00 ± 7.07",
+        "2.00",
+    ]
+    assert cells[1][:3] == ["vgg_bnn_half, stochastic", "0", "40.00"]
+    with (tmp_path / "o" / "beside.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 and rows[-1]["validation_accuracy"] == "0.4" and rows[-1]["seed"] == "0"
+    assert (tmp_path / "o" / "beside.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["beside", runs[0], runs[0], "--out", str(tmp_path / "o")]) == 1
+    assert "is there twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("history", ["[]", "{", '[{"epoch": 1}]'])
+def test_a_run_without_epochs_is_told(history, tmp_path, capsys):
+    folder = training(tmp_path / "a", 0, [0.5])
+    (tmp_path / "a" / "float" / "history.json").write_text(history)
+    assert main(["beside", folder]) == 1
+    assert "history.json cannot be read" in capsys.readouterr().err
