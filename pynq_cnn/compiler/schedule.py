@@ -106,15 +106,13 @@ def _touched(step: Step) -> frozenset[Buffer]:
 def _choices(steps: Sequence[Step], images: int, hardware: Hardware) -> list[tuple[Stage, ...]]:
     """The stages of a segment: all dense, and those sparse that are faster so."""
     dense = tuple(stage for step in steps for stage in step.dense)
-    lanes = min(images, hardware.lanes)
-    mixed = tuple(stage for step in steps for stage in _faster(step, lanes, hardware))
+    mixed = tuple(stage for step in steps for stage in _faster(step, images, hardware))
     return [dense] if mixed == dense else [dense, mixed]
 
 
-def _faster(step: Step, lanes: int, hardware: Hardware) -> tuple[Stage, ...]:
-    """A step's stages, sparse if the cycles of so many images say so, their constants included."""
-    if not step.sparse:
-        return step.dense
+def _faster(step: Step, images: int, hardware: Hardware) -> tuple[Stage, ...]:
+    """A step's stages, sparse if the cycles of a turn say so, with its share of loading the constants."""
+    lanes = min(images, hardware.lanes)
 
     def cycles(stages: tuple[Stage, ...]) -> int:
         total = 0
@@ -122,7 +120,7 @@ def _faster(step: Step, lanes: int, hardware: Hardware) -> tuple[Stage, ...]:
             entries = sum(stage.entry_counts)
             turns = stage.iterations(stage.groups, entries, stage.rows.count)
             constants = stage.groups * stage.tiles_of_a_group * hardware.tile_words + entries // 2
-            total += turns * (1 if entries else lanes) + constants // 4
+            total += turns * (1 if entries else lanes) + constants * lanes // images
         return total
 
-    return min((step.dense, step.sparse), key=cycles)
+    return min(filter(None, (step.dense, step.sparse)), key=cycles)
