@@ -168,7 +168,7 @@ inline Status check(const Compute &c) {
 
 inline Status check(const Move &m) {
 #pragma HLS INLINE
-    return m.words == 0 || m.run == 0 || m.bursts == 0 ? BAD_FIELD : OK;
+    return m.words == 0 || m.run == 0 || m.bursts == 0 || m.bursts >> 16 ? BAD_FIELD : OK;
 }
 
 }  // namespace pcnn

@@ -19,8 +19,6 @@ from strategies import binary_networks, graphs, networks
 import pynq_cnn
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import compile_network
-from pynq_cnn.compiler.lower.rule import Lowering, add
-from pynq_cnn.errors import CompileError
 from pynq_cnn.model import (
     AvgPool2d,
     BinaryConv2d,
@@ -63,8 +61,6 @@ LAYERS_WITH: dict[type, tuple[Any, ...]] = {
         Dense("dense", np.ones((2, 8), np.int8), ZEROS),
     ),
 }
-# By the compiler, which instruction set 1 leaves no choice.
-REFUSED = {BinaryConv2d: "the engine has no layers of bits yet", Concat: "the engine has no concatenation yet"}
 UNTRACED = {Concat}
 
 
@@ -125,15 +121,7 @@ def reference(kind: type) -> None:
 
 def compiler(kind: type) -> None:
     network = network_with(kind)
-    if kind in REFUSED:
-        with pytest.raises(CompileError, match=REFUSED[kind]):
-            compile_network(network)
-        # Its own rule, not only that of the bits before it.
-        node = next(node for node in network.nodes if type(node.layer) is kind)
-        with pytest.raises(CompileError, match=REFUSED[kind]):
-            add(node.layer, Lowering("small", node))
-    else:
-        assert network.layers[-1].name in compile_network(network).instruction_names[-1]
+    assert network.layers[-1].name in compile_network(network).instruction_names[-1]
 
 
 def strategies(kind: type) -> None:

@@ -388,7 +388,9 @@ class Fabric:
                     ready[i.name] = (stage[0], stage[1] + delay)
                     if not delay:
                         movable.append((i, 0))
-                    elif sum(unit.widths.range(o).useful_bits - unit.widths.zeros(o) for o in i.operands) <= unit.widths.width(i):
+                    elif sum(
+                        unit.widths.range(o).useful_bits - unit.widths.zeros(o) for o in i.operands
+                    ) <= unit.widths.width(i):
                         movable.append((i, 1))  # what makes more bits than it takes, such as the sum before a product
         for i, stages in reversed(movable):
             later = min(readers[i.name].values(), default=ready[i.name][0])

@@ -304,9 +304,7 @@ def _warn_unused(model: nn.Module, traced: Traced) -> None:
 
 
 def _warn_unfit(network: Network) -> None:
-    """Say that a network is too large for the accelerator; not that the accelerator has no instruction yet for what the
-    reference runs.
-    """
+    """Say that the accelerator cannot run a network, and why."""
     try:
         compile_network(network, capacity=1)
     except CompileError as error:
