@@ -77,15 +77,17 @@ def schedule(steps: Sequence[Step], image: Buffer, hardware: Hardware, images: i
     for stop in range(1, len(steps) + 1):
         later: frozenset[Buffer] = frozenset().union(*touched[stop:])
         found: Schedule | None = None
-        for start in range(max(0, stop - LONGEST), stop):
-            before = best[start]
+        for start in range(stop - 1, max(0, stop - LONGEST) - 1, -1):
+            before, fits = best[start], False
             if before is None:
                 continue
             for stages in _choices(steps[start:stop], images, hardware):
                 for plan in Segment(stages, before.stored, later, hardware, images).plans():
-                    cycles = before.cycles + plan.cycles
+                    cycles, fits = before.cycles + plan.cycles, True
                     if found is None or cycles < found.cycles:
                         found = Schedule(cycles, (*before.plans, plan), {**before.stored, **plan.stored})
+            if not fits and start < stop - 1:
+                break  # with more stages it takes more memory still
         best.append(found)
     result = best[-1]
     if result is None:
