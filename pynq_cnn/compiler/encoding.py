@@ -127,22 +127,21 @@ def load_constants(
         (Memory.ENTRIES, "entries", 0, False),
         (Memory.PADS, "pads", simd_words, False),
     )
-    at = {one: {} for one in passes}  # type: dict[Pass, dict[str, int]]
-    free = {name: getattr(first, name) for name in ("tiles", "parameters", "entries", "pads")}
+    at: dict[Pass, dict[str, int]] = {one: {} for one in passes}
     loads = []
+    free = {"tiles": first.tiles, "parameters": first.parameters, "entries": first.entries, "pads": first.pads}
     for memory, name, words_each, depthwise in kinds:
-        some = [one for one in passes if getattr(one.room, name)]
-        if memory is Memory.WEIGHTS:
-            some = [one for one in some if (one.stage.unit is Unit.DEPTHWISE) == depthwise]
+        some, start, count = [], free[name], 0
+        for one in passes:
+            size = getattr(one.room, name)
+            if size and (memory is not Memory.WEIGHTS or (one.stage.unit is Unit.DEPTHWISE) == depthwise):
+                some.append(one)
+                at[one][name] = start + count
+                count += size
         if not some:
             continue
-        start, count = free[name], 0
-        for one in some:
-            at[one][name] = start + count
-            count += getattr(one.room, name)
         free[name] += count
         words = count // 2 if memory is Memory.ENTRIES else count * words_each
-        names = dict.fromkeys(one.stage.name for one in some)
         fields = {
             "memory": memory,
             "words": words,
@@ -151,7 +150,8 @@ def load_constants(
             "run": words if memory is Memory.ENTRIES else words_each,
             "bursts": 1,
         }
-        loads.append(ConstantLoad(Opcode.LOAD, fields, ", ".join(names), CONSTANTS_REGION, tuple(some)))
+        names = ", ".join(dict.fromkeys(one.stage.name for one in some))
+        loads.append(ConstantLoad(Opcode.LOAD, fields, names, CONSTANTS_REGION, tuple(some)))
     return loads, {one: Room(**found) for one, found in at.items()}
 
 
@@ -175,7 +175,7 @@ def move(opcode: Opcode, buffer: Buffer, blocks: Sequence[Block], spot: Spot, la
             run, run_step = block.width // WORD_BYTES, spot.pitch
             merged = whole and spot.image_step == buffer.height * spot.row_pitch
         fields |= {
-            "flags": Move.PER_IMAGE | Move.MERGED if merged else Move.PER_IMAGE,
+            "flags": int(Move.PER_IMAGE | Move.MERGED if merged else Move.PER_IMAGE),
             "words": words,
             "address": start,
             "place": place,
@@ -191,7 +191,7 @@ def store_results(one: Pass, hardware: Hardware) -> Instruction:
     words, entries = one.groups * hardware.pe // 2, one.stage.groups
     fields = {
         "memory": Memory.RESULTS,
-        "flags": Move.PER_IMAGE | Move.MERGED if one.groups == entries else Move.PER_IMAGE,
+        "flags": int(Move.PER_IMAGE | Move.MERGED if one.groups == entries else Move.PER_IMAGE),
         "words": words,
         "address": one.first * hardware.pe // 2,
         "image_stride": entries * hardware.pe // 2,
@@ -234,7 +234,7 @@ def compute(
     finish = stage.finish
     fields = {
         "unit": stage.unit,
-        "flags": flags,
+        "flags": int(flags),
         "rows": stop - start,
         "cols": col.count,
         "groups": 1 if sparse else one.groups,

@@ -15,6 +15,7 @@ from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS, Instruction, Memor
 PHASES = ("setup", "load_weights", "load_input", "compute", "store")
 SETUP, LOAD_WEIGHTS, LOAD_INPUT, COMPUTE, STORE = range(len(PHASES))
 BURST, INSTRUCTION, FILL, KERNEL_TABLE = 70, 40, 40, 16
+PER_IMAGE, MERGED = int(Move.PER_IMAGE), int(Move.MERGED)  # plain numbers: enumerations are slow
 FETCHED = 64  # instructions of a burst
 
 
@@ -48,9 +49,9 @@ class Section:
 def moved(instruction: Instruction, images: int) -> tuple[int, int]:
     """Bursts and words of a LOAD or STORE, in a turn of so many images."""
     bursts, words = instruction["bursts"], instruction["words"]
-    if instruction["flags"] & Move.MERGED:
+    if instruction["flags"] & MERGED:
         return 1, images * words
-    each = images if instruction["flags"] & Move.PER_IMAGE else 1
+    each = images if instruction["flags"] & PER_IMAGE else 1
     return each * bursts, each * bursts * words
 
 

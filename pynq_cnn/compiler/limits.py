@@ -11,25 +11,23 @@ PAD_VECTORS = 64
 
 
 def check_stage(stage: Stage, hardware: Hardware) -> None:
-    """See that the engine can run a stage, at least an output row and a group of channels at a time.
+    """`CompileError` if the engine cannot run a stage; names the layer and the limit."""
+    fault = fault_of(stage, hardware)
+    if fault is not None:
+        raise CompileError(f"{stage.name}: {fault}; use backend='reference'")
 
-    Raises
-    ------
-    CompileError
-        If not; names the layer and the limit.
-    """
+
+def fault_of(stage: Stage, hardware: Hardware) -> str | None:
+    """Why the engine cannot run a stage, not even an output row and a group of channels at a time; None if it can."""
 
     def most(field: str) -> int:
         return limits(Opcode.COMPUTE, field)[1]
 
-    def refuse(why: str) -> CompileError:
-        return CompileError(f"{stage.name}: {why}; use backend='reference'")
-
     kernel = (stage.rows.kernel, stage.cols.kernel)
     if max(kernel) > most("kernel_rows"):
-        raise refuse(f"the kernel is worked on in {kernel[0]} rows and {kernel[1]} columns, of at most 255 each")
+        return f"the kernel is worked on in {kernel[0]} rows and {kernel[1]} columns, of at most 255 each"
     if abs(stage.rows.first) > most("first_y"):
-        raise refuse(f"{-stage.rows.first} rows of padding are more than {most('first_y')}")
+        return f"{-stage.rows.first} rows of padding are more than {most('first_y')}"
     for count, what, field in (
         (stage.channels, "output channels", "col_lanes"),
         (stage.rows.count, "output rows", "rows"),
@@ -39,14 +37,15 @@ def check_stage(stage: Stage, hardware: Hardware) -> None:
         (stage.iterations(stage.groups, sum(stage.entry_counts), 1), "cycles for a row", "iterations"),
     ):
         if count > most(field):
-            raise refuse(f"{count} {what}, more than {most(field)}")
+            return f"{count} {what}, more than {most(field)}"
     if stage.tiles_of_a_group > hardware.weight_tiles:
-        raise refuse(
+        return (
             f"{stage.width} output channels need {stage.tiles_of_a_group} weight tiles, of {hardware.weight_tiles} that"
             " the engine has; use a smaller kernel or fewer input channels"
         )
     if stage.pads is not None and len(stage.pads) > PAD_VECTORS:
-        raise refuse(
+        return (
             f"padding with a zero point for each channel, or with a part of a byte of bits, needs {len(stage.pads)} pad"
             f" vectors, of {PAD_VECTORS} that the engine has"
         )
+    return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 
 from pynq_cnn.compiler.buffers import ceil_div
 from pynq_cnn.compiler.hardware import Hardware
@@ -35,14 +36,19 @@ class Room:
             hardware.weight_tiles, hardware.parameter_groups, hardware.entries, PAD_VECTORS, hardware.result_entries
         )
 
+    @property
+    def all(self) -> tuple[int, int, int, int, int]:
+        """The five, in order."""
+        return self.tiles, self.parameters, self.entries, self.pads, self.results
+
     def __add__(self, other: Room) -> Room:
-        return Room(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Room(*(mine + theirs for mine, theirs in zip(self.all, other.all)))
 
     def __sub__(self, other: Room) -> Room:
-        return Room(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+        return Room(*(mine - theirs for mine, theirs in zip(self.all, other.all)))
 
     def __le__(self, other: Room) -> bool:
-        return all(getattr(self, f.name) <= getattr(other, f.name) for f in fields(self))
+        return all(mine <= theirs for mine, theirs in zip(self.all, other.all))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +72,7 @@ class Pass:
         """All groups."""
         return cls(stage, 0, stage.groups)
 
-    @property
+    @cached_property
     def entries(self) -> int:
         """Sparse entries."""
         return sum(self.stage.entry_counts[self.first : self.first + self.groups])
@@ -86,7 +92,7 @@ class Pass:
     def _doubled(self) -> bool:
         return self.stage.unit is Unit.BITS and not self.stage.half
 
-    @property
+    @cached_property
     def room(self) -> Room:
         """What it takes."""
         return Room(
@@ -126,22 +132,29 @@ def divide(stage: Stage, room: Room, multiple: int = 1) -> list[Pass] | None:
     """
     passes, first = [], 0
     while first < stage.groups:
-        best = None
-        for groups in _sizes(stage.groups - first, multiple):
-            one = Pass(stage, first, groups)
-            if not one.room <= room:
-                break
-            best = one
-        if best is None:
+        groups = _most(Pass(stage, first, stage.groups - first), room)
+        if groups < stage.groups - first:
+            groups -= groups % multiple
+        if not groups:
             return None
-        passes.append(best)
-        first += best.groups
+        passes.append(Pass(stage, first, groups))
+        first += groups
     return passes
 
 
-def _sizes(left: int, multiple: int) -> Iterable[int]:
-    yield from range(multiple, left, multiple)
-    yield left
+def _most(left: Pass, room: Room) -> int:
+    """How many groups, from the first of what is left on, fit."""
+    if left.room <= room:
+        return left.groups
+    one = Pass(left.stage, left.first, 1)
+    if one.room.pads > room.pads:
+        return 0
+    most = left.groups
+    for mine, free in zip(one.room.all[:2] + one.room.all[4:], room.all[:2] + room.all[4:]):
+        most = min(most, free // mine) if mine else most
+    while most and Pass(left.stage, left.first, most).room.entries > room.entries:
+        most -= 1
+    return most
 
 
 def total(passes: Iterable[Pass]) -> Room:

@@ -77,15 +77,17 @@ def schedule(steps: Sequence[Step], image: Buffer, hardware: Hardware, images: i
     for stop in range(1, len(steps) + 1):
         later: frozenset[Buffer] = frozenset().union(*touched[stop:])
         found: Schedule | None = None
-        for start in range(max(0, stop - LONGEST), stop):
-            before = best[start]
+        for start in range(stop - 1, max(0, stop - LONGEST) - 1, -1):
+            before, fits = best[start], False
             if before is None:
                 continue
             for stages in _choices(steps[start:stop], images, hardware):
                 for plan in Segment(stages, before.stored, later, hardware, images).plans():
-                    cycles = before.cycles + plan.cycles
+                    cycles, fits = before.cycles + plan.cycles, True
                     if found is None or cycles < found.cycles:
                         found = Schedule(cycles, (*before.plans, plan), {**before.stored, **plan.stored})
+            if not fits and start < stop - 1:
+                break  # with more stages it takes more memory still
         best.append(found)
     result = best[-1]
     if result is None:
@@ -106,15 +108,13 @@ def _touched(step: Step) -> frozenset[Buffer]:
 def _choices(steps: Sequence[Step], images: int, hardware: Hardware) -> list[tuple[Stage, ...]]:
     """The stages of a segment: all dense, and those sparse that are faster so."""
     dense = tuple(stage for step in steps for stage in step.dense)
-    lanes = min(images, hardware.lanes)
-    mixed = tuple(stage for step in steps for stage in _faster(step, lanes, hardware))
+    mixed = tuple(stage for step in steps for stage in _faster(step, images, hardware))
     return [dense] if mixed == dense else [dense, mixed]
 
 
-def _faster(step: Step, lanes: int, hardware: Hardware) -> tuple[Stage, ...]:
-    """A step's stages, sparse if the cycles of so many images say so, their constants included."""
-    if not step.sparse:
-        return step.dense
+def _faster(step: Step, images: int, hardware: Hardware) -> tuple[Stage, ...]:
+    """A step's stages, sparse if the cycles of a turn say so, with its share of loading the constants."""
+    lanes = min(images, hardware.lanes)
 
     def cycles(stages: tuple[Stage, ...]) -> int:
         total = 0
@@ -122,7 +122,7 @@ def _faster(step: Step, lanes: int, hardware: Hardware) -> tuple[Stage, ...]:
             entries = sum(stage.entry_counts)
             turns = stage.iterations(stage.groups, entries, stage.rows.count)
             constants = stage.groups * stage.tiles_of_a_group * hardware.tile_words + entries // 2
-            total += turns * (1 if entries else lanes) + constants // 4
+            total += turns * (1 if entries else lanes) + constants * lanes // images
         return total
 
-    return min((step.dense, step.sparse), key=cycles)
+    return min(filter(None, (step.dense, step.sparse)), key=cycles)

@@ -17,6 +17,7 @@ from pynq_cnn.compiler.stage import Stage
 from pynq_cnn.compiler.tiles import Tile, divisions, tile_of, whole
 
 MOST_ITERATIONS = 2**32 - 1  # of a COMPUTE, over all images of a turn
+PATIENCE = 3  # tilings that are worse, one after the other, before the search ends
 MOST_BODY = 2**16 - 1  # instructions
 Stored = Mapping[Buffer, tuple[Block, ...]]  # tensors that are in the Program's memory, as blocks of their pixels
 
@@ -78,16 +79,20 @@ class Segment:
     def plans(self) -> Iterator[Plan]:
         """Ways to run it that fit."""
         for work, loaded in self._works():
+            best, worse = None, 0
             for tiles in self._tilings():
                 found = self._plan(work, loaded, tiles)
-                if found is not None:
-                    yield found
-                    if not self._finer_pays(work, loaded):
-                        break
+                if found is None:
+                    continue
+                yield found
+                worse = worse + 1 if best is not None and found.cycles >= best else 0
+                best = found.cycles if best is None else min(best, found.cycles)
+                if worse == PATIENCE or not self._finer_pays(loaded):
+                    break
         if len(self.stages) == 1:
             yield from self._pass_by_pass()
 
-    def _finer_pays(self, work: Sequence[Sequence[Pass]], loaded: Sequence[bool]) -> bool:
+    def _finer_pays(self, loaded: Sequence[bool]) -> bool:
         """Whether smaller tiles may be better than those that fit: more images share a load of constants, or lanes."""
         sparse = any(stage.unit is Unit.SPARSE for stage in self.stages)
         return sparse or not all(loaded)

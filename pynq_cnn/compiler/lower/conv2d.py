@@ -9,6 +9,7 @@ import numpy as np
 
 from pynq_cnn.compiler.buffers import View
 from pynq_cnn.compiler.instructions import Flag
+from pynq_cnn.compiler.limits import fault_of
 from pynq_cnn.compiler.lower.byte_kernel import Kernel, convolve
 from pynq_cnn.compiler.lower.finish import finish, weight_sums
 from pynq_cnn.compiler.lower.gather import gatherings, unchanged
@@ -56,8 +57,16 @@ def lower_convolution(layer: Conv2d, task: Task) -> list[Step]:
     ways += [_in_blocks(layer, task, done, flags, count) for count in blocks]
     if layer.groups == 1:
         ways += _gathered(layer, task, done, flags)
-    best = min(ways, key=lambda stages: _cost(stages, task))
-    return [Step(task.name, best, sparse(layer, task, done, flags) if layer.groups == 1 else ())]
+    few = sparse(layer, task, done, flags) if layer.groups == 1 else ()
+    fit = [stages for stages in ways if _fits(stages, task)]
+    if not fit and few and _fits(few, task):
+        return [Step(task.name, few)]
+    best = min(fit or ways, key=lambda stages: _cost(stages, task))
+    return [Step(task.name, best, few if _fits(few, task) else ())]
+
+
+def _fits(stages: tuple[Stage, ...], task: Task) -> bool:
+    return all(fault_of(stage, task.hardware) is None for stage in stages)
 
 
 def _cost(stages: tuple[Stage, ...], task: Task) -> int:

@@ -25,7 +25,7 @@ def sparse(layer: Conv2d, task: Task, finish: Finish, flags: Flag) -> tuple[Stag
     given, gives, hardware = task.given[0], task.gives, task.hardware
     if gives is None or flags or layer.skip is not None or (any(layer.padding) and len(set(task.pads)) > 1):
         return ()
-    if task.images == 1 or np.count_nonzero(layer.weight) > MOST_DENSITY * layer.weight.size:
+    if np.count_nonzero(layer.weight) > MOST_DENSITY * layer.weight.size:
         return ()
     buffer, window = given.buffer, Window(layer.kernel, layer.stride, layer.dilation, layer.padding)
     row, column, channel = np.ogrid[:kernel_h, :kernel_w, :channels]
