@@ -323,7 +323,7 @@ class TestArithmetic:
     }
 
     @pytest.mark.parametrize("engine", ENGINES)
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(network=graphs() | networks() | binary_networks(), images=st.integers(1, 5), more=st.integers(0, 40))
     def test_any_network(self, engine, network, images, more):
         try:
@@ -526,7 +526,7 @@ class TestEstimate:
     """Section 8."""
 
     @pytest.mark.parametrize("engine", ["shipped", "small"])
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(network=graphs(max_side=9) | networks() | binary_networks(), capacity=st.integers(1, 9))
     def test_cycles_are_what_the_kernel_counts(self, engine, network, capacity):
         """Of each instruction, by phase; of a full batch, and of one image in a Program for more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json
+from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json, working
 from pynq_cnn.compiler import compile_network
 from pynq_cnn.compiler.listing import listing
 from pynq_cnn.zoo import load_model
@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print what the Program takes, or all its instructions."""
     network = load_model(args.model)
-    program = compile_network(network, capacity=args.batch)
+    with working(f"compiling {network.name}"):
+        program = compile_network(network, capacity=args.batch)
     if args.json:
         sizes = {
             "sections": program.sections,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json, print_table
+from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json, print_table, working
 from pynq_cnn.compiler import Program, compile_network
 from pynq_cnn.compiler.estimate import PHASES, Cost, instruction_costs, layer_costs
 from pynq_cnn.compiler.host import Throughput, host_seconds
@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> None:
     if not 0 < args.clock_mhz < float("inf"):
         raise ArgumentError(f"--clock-mhz must be a positive number, not {args.clock_mhz}")
     network = load_model(args.model)
-    program, single = (compile_network(network, capacity=capacity) for capacity in (args.batch, 1))
+    with working(f"compiling {network.name}"):
+        program, single = (compile_network(network, capacity=capacity) for capacity in (args.batch, 1))
     each = instruction_costs(program.decode(), args.batch)
     layers = layer_costs(each)
     batch, one = throughput(program, args.clock_mhz), throughput(single, args.clock_mhz)
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
     print_table(("layer", *PHASES, "per image", "bytes moved", "bound by"), rows)
     at = f"at {args.clock_mhz:g} MHz"
     print(
-        f"\nengine: {1e3 * batch.engine:,.3g} ms a batch {at}, {args.batch / batch.engine:,.0f} images/s"
+        f"\nengine: {1e3 * batch.engine:,.3g} ms a batch, {args.batch / batch.engine:,.0f} images/s {at}"
         f"\nhost:   {1e3 * batch.host:,.3g} ms a batch to write registers, keep caches and copy, by rules of thumb"
         f"\nabout {batch.steady:,.0f} images/s batch after batch, the host at work while the engine is;"
         f" {one.alone:,.0f} images/s one by one (estimate)"
