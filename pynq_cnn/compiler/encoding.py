@@ -121,7 +121,7 @@ def load_constants(
     """
     simd_words = hardware.simd // WORD_BYTES
     kinds: tuple[tuple[Memory, str, int, bool], ...] = (
-        (Memory.WEIGHTS, "tiles", hardware.tile_words, False),
+        (Memory.WEIGHTS, "tiles", hardware.words_of_a_tile(), False),
         (Memory.WEIGHTS, "tiles", simd_words, True),
         (Memory.PARAMETERS, "parameters", 2 * hardware.pe, False),
         (Memory.ENTRIES, "entries", 0, False),

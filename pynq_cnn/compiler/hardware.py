@@ -46,10 +46,9 @@ class Hardware:
         """Channels that depthwise convolution and pooling work on per cycle."""
         return min(self.pe, self.simd)
 
-    @property
-    def tile_words(self) -> int:
-        """64-bit words of a weight tile."""
-        return self.pe * self.simd // 8
+    def words_of_a_tile(self, depthwise: bool = False) -> int:
+        """64-bit words that a weight tile has in memory: of a depthwise layer one vector."""
+        return (1 if depthwise else self.pe) * self.simd // 8
 
     def to_registers(self) -> tuple[int, int]:
         """The `geometry` and `buffers` registers that describe this hardware."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from pynq_cnn.compiler.buffers import ceil_div
-from pynq_cnn.compiler.hardware import Hardware
 
 PARAMETERS = np.dtype(
     {
@@ -93,8 +92,3 @@ def pack_pads(pattern: np.ndarray, taps: int, simd: int) -> np.ndarray:
     vectors = np.zeros(chunks * simd, np.uint8)
     vectors[: len(pattern)] = pattern
     return np.tile(vectors, taps).reshape(taps * chunks, simd)
-
-
-def tile_bytes(hardware: Hardware, depthwise: bool) -> int:
-    """Bytes that a tile has in memory."""
-    return hardware.simd if depthwise else hardware.pe * hardware.simd

@@ -14,6 +14,7 @@ from pynq_cnn.compiler.segment import Plan, Segment
 from pynq_cnn.compiler.stage import Stage, Step
 from pynq_cnn.errors import CompileError
 
+UNLIMITED = 2**63
 LONGEST = 24  # steps of a segment: more do not fit on the chip, or are many little ones
 
 
@@ -82,7 +83,8 @@ def schedule(steps: Sequence[Step], image: Buffer, hardware: Hardware, images: i
             if before is None:
                 continue
             for stages in _choices(steps[start:stop], images, hardware):
-                for plan in Segment(stages, before.stored, later, hardware, images).plans():
+                limit = UNLIMITED if found is None else found.cycles - before.cycles
+                for plan in Segment(stages, before.stored, later, hardware, images, limit).plans():
                     cycles, fits = before.cycles + plan.cycles, True
                     if found is None or cycles < found.cycles:
                         found = Schedule(cycles, (*before.plans, plan), {**before.stored, **plan.stored})
@@ -121,7 +123,7 @@ def _faster(step: Step, images: int, hardware: Hardware) -> tuple[Stage, ...]:
         for stage in stages:
             entries = sum(stage.entry_counts)
             turns = stage.iterations(stage.groups, entries, stage.rows.count)
-            constants = stage.groups * stage.tiles_of_a_group * hardware.tile_words + entries // 2
+            constants = stage.groups * stage.tiles_of_a_group * hardware.words_of_a_tile() + entries // 2
             total += turns * (1 if entries else lanes) + constants * lanes // images
         return total
 

@@ -29,9 +29,9 @@ class Plan:
     Parameters
     ----------
     sections : tuple of Section
-        What runs it.
+        What runs it; none if it was not worth writing.
     cycles : int
-        Of a batch.
+        Of a batch; then at least so many.
     stored : dict
         Tensors that it leaves in the Program's memory.
     """
@@ -57,6 +57,8 @@ class Segment:
         What it runs on.
     images : int
         Of a batch.
+    limit : int
+        Cycles that a plan has to beat.
     """
 
     stages: tuple[Stage, ...]
@@ -64,6 +66,7 @@ class Segment:
     later: frozenset[Buffer]
     hardware: Hardware
     images: int
+    limit: int
     lives: dict[Buffer, tuple[int, int]] = field(init=False, default_factory=dict)
     writes: dict[Buffer, int] = field(init=False, default_factory=dict)
 
@@ -173,6 +176,9 @@ class Segment:
         group = self._group(peak)
         if not group:
             return None
+        least = self._least(work, loaded, tiles, group)
+        if least >= self.limit:
+            return Plan((), least, {})
         places, _ = place([Life(step * group, *self.lives[buffer]) for step, buffer in zip(steps, buffers)])
 
         once = [one for passes, first in zip(work, loaded) if first for one in passes]
@@ -193,6 +199,17 @@ class Segment:
             return None
         sections = self._sections(header, body, group)
         return Plan(sections, total_cycles(sections, self.images), stored)
+
+    def _least(self, work: Sequence[Sequence[Pass]], loaded: Sequence[bool], tiles: Sequence[Tile], group: int) -> int:
+        """Cycles of the batch for the loops alone, and for the constants that are loaded with every turn."""
+        turns, cycles = -(-self.images // group), 0
+        for number, (passes, first) in enumerate(zip(work, loaded)):
+            times = turns if passes[0].stage.unit is Unit.SPARSE else self.images
+            for one in passes:
+                words = 0 if first else one.room.tiles * self.hardware.words_of_a_tile(one.stage.unit is Unit.DEPTHWISE)
+                rows = sum(stop - start for start, stop in (tile.outputs[number] for tile in tiles))
+                cycles += turns * len(tiles) * words + times * one.stage.iterations(one.groups, one.entries, rows)
+        return cycles
 
     def _sections(self, header: Sequence[Instruction], body: Sequence[Instruction], group: int) -> tuple[Section, ...]:
         if group >= self.images or not header:
@@ -251,7 +268,9 @@ class Segment:
             block = Block(f"tensor {view.buffer.name} {one.offset}", one.offset, stop - one.offset)
             found = (self._plan([[one]], [True], tiles, block) for tiles in self._tilings())
             plan = next((plan for plan in found if plan is not None), None)
-            if plan is None:
+            if plan is None or not plan.sections:
+                if plan is not None:
+                    yield plan
                 return
             sections += plan.sections
             blocks.append(block)

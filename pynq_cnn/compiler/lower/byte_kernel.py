@@ -159,7 +159,7 @@ def convolve(
     def cost(columns: Columns) -> int:
         found = laid_out(columns)
         return images * found.iterations(found.groups, 0, height) + found.groups * (
-            found.tiles_of_a_group * hardware.tile_words
+            found.tiles_of_a_group * hardware.words_of_a_tile()
         )
 
     def laid_out(columns: Columns) -> Stage:

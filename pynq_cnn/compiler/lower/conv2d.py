@@ -73,7 +73,7 @@ def _cost(stages: tuple[Stage, ...], task: Task) -> int:
     """Cycles of the batch, about."""
     total = 0
     for stage in stages:
-        words = (2 if stage.lane_unit else task.hardware.tile_words) * stage.groups * stage.tiles_of_a_group
+        words = task.hardware.words_of_a_tile(stage.lane_unit) * stage.groups * stage.tiles_of_a_group
         total += task.images * (STAGE_CYCLES + stage.iterations(stage.groups, 0, stage.rows.count)) + words
     return total
 
