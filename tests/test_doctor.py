@@ -41,7 +41,7 @@ def test_a_laptop_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     check(
         "Python", GOOD, f"{sys.version_info[0]}.{sys.version_info[1]}.", "64 bits" if sys.maxsize > 2**32 else "32 bits"
     )
-    check("compiled parts", GOOD, "instruction set 1")
+    check("compiled parts", GOOD, "instruction set 2")
     check("models", GOOD, "lenet", "vgg_bnn_half")
     check("bitstream", MISSING, "no bitstream", "make -C hls_src bitstream")
 
@@ -90,7 +90,7 @@ def test_without_the_compiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_kernel_of_another_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "ISA_VERSION", doctor.ISA_VERSION + 1)
-    check("compiled parts", MISSING, "instruction set 1, not 2", "reinstall")
+    check("compiled parts", MISSING, "instruction set 2, not 3", "reinstall")
 
 
 # On a board.
@@ -108,7 +108,7 @@ def test_a_board_is_well(embedded_board: EmbeddedBoard, monkeypatch: pytest.Monk
     check("loaded design", GOOD, "nothing that pynq knows of")
     assert embedded_board.loads == []
     with Classifier("lenet"):
-        check("loaded design", GOOD, "pynq_cnn.bit: 16 x 16 multipliers, instruction set 1, build 0x")
+        check("loaded design", GOOD, "pynq_cnn.bit: 16 x 16 multipliers, instruction set 2, build 0x")
         check("accelerator", GOOD, "used by this process")
     check("accelerator", GOOD, "free")
 

@@ -19,8 +19,8 @@ from pynq_cnn.model import Conv2d, InputSpec, Network, OutputSpec
 NETWORK = small_network()
 
 
-def too_large(kernel: int = 12) -> Network:
-    """A valid network that the engine has no instruction for: its kernels go up to 11 x 11."""
+def too_large(kernel: int = 129) -> Network:
+    """A valid network that the engine cannot run: an output has 16,641 weights, and there is room for 16,384."""
     weight = np.random.default_rng(0).integers(-127, 128, (2, kernel, kernel, 1), np.int8)
     output = OutputSpec(np.ones(2, np.float32), np.zeros(2, np.float32))
     spec = InputSpec(kernel, kernel, 1, "L", (0.0,), (1.0,))
@@ -117,19 +117,19 @@ def test_auto_with_a_board(board):
 
 def test_auto_with_a_network_that_does_not_fit(board):
     network = too_large()
-    with pytest.warns(UserWarning, match=r"large runs on the CPU: conv: .*\(12, 12\).*11 x 11") as caught:
+    with pytest.warns(UserWarning, match="large runs on the CPU: conv: .*1041 weight tiles, of 1024") as caught:
         classifier = Classifier(network, "auto", bitfile=board.bitfile, device=board.device)
     assert caught[0].filename == __file__  # where the user made it
     with classifier:
         assert classifier.backend_name == "cpu"
-        images = np.full((1, 12, 12, 1), 255, np.uint8)
+        images = np.full((1, 129, 129, 1), 255, np.uint8)
         expected = 255 * network.layers[0].weight.astype(np.int64).sum((1, 2, 3))
         np.testing.assert_array_equal(classifier.accumulators(images), [expected])
 
 
 def test_asked_for_a_network_that_does_not_fit(board):
     for backend in ("kernel", "overlay"):
-        with pytest.raises(CompileError, match="conv.*11"):
+        with pytest.raises(CompileError, match="conv.*1041 weight tiles"):
             make_backend(too_large(), backend, bitfile=board.bitfile, device=board.device)
 
 
