@@ -307,7 +307,8 @@ class Fabric:
         absorbed = self._sums(instructions, inside, uses)
         guard = self._guards(unit, order, blocks, header)
         carried = [i for i in unit.code.blocks[header] if i.opcode == "phi"]
-        # A carried value is there when the iteration before has made it: in the stage of its circle. Stages settle in a few rounds.
+        # A carried value is there when the iteration before has made it: in the stage of its circle. Stages settle in
+        # a few rounds.
         stages_of: dict[str, int] = {}
         while True:
             ready, needed = self._schedule(unit, cost, instructions, inside, absorbed, guard, header, stages_of)

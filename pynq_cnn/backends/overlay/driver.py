@@ -211,7 +211,7 @@ class EngineDriver(pynq.DefaultIP):
         reason = STATUS.get(values["status"], "unknown status")
         failed_at = values["failed_at"]
         where = (
-            program.instruction_names[failed_at]
+            program.instruction_names[failed_at] or "the start of a section"
             if failed_at < program.instructions
             else "an instruction that is not there"
         )
