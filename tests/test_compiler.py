@@ -41,6 +41,7 @@ from pynq_cnn.model import (
     Skip,
     Threshold,
 )
+from pynq_cnn.model.graph import connect
 from pynq_cnn.zoo import load_model
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +56,14 @@ def network_of(*layers, height=8, width=8, channels=1):
     middle = (0.5,) * channels
     spec = InputSpec(height, width, channels, "L" if channels == 1 else "RGB", middle, middle)
     return Network("n", spec, layers, output, tuple(map(str, range(classes))))
+
+
+def network_of_any(*layers, height=8, width=8):
+    """The same of layers of which the last may be any."""
+    spec = InputSpec(height, width, 1, "L", (0.0,), (1.0,))
+    outputs = connect(spec.tensor, layers)[-1].gives.shape[2]
+    output = OutputSpec(np.ones(outputs, np.float32), np.zeros(outputs, np.float32), "values")
+    return Network("n", spec, layers, output, tuple(map(str, range(outputs))))
 
 
 def rq(n, zero_point=0):
@@ -432,6 +441,32 @@ class TestArithmetic:
         shape = (1, 3, 40)
         program = check_equal(network_of(*layers, dense("d", 2, int(np.prod(shape)))))
         assert [found["unit"] for found in computes(program, "g+p")] == [Unit.DEPTHWISE]
+
+    def test_very_many_channels(self):
+        """No square of them is made: of 65,535 channels it would take 4.3 GB."""
+        grow = Conv2d("grow", np.ones((65535, 1, 1, 1), np.int8), np.zeros(65535, np.int32), requantisation=rq(65535))
+        wide = Conv2d(
+            "wide",
+            np.ones((65535, 1, 1, 1), np.int8),
+            np.zeros(65535, np.int32),
+            requantisation=rq(65535),
+            groups=65535,
+        )
+        pools = MaxPool2d("a", (2, 1), (1, 1)), AvgPool2d("b", (1, 1), (1, 1), rq(1))
+        last = AvgPool2d("last", (1, 1), (1, 1))
+        check_equal(network_of_any(grow, wide, *pools, last, height=2, width=1), 1)
+        groups = Conv2d(
+            "groups",
+            np.ones((65498, 1, 1, 1), np.int8),
+            np.zeros(65498, np.int32),
+            requantisation=rq(65498),
+            groups=32749,
+        )
+        with pytest.raises(CompileError, match="groups: 32749 groups are more than"):
+            before = Conv2d(
+                "x", np.ones((32749, 1, 1, 1), np.int8), np.zeros(32749, np.int32), requantisation=rq(32749)
+            )
+            compile_network(network_of_any(before, groups, AvgPool2d("last", (1, 1), (1, 1)), height=1, width=1))
 
 
 class TestChoices:

@@ -1,14 +1,17 @@
 """From a Network to a Program: the exact memory image that the accelerator gets (docs/contract/instruction-set.md).
 
-lower         layers -> stages, each a convolution with the pooling that follows it, by kind of layer
-tiling        how a stage is cut for the on-chip buffers
-estimate      cycles of a stage
-packing       constants as words
-memory        addresses
-encoding      a stage as an instruction
+lower         layers -> steps of stages, by kind of layer
+stage         a stage, what one COMPUTE does; buffers: the feature maps that it takes and gives
+limits        what an instruction can say
+passes        some of a stage's output channels; tiles: some of its rows
+segment       stages whose tensors stay on the chip, as sections of instructions
+schedule      where a network is cut into segments
+memory        places, on the chip and in memory
+encoding      instructions for what has a place; packing: constants as words
+estimate      cycles and traffic of instructions; host: the host's share
 compile       the sequence of these
-program       what comes out, and how images go in and results come out
-hardware, instructions, registers   the engine's sizes, instruction and registers
+program       what comes out, and how images go in and results come out; listing: as text
+hardware, instructions, registers   the engine's sizes, instructions and registers
 """
 
 from pynq_cnn.compiler.compile import compile_network

@@ -14,7 +14,6 @@ from pynq_cnn.model import AvgPool2d
 @lower_layer.register
 def _(layer: AvgPool2d, task: Task) -> list[Step]:
     channels = task.node.gives.shape[2]
-    most = np.full(channels, 255 * layer.size[0] * layer.size[1], np.int64)
-    done, flags = finish(np.full(channels, layer.bias), layer.requantisation, None, (0 * most, most))
+    done, flags = finish(np.full(channels, layer.bias), layer.requantisation, None)
     window = Window(layer.size, layer.stride, padding=layer.padding)
     return [Step(task.name, depthwise(task, window, done, flags))]

@@ -23,6 +23,7 @@ from pynq_cnn.model import Conv2d
 # it.
 STAGE_CYCLES = 20
 MOST_BLOCKS = 64
+MOST_WEIGHTS = 1 << 24  # of a block
 
 
 @takes_pool.register
@@ -43,18 +44,19 @@ def lower_convolution(layer: Conv2d, task: Task) -> list[Step]:
     CompileError
         If a threshold leaves the accumulator's range.
     """
+    sums = None if layer.threshold is None else weight_sums(layer.weight, layer.skip)
     try:
-        done, flags = finish(
-            layer.bias, layer.requantisation, layer.threshold, weight_sums(layer.weight, layer.skip), layer.skip
-        )
+        done, flags = finish(layer.bias, layer.requantisation, layer.threshold, sums, layer.skip)
     except OverflowError:
         raise task.refuse("its sums reach over more than 2^31, too much to compare with a threshold") from None
-    ways = []
+    ways: list[tuple[Stage, ...]] = []
     if layer.depthwise:
         window = Window(layer.kernel, layer.stride, layer.dilation, layer.padding, task.pool)
         ways.append(depthwise(task, window, done, flags, layer.weight[..., 0]))
     blocks = [layer.groups] if layer.groups == 1 else _blocks(layer, task)
     ways += [_in_blocks(layer, task, done, flags, count) for count in blocks]
+    if not ways:
+        raise task.refuse(f"{layer.groups} groups are more than can be worked on in {MOST_BLOCKS} blocks")
     if layer.groups == 1:
         ways += _gathered(layer, task, done, flags)
     few = sparse(layer, task, done, flags) if layer.groups == 1 else ()
@@ -84,7 +86,8 @@ def _blocks(layer: Conv2d, task: Task) -> list[int]:
     counts = [count for count in range(1, min(layer.groups, MOST_BLOCKS) + 1) if layer.groups % count == 0]
     if layer.threshold is not None:
         counts = [count for count in counts if count == 1 or layer.groups // count * outputs % 8 == 0]
-    return counts
+    # Of a block every output channel has a weight for every input channel.
+    return [count for count in counts if layer.weight.size * (layer.groups // count) // count <= MOST_WEIGHTS]
 
 
 def _kernel(layer: Conv2d, task: Task, weight: np.ndarray) -> Kernel:

@@ -16,7 +16,7 @@ def finish(
     bias: np.ndarray,
     requantisation: Requantisation | None,
     threshold: Threshold | None,
-    sums: tuple[np.ndarray, np.ndarray],
+    sums: tuple[np.ndarray, np.ndarray] | None = None,
     skip: Skip | None = None,
 ) -> tuple[Finish, Flag]:
     """Constants and flags.
@@ -27,8 +27,8 @@ def finish(
         int [out].
     requantisation, threshold
         What the layer has.
-    sums : tuple of numpy.ndarray
-        int64 [out], the smallest and largest sum that the accumulator can have besides its bias.
+    sums : tuple of numpy.ndarray, optional
+        int64 [out], the smallest and largest sum that the accumulator can have besides its bias: with a threshold.
     skip : Skip, optional
         What is added.
 
@@ -45,6 +45,7 @@ def finish(
     if threshold is not None:
         # acc >= t is acc - t >= 0. A threshold that is never or always reached may be beyond int32: one just out of
         # reach says the same.
+        assert sums is not None
         low, high = sums
         if (high - low > INT32_MAX).any():
             raise OverflowError
