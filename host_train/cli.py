@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from host_train.commands import (
+    beginnings,
     beside,
     compress,
     convert,
@@ -44,6 +45,7 @@ COMMANDS = (
     experiment,
     front,
     beside,
+    beginnings,
     prune,
     share,
     huffman,
