@@ -68,7 +68,8 @@ def test_several_formats_are_of_one_calibration(trained, digits_folder, tmp_path
     for words, message in {"mat,onnx": "not 'onnx'", "": "not ''", "mat,": "not ''"}.items():
         assert main(["export", str(trained), "--data-dir", str(digits_folder), "--format", words]) == 1
         assert (
-            f"--format must be of npy, mat, txt, torchscript, separated by commas, {message}" in capsys.readouterr().err
+            f"--format must be of npy, mat, txt, torchscript, float-mat, float-txt, separated by commas, {message}"
+            in capsys.readouterr().err
         )
 
 
