@@ -28,6 +28,7 @@ from host_train.commands import (
     share,
     spectrum,
     sweep,
+    thin,
     train,
 )
 from host_train.memory import keep_freed_memory
@@ -43,6 +44,7 @@ COMMANDS = (
     convert,
     sweep,
     experiment,
+    thin,
     front,
     beside,
     beginnings,
