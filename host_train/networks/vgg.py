@@ -46,7 +46,6 @@ VGG = Recipe(
         weight_decay=5e-4,
         optimiser="sgd",
         label_smoothing=0.1,
-        clean_images=5000,
         augmentation=Augmentation(crop=4, flip=True, erase=12),
         bfloat16=True,
         compiled=True,
