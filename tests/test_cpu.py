@@ -166,7 +166,7 @@ def test_extremes(instruction_set):
 
 
 @pytest.mark.parametrize("multiplier", [0, 1, 65535])
-@pytest.mark.parametrize("shift", [1, 31, 32, 47])
+@pytest.mark.parametrize("shift", [1, 16, 17, 31, 32, 33, 47])
 @pytest.mark.parametrize(("zero", "low"), [(0, 0), (255, 0), (7, 200)])
 def test_requantisation_at_its_ends(multiplier, shift, zero, low, instruction_set):
     bias = np.array([-(2**31), -(2**31) + 1, -1, 0, 1, 2**30, 2**31 - 1, *range(-5, 6)], np.int32)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -136,7 +137,20 @@ def choices(
     return found
 
 
-def spread(found: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, Choice]:
+class Costed(Protocol):
+    """One way to keep a layer: bytes, and the error that it makes."""
+
+    @property
+    def stored(self) -> int: ...
+
+    @property
+    def error(self) -> float: ...
+
+
+Way = TypeVar("Way", bound=Costed)
+
+
+def spread(found: Mapping[str, Sequence[Way]], budget: int) -> dict[str, Way]:
     """The choice of each layer at which the errors' sum is least for at most `budget` bytes in all.
 
     Layers are added one by one to all sums that are worth keeping: those than which no other has less error and not
@@ -145,7 +159,7 @@ def spread(found: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, Choi
     Parameters
     ----------
     found : mapping
-        From `choices`.
+        Every way to keep each layer, such as `choices` has them.
     budget : int
         Bytes of all layers.
 
@@ -172,7 +186,8 @@ def spread(found: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, Choi
             order = order[np.append(part[1:] != part[:-1], True)]
         sizes, errors = sums[order], errs[order]
         steps.append((order // len(own), order % len(own)))
-    chosen, place = {}, len(sizes) - 1
+    chosen: dict[str, Way] = {}
+    place = len(sizes) - 1
     for (name, some), (before, choice) in zip(reversed(list(found.items())), reversed(steps)):
         chosen[name] = some[choice[place]]
         place = int(before[place])
