@@ -246,7 +246,8 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     p.ready_row = static_cast<int>(whole_lines(product.sweep.pixels / product.sweep.window + lanes + 16));
     p.planes = whole_lines(bytes);
     p.sums = p.planes + whole_lines(static_cast<ptrdiff_t>(in.channels) * plane + room);
-    p.ready = p.sums + whole_lines(4 * (positions + pitch + room));
+    p.pooled = p.sums + whole_lines(4 * (static_cast<ptrdiff_t>(positions) + p.pool_h * pitch + room));
+    p.ready = p.pooled + whole_lines(4 * (product.sweep.pixels / product.sweep.window + room));
     p.each = p.ready + 16 * p.ready_row - p.planes;
     bytes = p.planes + p.each * threads + SLACK;
     const std::vector<uint8_t> zero = plan.tensors[layer.inputs[0]].zero;

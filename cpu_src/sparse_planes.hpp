@@ -30,25 +30,31 @@ static inline void sum_planes(const SparsePlanes &p, int output, const uint8_t *
     for (int v = 0; v < COUNT; ++v) store(sums + v * LANES, acc[v]);
 }
 
-// The maxima of windows that do not overlap, in the first columns of the first rows.
-static inline void pool_sums(const SparsePlanes &p, int32_t *sums, int out_h, int out_w) {
-    for (int y = 0; y < out_h; ++y) {
+// Of a column of each row of a window the maximum, for as many columns as a vector has.
+static inline I32 tallest(const SparsePlanes &p, const int32_t *sums) {
+    I32 best = load<I32>(sums);
+    for (int i = 1; i < p.pool_h; ++i) best = larger(best, load<I32>(sums + i * p.pitch));
+    return best;
+}
+
+// The maxima of windows that do not overlap, pixel behind pixel; what vectors write beyond a row, the next one covers.
+static inline void pool_sums(const SparsePlanes &p, const int32_t *sums, int32_t *pooled, int out_h, int out_w) {
+    for (int y = 0; y < out_h; ++y, pooled += out_w) {
         const int32_t *const from = sums + y * p.pool_h * p.pitch;
-        int32_t *const row = sums + y * p.pitch;
-        for (int x = 0; x < p.columns; x += LANES) {
-            I32 best = load<I32>(from + x);
-            for (int i = 1; i < p.pool_h; ++i) best = larger(best, load<I32>(from + i * p.pitch + x));
-            store(row + x, best);
-        }
-        if (p.pool_w == 1) continue;
-        if (p.pool_w == 2) {
-            for (int x = 0; x < out_w; x += LANES) store(row + x, larger_of_pairs(row + 2 * x));
-            continue;
-        }
-        for (int x = 0; x < out_w; ++x) {
-            int32_t best = row[x * p.pool_w];
-            for (int j = 1; j < p.pool_w; ++j) best = best > row[x * p.pool_w + j] ? best : row[x * p.pool_w + j];
-            row[x] = best;
+        if (p.pool_w == 1) {
+            for (int x = 0; x < out_w; x += LANES) store(pooled + x, tallest(p, from + x));
+        } else if (p.pool_w == 2) {
+            for (int x = 0; x < out_w; x += LANES)
+                store(pooled + x, larger_of_pairs(tallest(p, from + 2 * x), tallest(p, from + 2 * x + LANES)));
+        } else {
+            for (int x = 0; x < out_w; ++x) {
+                pooled[x] = from[x * p.pool_w];
+                for (int i = 0; i < p.pool_h; ++i)
+                    for (int j = 0; j < p.pool_w; ++j) {
+                        const int32_t sum = from[i * p.pitch + x * p.pool_w + j];
+                        if (sum > pooled[x]) pooled[x] = sum;
+                    }
+            }
         }
     }
 }
@@ -60,6 +66,7 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
     else share(last_block, task.part, task.parts, &first_block, &last_block);
     uint8_t *const planes = task.base + p.planes + task.part * p.each, *const ready = task.base + p.ready + task.part * p.each;
     int32_t *const sums = reinterpret_cast<int32_t *>(task.base + p.sums + task.part * p.each);
+    int32_t *const pooled = reinterpret_cast<int32_t *>(task.base + p.pooled + task.part * p.each);
     const int positions = (p.rows - 1) * p.pitch + p.columns;
     const int out_h = p.rows / p.pool_h, out_w = p.columns / p.pool_w, pixels = out_h * out_w;
     for (long image = first; image < last; ++image) {
@@ -75,14 +82,13 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
                 if (at + 3 * LANES < positions) sum_planes<4>(p, o, planes + at, sums + at), at += 4 * LANES;
                 if (at + LANES < positions) sum_planes<2>(p, o, planes + at, sums + at), at += 2 * LANES;
                 if (at < positions) sum_planes<2>(p, o, planes + at, sums + at);
-                if (p.pool_h * p.pool_w > 1) pool_sums(p, sums, out_h, out_w);
+                pool_sums(p, sums, pooled, out_h, out_w);
                 uint8_t *const bytes = ready + (o - block) * p.ready_row;
-                for (int y = 0; y < out_h; ++y)
-                    for (int x = 0; x < out_w; x += LANES) {
-                        const I32 sum = load<I32>(sums + y * p.pitch + x);
-                        const I32 q = s.finish.quick ? requantise_quick(sum, s.finish, o * LANES) : requantise(sum, s.finish, o * LANES);
-                        store(bytes + y * out_w + x, narrow(q));
-                    }
+                for (int i = 0; i < pixels; i += LANES) {
+                    const I32 sum = load<I32>(pooled + i);
+                    const I32 q = s.finish.quick ? requantise_quick(sum, s.finish, o * LANES) : requantise(sum, s.finish, o * LANES);
+                    store(bytes + i, narrow(q));
+                }
             }
             for (int pixel = 0; pixel < pixels; pixel += 16) {
                 Sixteen rows[16];

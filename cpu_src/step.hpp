@@ -76,7 +76,7 @@ struct SparsePlanes {
     const int32_t *first;              // [outputs + 1], into the two below
     const int32_t *offsets, *weights;  // of a weight its input, in the planes, and the weight
     const int32_t *bias;               // [outputs]
-    ptrdiff_t planes, sums, ready, each;  // in the workspace: bytes, int32, bytes; and what each thread has of all
+    ptrdiff_t planes, sums, pooled, ready, each;  // in the workspace: bytes, int32 twice, bytes; what each thread has of all
     int ready_row;                     // bytes of one of the 16 output channels that are made ready at once
 };
 

@@ -33,14 +33,16 @@ typedef uint8_t Sixteen __attribute__((vector_size(16)));
 #else
 #define PCNN_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, decltype(a + b){__VA_ARGS__})
 #endif
-// The maxima of neighbours, of twice as many values as a vector has.
-static inline I32 larger_of_pairs(const int32_t *from) {
+// The maxima of neighbours among the values of two vectors.
+static inline I32 larger_of_pairs(const I32 &low, const I32 &high) {
 #if defined(__clang__)
+    int32_t values[2 * LANES];
+    store(values, low);
+    store(values + LANES, high);
     I32 best;
-    for (int i = 0; i < LANES; ++i) best[i] = from[2 * i] > from[2 * i + 1] ? from[2 * i] : from[2 * i + 1];
+    for (int i = 0; i < LANES; ++i) best[i] = values[2 * i] > values[2 * i + 1] ? values[2 * i] : values[2 * i + 1];
     return best;
 #else
-    const I32 low = load<I32>(from), high = load<I32>(from + LANES);
     I32 even;
     for (int i = 0; i < LANES; ++i) even[i] = 2 * i;
     return larger(__builtin_shuffle(low, high, even), __builtin_shuffle(low, high, even + 1));

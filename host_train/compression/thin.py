@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from host_train.budget import spread
 from host_train.compression.compact import compact
 from host_train.compression.encoding import encode_layers, encoded_bytes, smallest
 from host_train.progress import track
-from host_train.spectrum.storage import spread
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.model import Conv2d, Dense, Network
 
