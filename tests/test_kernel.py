@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,11 +16,13 @@ from test_network import NETWORK
 
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.kernel.native import PHASES, Engine, load_engine
+from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import ISA_VERSION, MAGIC, Hardware, compile_network
 from pynq_cnn.compiler.instructions import INSTRUCTION_WORDS, RECORDS, Opcode
 from pynq_cnn.errors import BackendError, CompileError
 from pynq_cnn.model import Conv2d, Dense, InputSpec, Network, OutputSpec, Requantisation
+from pynq_cnn.virtual_board import VirtualBoard
 
 ANY = networks() | binary_networks() | graphs()
 
@@ -58,10 +62,27 @@ def test_other_geometries(pe, simd, network, n, seed, batch):
 
 
 @pytest.mark.slow
-@settings(max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(ANY, st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 20))
-def test_twenty_thousand_random_networks(network, n, seed, batch):
-    agree(network, n, seed, batch)
+def test_twenty_thousand_random_networks():
+    """No difference between reference and kernel, nor, on every twentieth, the overlay on a virtual board."""
+    pynq_there = find_spec("pynq") is not None
+    count = iter(range(1 << 30))
+    with ExitStack() as stack:
+        board = stack.enter_context(VirtualBoard()) if pynq_there else None
+
+        @settings(max_examples=20_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(ANY, st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 20))
+        def check(network, n, seed, batch):
+            agree(network, n, seed, batch)
+            if board is not None and next(count) % 20 == 0:
+                with suppress(CompileError), overlay(network, batch, board) as backend:
+                    images = random_images(network, n, seed)
+                    assert np.array_equal(backend.run(images), ReferenceBackend(network).run(images))
+
+        check()
+
+
+def overlay(network: Network, batch: int, board: VirtualBoard) -> OverlayBackend:
+    return OverlayBackend(network, batch, device=board.device, bitfile=board.bitfile)
 
 
 def spread(n: int, fan_in: int) -> Requantisation:

@@ -82,6 +82,24 @@ def test_stated_accuracy(name):
     assert top1 == pytest.approx(network.metadata["accuracy"]["integer_top1"], abs=1e-9)
 
 
+# Images of those whose full test set takes the kernel more than ten minutes.
+AT_MOST = {"nin": 1000, "vgg_bnn": 1000, "vgg_bnn_half": 1000}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in models() if name != "lenet"])
+def test_every_network_on_its_test_set(name):
+    """The accumulators of kernel and overlay on the test set; lenet's is in every run."""
+    network = load_model(name)
+    dataset = next(key for key, entry in DATASETS.items() if entry.spec.title == network.metadata["dataset"])
+    test = resize_split(load_dataset(dataset).test, network.input.height, network.input.width)
+    images = test.images[: AT_MOST.get(name)]
+    with KernelBackend(network) as kernel, VirtualBoard() as board:
+        compare(network, images, [kernel])
+        with OverlayBackend(network, device=board.device, bitfile=board.bitfile) as overlay:
+            compare(network, images[:1000], [overlay])
+
+
 def test_the_full_test_set(lenet, others):
     """All 10,000 images, and the accuracy that the package states."""
     try:
