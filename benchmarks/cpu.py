@@ -255,18 +255,24 @@ def compare(
     }
 
 
+def most_memory() -> float:
+    """MiB of memory that this process has had at most; Linux alone says so."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def peak_memory(model: str, name: str, batch: int) -> float:
     """MiB that a process takes at most above what it has after the imports, for loading a network and running it."""
     script = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1]); import cpu, numpy as np\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import cpu\n"
         "from pynq_cnn.zoo import load_model\n"
         "name, batch = sys.argv[3], int(sys.argv[4])\n"
-        "if name == 'PyTorch': import torch\n"
-        "if name.startswith('ONNX'): import onnxruntime, torch\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "if name in cpu.OTHERS: import torch\n"
+        "if name.startswith('ONNX'): import onnxruntime\n"
+        "before = cpu.most_memory()\n"
         "network = load_model(sys.argv[2]); images = cpu.some_images(network, batch)\n"
         "run = cpu.open_execution(name, network, batch, 1, images); run(images); run(images)\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)\n"
+        "print(cpu.most_memory() - before)\n"
     )
     arguments = [sys.executable, "-c", script, str(Path(__file__).parent), model, name, str(batch)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
