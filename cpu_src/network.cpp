@@ -217,7 +217,7 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     }
     const Tensor &whole = plan.tensors[i + 1];
     const int positions = (whole.height - 1) * pitch + whole.width, vectors = (positions + lanes - 1) / lanes;
-    const double sparse = count * vectors + 1.5 * in.height * in.width * in.channels + 4.0 * outputs * positions / lanes;
+    const double sparse = 1.2 * count * vectors + 0.5 * in.height * in.width * in.channels + 6.0 * outputs * vectors;
     const Layer *const pool = fused[i] ? &plan.layers[fused[i] - 1] : nullptr;
     if (sparse >= dense || layer.finish != BYTES) return false;
     if (pool && (pool->stride_h != pool->kernel_h || pool->stride_w != pool->kernel_w)) return false;
@@ -241,19 +241,20 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     p.offsets = store.keep(offsets);
     p.weights = store.keep(weights);
     p.bias = store.keep(std::vector<int32_t>(layer.bias, layer.bias + outputs));
-    const ptrdiff_t room = 16 * lanes;  // numbers behind, which vectors reach
-    const ptrdiff_t planes = 4 * (static_cast<ptrdiff_t>(in.channels) * plane + room), sums = 4 * (positions + pitch + room);
-    p.planes = (bytes + 63) / 64 * 64;
-    p.sums = p.planes + (planes + 63) / 64 * 64;
-    p.each = p.sums - p.planes + (sums + 63) / 64 * 64;
+    const ptrdiff_t room = 16 * lanes;  // values behind, which vectors reach
+    const auto whole_lines = [](ptrdiff_t size) { return (size + 63) / 64 * 64; };
+    p.ready_row = static_cast<int>(whole_lines(product.sweep.pixels / product.sweep.window + lanes + 16));
+    p.planes = whole_lines(bytes);
+    p.sums = p.planes + whole_lines(static_cast<ptrdiff_t>(in.channels) * plane + room);
+    p.pooled = p.sums + whole_lines(4 * (static_cast<ptrdiff_t>(positions) + p.pool_h * pitch + room));
+    p.ready = p.pooled + whole_lines(4 * (product.sweep.pixels / product.sweep.window + room));
+    p.each = p.ready + 16 * p.ready_row - p.planes;
     bytes = p.planes + p.each * threads + SLACK;
     const std::vector<uint8_t> zero = plan.tensors[layer.inputs[0]].zero;
     const int parts = threads;
     beginnings.push_back([p, zero, parts](uint8_t *base) {
-        for (int part = 0; part < parts; ++part) {
-            int32_t *const to = reinterpret_cast<int32_t *>(base + p.planes + part * p.each);
-            for (int c = 0; c < p.channels; ++c) std::fill(to + static_cast<ptrdiff_t>(c) * p.plane, to + static_cast<ptrdiff_t>(c + 1) * p.plane, zero[c % zero.size()]);
-        }
+        for (int part = 0; part < parts; ++part)
+            for (int c = 0; c < p.channels; ++c) memset(base + p.planes + part * p.each + static_cast<ptrdiff_t>(c) * p.plane, zero[c % zero.size()], p.plane);
     });
     work += sparse;
     steps.push_back([p, &by](const Task &task) { by.sparse_planes(p, task); });

@@ -15,11 +15,11 @@ static inline I32 plain_requantise(I32 acc, const Finish &finish, int lane) {
     return out;
 }
 
-// A bit for each lane that is not negative.
-static inline uint64_t plain_not_negative(I32 v) {
-    uint64_t bits = 0;
-    for (int i = 0; i < LANES; ++i) bits |= static_cast<uint64_t>(v[i] >= 0) << i;
-    return bits;
+// The same where the multiplier has the shift in it: the upper half of the product.
+static inline I32 plain_requantise_quick(I32 acc, const Finish &finish, int lane) {
+    I32 out;
+    for (int i = 0; i < LANES; ++i) out[i] = static_cast<int32_t>((static_cast<int64_t>(acc[i]) * finish.multiplier[lane + i] + (int64_t{1} << 31)) >> 32);
+    return smaller(larger(out + finish.zero, all(finish.low)), all(255));
 }
 
 // How many bits of each lane are set.

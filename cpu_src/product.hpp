@@ -6,25 +6,32 @@
 // fold(Sum) to I32 after at most BLOCK steps, total(bias, I32).
 
 template <class Kind, int MR, int NR>
-static inline void accumulate(const uint8_t *const (&window)[MR], const Tile &tile, I32 (&acc)[MR][NR]) {
-    const uint8_t *weights = tile.weights;
-    const int32_t *offset = tile.offsets;
-    for (int left = tile.steps; left > 0; left -= Kind::BLOCK) {
-        const int steps = left < Kind::BLOCK ? left : Kind::BLOCK;
-        typename Kind::Sum sum[MR][NR] = {};
-        for (int s = 0; s < steps; ++s) {
-            typename Kind::W w[NR];
-            for (int n = 0; n < NR; ++n) w[n] = Kind::weights(weights + n * Kind::CELL);
-            const ptrdiff_t at = offset[s];
-            for (int m = 0; m < MR; ++m) {
-                const typename Kind::X x = Kind::spread(window[m] + at);
-                for (int n = 0; n < NR; ++n) sum[m][n] = Kind::step(sum[m][n], x, w[n]);
-            }
-            weights += NR * Kind::CELL;
+static inline void accumulate_some(const uint8_t *const (&window)[MR], const int32_t *offset, const uint8_t *weights, int steps, I32 (&acc)[MR][NR]) {
+    typename Kind::Sum sum[MR][NR] = {};
+    for (int s = 0; s < steps; ++s) {
+        typename Kind::W w[NR];
+        for (int n = 0; n < NR; ++n) w[n] = Kind::weights(weights + n * Kind::CELL);
+        const ptrdiff_t at = offset[s];
+        for (int m = 0; m < MR; ++m) {
+            const typename Kind::X x = Kind::spread(window[m] + at);
+            for (int n = 0; n < NR; ++n) sum[m][n] = Kind::step(sum[m][n], x, w[n]);
         }
-        offset += steps;
+        weights += NR * Kind::CELL;
+    }
+    for (int m = 0; m < MR; ++m)
+        for (int n = 0; n < NR; ++n) acc[m][n] = Kind::fold(sum[m][n]);
+}
+
+template <class Kind, int MR, int NR>
+static inline void accumulate(const uint8_t *const (&window)[MR], const Tile &tile, I32 (&acc)[MR][NR]) {
+    const int block = Kind::BLOCK, first = tile.steps < block ? tile.steps : block;
+    accumulate_some<Kind, MR, NR>(window, tile.offsets, tile.weights, first, acc);
+    for (int at = first; at < tile.steps; at += block) {
+        const int steps = tile.steps - at < block ? tile.steps - at : block;
+        I32 more[MR][NR];
+        accumulate_some<Kind, MR, NR>(window, tile.offsets + at, tile.weights + static_cast<ptrdiff_t>(at) * NR * Kind::CELL, steps, more);
         for (int m = 0; m < MR; ++m)
-            for (int n = 0; n < NR; ++n) acc[m][n] += Kind::fold(sum[m][n]);
+            for (int n = 0; n < NR; ++n) acc[m][n] += more[m][n];
     }
 }
 
@@ -32,46 +39,48 @@ static inline void accumulate(const uint8_t *const (&window)[MR], const Tile &ti
 template <class Kind, int MR, int NR>
 static void sweep_tile(const Product &p, const Tile &tile, const Task &task, long first, long last) {
     const Sweep &s = p.sweep;
-    const uint8_t *const in = task.base + s.in.start;
-    const uint8_t *const skip = task.base + s.skip.start;
-    uint8_t *const out = task.base + s.out.start;
     const int32_t *const bias = p.bias + tile.block * LANES;
+    const int halvings = __builtin_ctz(s.window);  // it is a power of two
     Place place = {nullptr, s.out.pixel, s.outputs, tile.block, (tile.block + tile.blocks) * LANES >= s.outputs};
     long image = first / s.pixels;
     int pixel = static_cast<int>(first % s.pixels);
     for (long at = first; at < last; at += MR) {
-        const uint8_t *window[MR];
-        int pixels[MR];
-        long images[MR];
+        const uint8_t *const in = task.base + s.in.start + image * s.in.image;
+        uint8_t *const out = task.base + s.out.start + image * s.out.image;
+        const uint8_t *const skip = task.base + s.skip.start + image * s.skip.image;
+        // All of one image mostly; else the rows of the next ones are found one by one.
+        const bool together = pixel + MR <= s.pixels && last - at >= MR;
         const int rows = last - at < MR ? static_cast<int>(last - at) : MR;
-        for (int m = 0; m < MR; ++m) {
-            if (m < rows) {
-                images[m] = image;
-                pixels[m] = pixel;
-                window[m] = in + image * s.in.image + s.in_at[pixel];
-                if (++pixel == s.pixels) {
-                    pixel = 0;
-                    ++image;
-                }
-            } else {
-                window[m] = window[0];
+        const uint8_t *window[MR];
+        int pixels[MR] = {}, images[MR] = {};  // images from this one on
+        if (together) {
+            for (int m = 0; m < MR; ++m) window[m] = in + s.in_at[pixel + m];
+        } else {
+            for (int m = 0; m < MR; ++m) {
+                const int behind = pixel + (m < rows ? m : 0);
+                images[m] = behind / s.pixels;
+                pixels[m] = behind % s.pixels;
+                window[m] = in + images[m] * s.in.image + s.in_at[pixels[m]];
             }
         }
-        I32 acc[MR][NR] = {};
+        I32 acc[MR][NR];
         accumulate<Kind, MR, NR>(window, tile, acc);
         for (int m = 0; m < rows; m += s.window) {
             I32 best[NR];
             for (int i = m; i < m + s.window; ++i) {
+                const int here = together ? pixel + i : pixels[i];
                 I32 sum[NR];
-                const int32_t *from = bias;
-                if (p.bias_at) from += p.bias_at[pixels[i]];
+                const int32_t *const from = p.bias_at ? bias + p.bias_at[here] : bias;
                 for (int n = 0; n < NR; ++n) sum[n] = Kind::total(load<I32>(from + n * LANES), acc[i][n]);
-                if (s.finish.skip) add_skip<NR>(sum, s.finish, skip + images[i] * s.skip.image + s.skip_at[pixels[i]], tile.block);
+                if (s.finish.skip)
+                    add_skip<NR>(sum, s.finish, skip + (together ? 0 : images[i] * s.skip.image) + s.skip_at[here], tile.block);
                 for (int n = 0; n < NR; ++n) best[n] = i == m ? sum[n] : larger(best[n], sum[n]);
             }
-            place.out = out + images[m] * s.out.image + s.out_at[pixels[m] / s.window];
+            if (together) place.out = out + s.out_at[(pixel + m) >> halvings];
+            else place.out = out + images[m] * s.out.image + s.out_at[pixels[m] >> halvings];
             finish_pixel<NR>(best, s.finish, place);
         }
+        for (pixel += MR; pixel >= s.pixels; pixel -= s.pixels) ++image;
     }
 }
 

@@ -22,7 +22,8 @@ struct Finish {
     int type;
     int32_t zero, low;
     const int32_t *skip;        // k
-    const int32_t *multiplier;  // m
+    const int32_t *multiplier;  // m; if `quick`, m << (Set::fraction - s)
+    bool quick;                 // whether all s are such that this is a number of 31 bits
     const int64_t *rounding;    // 1 << (s - 1); in each block in the order of Set::place
     const int64_t *shift;       // s, likewise
     const int32_t *threshold;
@@ -65,17 +66,18 @@ struct Channelwise {
     const int32_t *bias;
 };
 
-// A sum of products with few weights, over planes of int32 of which each is one input channel with its border. Every
-// weight is one product for a vector of pixels. Of its Finish, each output channel has a block of equal values.
+// A sum of products with few weights, over planes of bytes of which each is one input channel with its border. Every weight
+// is one product for a vector of pixels. Of its Finish, each output channel has a block of equal values.
 struct SparsePlanes {
     Sweep sweep;  // pixels are those of the output; `in_at` and `skip_at` are not used
-    int channels, height, width, top, left, pitch, plane;  // of the input; `plane` and `pitch` in numbers, border included
+    int channels, height, width, top, left, pitch, plane;  // of the input; `pitch` of a row and all of a plane with borders
     int rows, columns;                                     // of the convolution's output
     int pool_h, pool_w;
-    const int32_t *first;                // [outputs + 1], into the two below
-    const int32_t *offsets, *weights;    // of a weight its input, in the planes, and the weight
-    const int32_t *bias;                 // [outputs]
-    ptrdiff_t planes, sums, each;        // int32 in the workspace, and the bytes that each thread has of both
+    const int32_t *first;              // [outputs + 1], into the two below
+    const int32_t *offsets, *weights;  // of a weight its input, in the planes, and the weight
+    const int32_t *bias;               // [outputs]
+    ptrdiff_t planes, sums, pooled, ready, each;  // in the workspace: bytes, int32 twice, bytes; what each thread has of all
+    int ready_row;                     // bytes of one of the 16 output channels that are made ready at once
 };
 
 // The same for one pixel: every weight is one product.
@@ -111,6 +113,7 @@ struct Set {
     int rows, blocks;  // windows and vectors of output channels that are worked on at once
     int cell;          // bytes of four weights for each lane; of bits it is four
     int step_cost;     // what such a step takes, to one product for each lane
+    int fraction;      // the shift of a multiplier that is quick: see Finish
     int excess;        // what the set takes off each input byte: its weights, times that, are in the bias
     void (*put)(uint8_t *cell, int lane, int k, int weight);
     int (*place)(int lane);  // of a lane's 64-bit constants among those of its block

@@ -22,17 +22,19 @@ inline int32_t *per_lane(Store &store, const Set &set, int outputs, const int32_
 
 // The constants behind the accumulator. `alone`: a block of equal values for each output.
 inline Finish pack_finish(Store &store, const Set &set, const Layer &layer, int outputs, bool alone = false) {
-    Finish finish = {layer.finish, layer.zero, layer.low, nullptr, nullptr, nullptr, nullptr, nullptr};
+    Finish finish = {layer.finish, layer.zero, layer.low, nullptr, nullptr, false, nullptr, nullptr, nullptr};
     const int lanes = set.lanes, count = alone ? outputs * lanes : outputs, padded = blocks_of(set, count) * lanes;
     const auto output = [&](int i) { return alone ? i / lanes : i; };
     if (layer.skip) finish.skip = per_lane(store, set, outputs, layer.skip);
     if (layer.finish == BYTES) {
+        const auto ends = std::minmax_element(layer.shift, layer.shift + outputs);
+        finish.quick = *ends.first >= 17 && *ends.second <= set.fraction;
         int32_t *const multiplier = store.zeros<int32_t>(padded);
         int64_t *const rounding = store.zeros<int64_t>(padded), *const shift = store.zeros<int64_t>(padded);
         for (int i = 0; i < count; ++i) {
             const int at = i / lanes * lanes + set.place(i % lanes);
-            multiplier[i] = layer.multiplier[output(i)];
             shift[at] = layer.shift[output(i)];
+            multiplier[i] = finish.quick ? layer.multiplier[output(i)] << (set.fraction - shift[at]) : layer.multiplier[output(i)];
             rounding[at] = int64_t{1} << (shift[at] - 1);
         }
         finish.multiplier = multiplier;

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from host_train.commands import (
+    beginnings,
     beside,
     compress,
     convert,
@@ -27,6 +28,7 @@ from host_train.commands import (
     share,
     spectrum,
     sweep,
+    thin,
     train,
 )
 from host_train.memory import keep_freed_memory
@@ -42,8 +44,10 @@ COMMANDS = (
     convert,
     sweep,
     experiment,
+    thin,
     front,
     beside,
+    beginnings,
     prune,
     share,
     huffman,

@@ -8,6 +8,7 @@ from functools import partial
 from host_train.data import find_entry
 from host_train.networks import RECIPES, Recipe, find_recipe
 from host_train.networks.initial import INITIAL, build_with, check_size
+from host_train.training.schedule import Schedule
 from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
@@ -29,8 +30,8 @@ class Settings:
     learning_rate : float, optional
         Of the training in floating point.
     qat_epochs : int, optional
-        Of quantisation-aware training; 0 leaves it out. Not given with `epochs`, it is in proportion: half as many
-        where those are half of the recipe's, and at least one.
+        Of quantisation-aware training; 0 leaves it out. Not given with `epochs`, it is in proportion, as all other
+        trainings of the recipe are: half as many where those are half of the recipe's, and at least one.
     threads : int, optional
         torch's; sums in floating point depend on it.
     stochastic : bool
@@ -39,6 +40,8 @@ class Settings:
         Side of the square that images are resized to.
     initial : str, optional
         How weights begin, one of `host_train.networks.initial.INITIAL`; as PyTorch has it if not given.
+    teacher : str, optional
+        Of a network that learns from another: the folder of a run of that one, trained already.
     """
 
     recipe: str
@@ -51,6 +54,7 @@ class Settings:
     stochastic: bool = False
     size: int | None = None
     initial: str | None = None
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.recipe, str):
@@ -69,6 +73,8 @@ class Settings:
             raise ArgumentError(f"learning_rate must be a number, not {self.learning_rate!r}")
         if self.initial is not None and (not isinstance(self.initial, str) or self.initial not in INITIAL):
             raise ArgumentError(f"initial must be one of {', '.join(INITIAL)}, not {self.initial!r}")
+        if self.teacher is not None and not isinstance(self.teacher, str):
+            raise ArgumentError(f"teacher must be the folder of a run, not {self.teacher!r}")
         if not isinstance(self.stochastic, bool):
             raise ArgumentError(f"stochastic must be True or False, not {self.stochastic!r}")
 
@@ -97,6 +103,8 @@ class Settings:
                 f"{self.recipe} has binary weights, which are in integers already; remove --qat-epochs"
                 f" {self.qat_epochs}"
             )
+        if self.teacher is not None and recipe.teacher is None:
+            raise ArgumentError(f"{self.recipe} learns from no teacher; remove --teacher {self.teacher}")
         changes = {
             name: getattr(self, name)
             for name in ("epochs", "batch", "learning_rate")
@@ -108,11 +116,20 @@ class Settings:
             # float32.
             plain = replace(recipe.schedule, bfloat16=False, compiled=False)
             qat = replace(qat or plain, epochs=self.qat_epochs) if self.qat_epochs else None
-        elif qat is not None and self.epochs is not None:
-            qat = replace(qat, epochs=max(1, round(qat.epochs * self.epochs / recipe.schedule.epochs)))
-        if qat is not None and self.batch is not None:
-            qat = replace(qat, batch=self.batch)
-        return replace(recipe, schedule=replace(recipe.schedule, **changes), qat=qat)
+        else:
+            qat = self._in_proportion(qat, recipe)
+        start, whole = (self._in_proportion(one, recipe) for one in (recipe.start, recipe.whole))
+        start, whole, qat = (
+            replace(one, batch=self.batch) if one is not None and self.batch is not None else one
+            for one in (start, whole, qat)
+        )
+        return replace(recipe, schedule=replace(recipe.schedule, **changes), start=start, whole=whole, qat=qat)
+
+    def _in_proportion(self, other: Schedule | None, recipe: Recipe) -> Schedule | None:
+        """Another of the recipe's trainings, as long in proportion to it as the recipe has it."""
+        if other is None or self.epochs is None:
+            return other
+        return replace(other, epochs=max(1, round(other.epochs * self.epochs / recipe.schedule.epochs)))
 
     def command(self) -> str:
         """The command line that does it again.

@@ -88,6 +88,21 @@ def test_without_the_compiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     check("compiled parts", MISSING, "was not compiled", "install a compiler")
 
 
+def test_the_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYNQ_CNN_CPU_SET", "baseline")
+    check("instruction set", GOOD, "the cpu backend, on baseline")
+    monkeypatch.setenv("PYNQ_CNN_CPU_SET", "mmx")
+    check("instruction set", MISSING, "PYNQ_CNN_CPU_SET is 'mmx', but this processor has", "set it to one of these")
+
+
+def test_without_the_compiled_cpu_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise BackendError("the cpu backend was not compiled; install a compiler")
+
+    monkeypatch.setattr(doctor, "load_library", missing)
+    check("instruction set", MISSING, "was not compiled", "install a compiler")
+
+
 def test_the_kernel_of_another_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "ISA_VERSION", doctor.ISA_VERSION + 1)
     check("compiled parts", MISSING, "instruction set 2, not 3", "reinstall")

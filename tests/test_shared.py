@@ -17,6 +17,7 @@ from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ModelPackageError, NetworkError
 from pynq_cnn.model import SharedWeight, load_package, save_package, stored_bytes
 from pynq_cnn.model.huffman import code_lengths, code_words, decode, encode
+from pynq_cnn.zoo import load_model
 
 COUNTS = st.lists(st.integers(0, 1000), min_size=1, max_size=40)
 
@@ -269,3 +270,18 @@ def test_shapes_that_are_none(shape):
 def test_a_layer_and_its_stream_have_one_array():
     fc = shared_network().layers[2]
     assert fc.weight is fc.shared.dense() is replace(fc, name="again").weight
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(32767, "int16"), (32768, "int32")])
+def test_biases_beside_shared_weights_are_as_narrow_as_they_fit(largest, dtype, tmp_path):
+    network = load_model("lenet5")
+    last = network.layers[-1]
+    bias = np.array([largest, -32768, *range(8)], np.int32)
+    network = replace(network, layers=(*network.layers[:-1], replace(last, bias=bias)), golden=None)
+    save_package(network, tmp_path / "p")
+    loaded = load_package(tmp_path / "p")
+    assert loaded == network and loaded.layers[-1].bias.dtype == np.int32
+    assert np.load(tmp_path / "p" / f"layer.{last.name}.bias.npy").dtype.name == dtype
+    plain = replace(network, layers=(*network.layers[:-1], replace(last, shared=None)))
+    save_package(plain, tmp_path / "q")  # beside plain weights they stay as they are
+    assert np.load(tmp_path / "q" / f"layer.{last.name}.bias.npy").dtype == np.int32

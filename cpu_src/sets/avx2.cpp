@@ -16,7 +16,7 @@ namespace pcnn_cpu {
 namespace avx2 {
 
 static const char *const NAME = "avx2";
-enum { LANES = 8, ROWS = 4, BLOCKS = 2, STEP_COST = 2, EXCESS = 0 };
+enum { LANES = 8, ROWS = 4, BLOCKS = 2, STEP_COST = 2, FRACTION = 32, EXCESS = 0 };
 
 #include "../vectors.hpp"
 
@@ -104,6 +104,15 @@ static inline I32 requantise(I32 acc, const Finish &f, int lane) {
     const __m256i odd = requantise_half(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(m, 32), load<__m256i>(f.rounding + lane + 4),
                                         load<__m256i>(f.shift + lane + 4), zero, low);
     return (I32)_mm256_or_si256(even, _mm256_slli_epi64(odd, 32));
+}
+
+// The upper halves of the products: those of the odd lanes are in their places.
+static inline I32 requantise_quick(I32 acc, const Finish &f, int lane) {
+    const __m256i a = (__m256i)acc, half = _mm256_set1_epi64x(int64_t{1} << 31);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, load<__m256i>(f.multiplier + lane)), half);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), load<__m256i>(f.multiplier + lane + 1)), half);
+    const I32 q = (I32)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa) + f.zero;
+    return (I32)_mm256_min_epi32(_mm256_max_epi32((__m256i)q, _mm256_set1_epi32(f.low)), _mm256_set1_epi32(255));
 }
 
 static inline uint64_t reached(I32 acc, I32 threshold) {

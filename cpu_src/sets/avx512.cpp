@@ -16,7 +16,7 @@ namespace pcnn_cpu {
 namespace avx512 {
 
 static const char *const NAME = "avx512";
-enum { LANES = 16, ROWS = 8, BLOCKS = 3, STEP_COST = 1, EXCESS = 0 };
+enum { LANES = 16, ROWS = 8, BLOCKS = 3, STEP_COST = 1, FRACTION = 32, EXCESS = 0 };
 
 #include "../vectors.hpp"
 
@@ -72,6 +72,15 @@ static inline I32 requantise(const I32 &acc, const Finish &f, int lane) {
     const __m512i odd = requantise_half(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(m, 32), load<__m512i>(f.rounding + lane + 8),
                                         load<__m512i>(f.shift + lane + 8), least, most);
     return (I32)_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32)) + f.zero;
+}
+
+// The upper halves of the products: those of the odd lanes are in their places.
+static inline I32 requantise_quick(const I32 &acc, const Finish &f, int lane) {
+    const __m512i a = (__m512i)acc, half = _mm512_set1_epi64(int64_t{1} << 31);
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, load<__m512i>(f.multiplier + lane)), half);
+    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), load<__m512i>(f.multiplier + lane + 1)), half);
+    const I32 q = (I32)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd) + f.zero;
+    return (I32)_mm512_min_epi32(_mm512_max_epi32((__m512i)q, _mm512_set1_epi32(f.low)), _mm512_set1_epi32(255));
 }
 
 static inline uint64_t reached(const I32 &acc, const I32 &threshold) { return _mm512_cmpge_epi32_mask((__m512i)acc, (__m512i)threshold); }

@@ -12,7 +12,7 @@ namespace pcnn_cpu {
 namespace baseline {
 
 static const char *const NAME = "baseline";
-enum { LANES = 4, ROWS = 4, BLOCKS = 2, STEP_COST = 2, EXCESS = 0 };
+enum { LANES = 4, ROWS = 4, BLOCKS = 2, STEP_COST = 2, FRACTION = 32, EXCESS = 0 };
 
 #include "../vectors.hpp"
 
@@ -79,6 +79,7 @@ static inline I32 widen(const uint8_t *from) { return plain_widen(from); }
 static inline U8 narrow(I32 v) { return __builtin_convertvector(v, U8); }
 static inline void store_some(uint8_t *to, const U8 &bytes, int count) { memcpy(to, &bytes, count); }
 static inline I32 requantise(I32 acc, const Finish &finish, int lane) { return plain_requantise(acc, finish, lane); }
+static inline I32 requantise_quick(I32 acc, const Finish &finish, int lane) { return plain_requantise_quick(acc, finish, lane); }
 static inline uint64_t reached(I32 acc, I32 threshold) {
     uint64_t bits = 0;
     for (int i = 0; i < LANES; ++i) bits |= static_cast<uint64_t>(acc[i] >= threshold[i]) << i;

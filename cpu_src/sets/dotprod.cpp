@@ -18,7 +18,7 @@ namespace pcnn_cpu {
 namespace dotprod {
 
 static const char *const NAME = "dotprod";
-enum { LANES = 4, ROWS = 8, BLOCKS = 2, STEP_COST = 1, EXCESS = 128 };
+enum { LANES = 4, ROWS = 8, BLOCKS = 2, STEP_COST = 1, FRACTION = 31, EXCESS = 128 };
 
 #include "../vectors.hpp"
 

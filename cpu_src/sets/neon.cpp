@@ -19,7 +19,7 @@ namespace pcnn_cpu {
 namespace neon {
 
 static const char *const NAME = "neon";
-enum { LANES = 4, ROWS = PCNN_ARM ? 4 : 8, BLOCKS = 2, STEP_COST = 4, EXCESS = 0 };
+enum { LANES = 4, ROWS = PCNN_ARM ? 4 : 8, BLOCKS = 2, STEP_COST = 4, FRACTION = 31, EXCESS = 0 };
 
 #include "../vectors.hpp"
 

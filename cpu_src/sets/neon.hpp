@@ -39,6 +39,12 @@ static inline I32 neon_requantise(I32 acc, const Finish &f, int lane) {
     return (I32)vminq_s32(vmaxq_s32(q, vdupq_n_s32(f.low)), vdupq_n_s32(255));
 }
 
+// vqrdmulh: (2 * acc * multiplier + 2^31) >> 32.
+static inline I32 requantise_quick(I32 acc, const Finish &f, int lane) {
+    const int32x4_t q = vaddq_s32(vqrdmulhq_s32((int32x4_t)acc, vld1q_s32(f.multiplier + lane)), vdupq_n_s32(f.zero));
+    return (I32)vminq_s32(vmaxq_s32(q, vdupq_n_s32(f.low)), vdupq_n_s32(255));
+}
+
 static inline I32 widen(const uint8_t *from) { return neon_widen(from); }
 static inline U8 narrow(I32 v) { return neon_narrow(v); }
 static inline void store_some(uint8_t *to, const U8 &bytes, int count) {

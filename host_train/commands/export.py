@@ -198,7 +198,8 @@ def _quantised(run: Run, how: str, min_agreement: float) -> Network:
 
     candidates = candidates_of(run, how)
     chosen = choose([one for one in candidates if how in ("auto", one.label)])
-    print(f"in integers on the {len(run.validation)} validation images:")
+    seen = ", also trained on" if run.recipe.whole is not None else ""
+    print(f"in integers on the {len(run.validation)} validation images{seen}:")
     for one in candidates:
         print(
             f"  {one.label:11} {100 * one.top1:6.2f} %  loss {one.loss:.4f}{'  <- exported' if one is chosen else ''}"

@@ -33,6 +33,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--corners", action="store_true", help="draw frequency 0 in the corners, as the FFT gives it, not in the middle"
     )
+    many = f"training images whose activations the spectra are of, beside those of one image (default: {BATCH})"
+    parser.add_argument("--batch", type=int, metavar="N", help=many)
     where = "where plots and numbers go (default: RUN/spectrum; of several runs, NETWORK-spectrum beside the first)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=where)
     add_threads(parser)
@@ -56,6 +58,8 @@ def run(args: argparse.Namespace) -> None:
     except ValueError:
         raise ArgumentError(f"--rates must be whole numbers separated by commas, not {args.rates!r}") from None
     check_rates(rates)
+    if args.batch is not None and args.batch < 2:
+        raise ArgumentError(f"--batch must be at least 2 images, not {args.batch}")
     settings = [read_settings(folder) for folder in args.folders]
     check_seeds(settings)
     several = len(settings) > 1
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     points = {}
     for folder, asked in zip(args.folders, settings):
         trained = Run.open(folder, args.data_dir)  # one at a time: each has its data
-        points[asked.seed] = _study(trained, rates, out / f"seed-{asked.seed}" if several else out, args.corners)
+        points[asked.seed] = _study(trained, rates, out / f"seed-{asked.seed}" if several else out, args)
     title = f"{trained.recipe.name} on {trained.dataset.spec.title}"
     form = "bits" if trained.recipe.binary else "int8"
     plot_comparison(points, out / "comparison.png", f"{title}: weights kept at few bits, run as {form} on the test set")
@@ -77,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{text}\nPlots, tables and numbers (.csv, .npy) are in {out}.")
 
 
-def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Point]:
+def _study(trained: Run, rates: list[int], out: Path, args: argparse.Namespace) -> list[Point]:
     """Spectra and bits of one run, drawn and saved in `out`; its points are for the comparison."""
     import torch
     from torch import nn
@@ -90,6 +94,7 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
     from host_train.spectrum.numbers import save_bits, save_spectra
     from host_train.spectrum.plots import plot_bits, plot_spectra
     from host_train.spectrum.study import as_planes, compare_codings, spectra
+    from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import Network
 
     model = trained.float_model()
@@ -103,15 +108,20 @@ def _study(trained: Run, rates: list[int], out: Path, corners: bool) -> list[Poi
         return in_integers(trained, decoded if binary else calibrate(decoded, images, trained.std, CALIBRATION))
 
     title = f"{trained.recipe.name} on {trained.dataset.spec.title}, seed {trained.settings.seed}"
-    batch = torch.cat(images)[:BATCH]
+    if args.batch is not None and args.batch > len(trained.train):
+        raise ArgumentError(f"--batch must be at most the {len(trained.train)} training images, not {args.batch}")
+    batch = torch.cat([some for some, _ in trained.tensors(trained.train[: args.batch or BATCH]).batches()])
     found = spectra(model, batch)
     plot_spectra(
-        found, out / "spectra.png", f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})", corners
+        found,
+        out / "spectra.png",
+        f"{title}: variance of the 2-D FFT coefficients (batch of {len(batch)})",
+        args.corners,
     )
     save_spectra(found, out)
     shape = (trained.input.channels, trained.input.height, trained.input.width)
     bits = bit_maps(as_planes(model, shape), rates)
     if bits:
-        plot_bits(bits, out / "bits.png", f"{title}: variance by frequency and bits by water-filling", corners)
+        plot_bits(bits, out / "bits.png", f"{title}: variance by frequency and bits by water-filling", args.corners)
     save_bits(bits, out)
     return compare_codings(model, to_integers, trained.input, trained.dataset.test, rates)

@@ -1,4 +1,4 @@
-"""`train`: train a network, quantisation-aware too if its recipe says so, and evaluate it on the test set."""
+"""`train`: train a network by its recipe, with all trainings that it is of, and evaluate it on the test set."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from host_train.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from host_train.networks import Recipe
     from host_train.training.record import EpochRecord
 
 
@@ -43,6 +44,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the input, instead of the recipe's")
     initial = "how weights begin: xavier, kaiming or normal (default: as PyTorch has it)"
     parser.add_argument("--initial", metavar="HOW", help=initial)
+    teacher = (
+        "of a network that learns from another: the folder of a run of that one, trained with the same seed (default:"
+        " it is trained first, in OUT/teacher)"
+    )
+    parser.add_argument("--teacher", metavar="RUN", help=teacher)
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
@@ -72,14 +78,14 @@ def run(args: argparse.Namespace) -> None:
         args.stochastic,
         args.size,
         args.initial,
+        args.teacher,
     )
     recipe, folder = settings.resolve(), args.out or Path("runs") / args.network
     if args.force:
         say_aside(folder, RUN)
     run = Run.create(folder, settings, args.data_dir)
     print(settings.command())
-    quantised = f", then {recipe.qat.epochs} quantisation-aware" if recipe.qat is not None else ""
-    print(f"{recipe.schedule.epochs} epochs in floating point{quantised}")
+    print(plan(recipe))
     images = f"{len(run.train)} images to train on, {len(run.validation)} held back"
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}")
     train(run, resume=args.resume, device=device, progress=not args.quiet, report=None if args.quiet else print_epoch)
@@ -92,12 +98,24 @@ def run(args: argparse.Namespace) -> None:
     print(f"Everything is in {run.folder}. Next: python -m host_train export {run.folder}")
 
 
+def plan(recipe: Recipe) -> str:
+    """The trainings of a recipe, in order, for the log."""
+    taught = f"taught by {recipe.teacher}: " if recipe.teacher is not None else ""
+    start = f"{recipe.start.epochs} epochs with real weights, then " if recipe.start is not None else ""
+    whole = f", then {recipe.whole.epochs} on all images" if recipe.whole is not None else ""
+    quantised = f", then {recipe.qat.epochs} quantisation-aware" if recipe.qat is not None else ""
+    return f"{taught}{start}{recipe.schedule.epochs} epochs in floating point{whole}{quantised}"
+
+
 def print_epoch(stage: str, epochs: int, record: EpochRecord) -> None:
     """A line for an epoch of `epochs`, for the log."""
     took = f"  {record.seconds:.1f} s" if record.seconds is not None else ""
-    print(
-        f"{stage:5} epoch {record.epoch:4}/{epochs}  loss {record.train_loss:.4f}  validation loss"
-        f" {record.validation_loss:.4f}  accuracy {100 * record.validation_accuracy:6.2f}"
-        f" %{took}{'  best so far' if record.best else ''}",
-        flush=True,
-    )
+    if record.validation_accuracy is None:
+        measured = f"accuracy in training {100 * record.train_accuracy:6.2f} %{took}"
+    else:
+        best = "  best so far" if record.best else ""
+        measured = (
+            f"validation loss {record.validation_loss:.4f}  accuracy {100 * record.validation_accuracy:6.2f}"
+            f" %{took}{best}"
+        )
+    print(f"{stage:5} epoch {record.epoch:4}/{epochs}  loss {record.train_loss:.4f}  {measured}", flush=True)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
@@ -59,6 +60,7 @@ class Published:
     source: str
 
 
+LOWEST = 2.5  # points below the best that are drawn
 BAYESIAN = "table of the authors' own code for Bayesian Compression, arXiv 1705.08665"
 PUBLISHED = {
     "lenet5": (
@@ -137,11 +139,14 @@ def plot_front(points: Sequence[FrontPoint], published: Sequence[Published], pat
         axes.plot(across, up, "x", color="C3", label="others, as they count")
         for one in published:
             label = f"{one.of.split(',')[0]} {one.ratio:.0f}x"
-            axes.annotate(
-                label, (one.ratio, 100 * one.top1), (4, -11), textcoords="offset points", fontsize=7, rotation=-18
-            )
+            place: Any = {"textcoords": "offset points", "fontsize": 7, "rotation": -90, "ha": "center", "va": "top"}
+            axes.annotate(label, (one.ratio, 100 * one.top1), (0, -6), **place)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,.4g}x")
+    axes.xaxis.set_minor_formatter("{x:,.4g}x")
+    axes.tick_params(axis="x", which="minor", labelsize=7)
+    highest = 100 * max(one.top1 for one in points)
+    axes.set_ylim(bottom=max(highest - LOWEST, min(axes.get_ylim()[0], highest - 0.5)))
     axes.set(xlabel="float32 weights and biases to what is stored", ylabel="top-1 on the test set, %", title=title)
     axes.grid(alpha=0.3, which="both")
     axes.legend()

@@ -143,7 +143,7 @@ LENET = CompressionRecipe(
     share_epochs=10,
 )
 
-# Caffe's LeNet-5, of Deep Compression's own table (39x). About 1.4 % of the weights: 1.72 MB to about 12 KB (145x).
+# Caffe's LeNet-5, of Deep Compression's own table (39x). About 1.4 % of the weights: 1.72 MB to about 11 KB (156x).
 LENET5 = CompressionRecipe(
     keep={"conv1": 0.5, "conv2": 0.08, "fc1": 0.008, "fc2": 0.12},
     bits={"conv1": 4, "conv2": 4, "fc1": 3, "fc2": 3},
@@ -154,7 +154,7 @@ LENET5 = CompressionRecipe(
     share_epochs=10,
 )
 
-# 6,575,680 weights, nearly all in fc1. About 0.14 % of them: 26.3 MB to about 19 KB.
+# 6,575,680 weights, nearly all in fc1. About 0.14 % of them: 26.3 MB to about 18 KB.
 DEEPNET = CompressionRecipe(
     keep={"conv1": 0.4, "conv2": 0.018, "fc1": 0.0009, "fc2": 0.1},
     bits={"conv1": 4, "conv2": 3, "fc1": 3, "fc2": 3},

@@ -13,13 +13,14 @@ from host_train.compression.encoding import encoded_bytes, stream_bits
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
 from pynq_cnn.model.package.forms import MANIFEST
+from pynq_cnn.model.package.save import narrow
 from pynq_cnn.model.shared import SharedWeight
 from pynq_cnn.table import markdown_table
 
 
 @dataclass(frozen=True)
 class LayerBytes:
-    """One layer, or the total. Bytes include those of the biases, 4 each, at every step.
+    """One layer, or the total. Bytes include those of the biases at every step: 4 each, in the last as they are stored.
 
     Parts with constants and no weights, such as the output with its scale and offset, has only bytes of files.
 
@@ -114,7 +115,7 @@ def layer_bytes(layer: Conv2d | Dense, stored: int, size: tuple[int, int] | None
         huffman_entries=own,
         huffman_weight_bits=stream_bits(coded.codes, len(coded.codebook)) / max(own, 1),
         huffman_index_bits=stream_bits(coded.gaps, 256) / max(own, 1),
-        huffman=encoded_bytes(coded) + biases,
+        huffman=encoded_bytes(coded) + narrow(layer.bias).nbytes,
         stored=stored,
     )
 

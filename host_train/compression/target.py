@@ -35,12 +35,12 @@ def expected_bytes(weights: int, outputs: int, keep: float, bits: int) -> float:
     Examples
     --------
     >>> round(expected_bytes(1_000_000, 10, 0.01, 4))  # 10,000 weights of about 4 + 8.4 bits, and what is fixed
-    16638
+    16618
     """
     kept = max(1.0, keep * weights)
     return (
         min(_stream_bytes(kept, kept / weights, bits, 1 << width) for width in range(1, 9))
-        + 4 * outputs
+        + 2 * outputs
         + LAYER_OVERHEAD
     )
 
@@ -60,8 +60,8 @@ def package_bytes(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]
     Examples
     --------
     >>> recipe = CompressionRecipe(keep={"fc": 0.01}, bits={"fc": 4})
-    >>> round(package_bytes(recipe, {"fc": (1_000_000, 10)}))  # 16,638 less a few constants, and 336
-    16715
+    >>> round(package_bytes(recipe, {"fc": (1_000_000, 10)}))  # 16,618 less a few constants, and 336
+    16695
     """
     layers = sum(expected_bytes(*sizes[name], part, recipe.bits[name]) for name, part in recipe.keep.items())
     *_, (_, outputs) = sizes.values()

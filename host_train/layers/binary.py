@@ -9,23 +9,10 @@ for the clipping and the stochastic form]
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-
-class _Sign(torch.autograd.Function):
-    """+1 where >= 0, else -1; the gradient passes unchanged."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        return gradients[0]
 
 
 def binarise(x: torch.Tensor) -> torch.Tensor:
@@ -41,8 +28,11 @@ def binarise(x: torch.Tensor) -> torch.Tensor:
     >>> binarise(x).sum().backward(); x.grad.tolist()
     [1.0, 1.0, 1.0]
     """
-    # TorchScript has PyTorch's own operations only.
-    return _Sign.forward(None, x) if torch.jit.is_tracing() else _Sign.apply(x)
+    signs = torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    if torch.jit.is_tracing() or not (x.requires_grad and torch.is_grad_enabled()):
+        return signs  # nothing for TorchScript to carry along
+    # Adds 0, with the gradient of x. Not by an autograd.Function: torch.compile of torch 2.11 loses its gradient.
+    return signs + (x - x.detach())
 
 
 def binarise_stochastically(x: torch.Tensor, window: float = 1.0) -> torch.Tensor:
@@ -97,11 +87,18 @@ class BinaryLayer(nn.Module):
         Of the weight: outputs, inputs, and the kernel's sides where there is one.
     stochastic : bool
         Draw the weights at random while training, instead of taking the sign.
+
+    Attributes
+    ----------
+    real : bool
+        Whether the latent weights are used as they are: set by `use_real_weights`, for a training before the one with
+        binary weights.
     """
 
     def __init__(self, shape: tuple[int, ...], stochastic: bool) -> None:
         super().__init__()
         self.stochastic = stochastic
+        self.real = False
         self.weight = nn.Parameter(torch.empty(shape))
         if stochastic:
             fans = self.weight[0].numel() + self.weight[:, 0].numel()
@@ -116,7 +113,9 @@ class BinaryLayer(nn.Module):
         return binarise(x)
 
     def binary_weight(self) -> torch.Tensor:
-        """+1 and -1, of the latent weight's shape."""
+        """+1 and -1, of the latent weight's shape; while weights are real, they themselves."""
+        if self.real:
+            return self.weight
         return (
             binarise_stochastically(self.weight, self.window)
             if self.stochastic and self.training
@@ -200,6 +199,23 @@ class BinaryLinear(BinaryLayer):
 def is_binary(model: nn.Module) -> bool:
     """Whether `model` has binary layers."""
     return any(isinstance(module, BinaryLayer) for module in model.modules())
+
+
+def use_real_weights(model: nn.Module, real: bool = True) -> nn.Module:
+    """`model` with the latent weights of its binary layers used as they are, or by their signs; activations stay
+    binary.
+
+    Examples
+    --------
+    >>> layer = BinaryLinear(4, 1)
+    >>> signs = use_real_weights(layer).binary_weight() is layer.weight, use_real_weights(layer, False).binary_weight()
+    >>> signs[0], signs[1].abs().tolist()
+    (True, [[1.0, 1.0, 1.0, 1.0]])
+    """
+    for module in model.modules():
+        if isinstance(module, BinaryLayer):
+            module.real = real
+    return model
 
 
 def clip_latent_weights(model: nn.Module) -> None:

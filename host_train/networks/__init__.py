@@ -8,14 +8,16 @@ from host_train.networks.lenet import LENET
 from host_train.networks.lenet5 import LENET5
 from host_train.networks.nin import NIN, NIN_ONE, NIN_PLAIN
 from host_train.networks.recipe import Recipe
+from host_train.networks.resnet8 import RESNET8
+from host_train.networks.resnet20 import RESNET20
+from host_train.networks.vgg import VGG
 from host_train.networks.vgg_bnn import VGG_BNN, VGG_BNN_HALF
 from pynq_cnn.errors import ArgumentError
 
 __all__ = ["RECIPES", "Recipe", "find_recipe"]
 
-RECIPES = {
-    recipe.name: recipe for recipe in (LENET, CONVNET, LENET5, DEEPNET, VGG_BNN, VGG_BNN_HALF, NIN, NIN_ONE, NIN_PLAIN)
-}
+_ALL = (LENET, CONVNET, LENET5, DEEPNET, VGG_BNN, VGG_BNN_HALF, NIN, NIN_ONE, NIN_PLAIN, RESNET8, RESNET20, VGG)
+RECIPES = {recipe.name: recipe for recipe in _ALL}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -27,6 +27,14 @@ class Recipe:
         [n, classes].
     schedule : Schedule
         Training in floating point.
+    teacher : str, optional
+        The network that is trained before, for the answers that a schedule with `distillation` learns.
+    start : Schedule, optional
+        Of a binary network: training with real weights and binary activations, from whose weights `schedule` starts.
+        [Bulat et al. 2019, arXiv 1904.05868; Martinez et al. 2020, arXiv 2003.11535]
+    whole : Schedule, optional
+        Training after `schedule`, from its best epoch, on all images of the training set, those held back too; nothing
+        is left to choose an epoch by, and the last one is kept.
     qat : Schedule, optional
         Quantisation-aware training after it, from its result.
     validation : int
@@ -47,6 +55,9 @@ class Recipe:
     dataset: str
     build: Callable[[], nn.Module]
     schedule: Schedule
+    teacher: str | None = None
+    start: Schedule | None = None
+    whole: Schedule | None = None
     qat: Schedule | None = None
     validation: int = 5000
     mean: tuple[float, ...] | None = None
@@ -55,6 +66,11 @@ class Recipe:
     build_stochastic: Callable[[], nn.Module] | None = None
     fit: str = "crop"
     invert: str = "never"
+
+    @property
+    def result(self) -> str:
+        """The training whose weights are the network in floating point."""
+        return "whole" if self.whole is not None else "float"
 
     @property
     def binary(self) -> bool:

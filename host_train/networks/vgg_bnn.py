@@ -11,6 +11,7 @@ centred afterwards.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from functools import partial
 
 from torch import nn
@@ -57,25 +58,28 @@ def build_vgg_bnn(width: int, stochastic: bool = False) -> nn.Sequential:
 
 def _recipe(name: str, width: int, epochs: int) -> Recipe:
     widths = "-".join(str(width * k) for k in (1, 1, 2, 2, 4, 4))
+    schedule = Schedule(
+        epochs=epochs,
+        batch=128,
+        learning_rate=2e-3,
+        weight_decay=0.0,
+        clean_images=5000,
+        augmentation=Augmentation(crop=4, reflect=True, flip=True),
+        bfloat16=True,
+        compiled=True,
+    )
     return Recipe(
         name=name,
         about=f"binary VGG, conv {widths} 3x3, fc {width * 64}-10, on CIFAR-10",
         dataset="cifar10",
         build=partial(build_vgg_bnn, width),
         build_stochastic=partial(build_vgg_bnn, width, stochastic=True),
-        schedule=Schedule(
-            epochs=epochs,
-            batch=25,
-            learning_rate=1e-3,
-            weight_decay=0.0,
-            augmentation=Augmentation(crop=2, reflect=True, flip=True),
-            bfloat16=True,
-            compiled=True,
-        ),
+        schedule=schedule,
+        whole=replace(schedule, epochs=epochs // 10, learning_rate=2e-4),
         mean=(CENTRE,) * 3,
         std=(CENTRE,) * 3,
     )
 
 
-VGG_BNN = _recipe("vgg_bnn", 128, epochs=50)
-VGG_BNN_HALF = _recipe("vgg_bnn_half", 64, epochs=100)
+VGG_BNN = _recipe("vgg_bnn", 128, epochs=260)
+VGG_BNN_HALF = _recipe("vgg_bnn_half", 64, epochs=240)

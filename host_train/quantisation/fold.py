@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from torch import nn
 
 from host_train.layers.about import about
+from host_train.layers.residual import Residual
 from host_train.quantisation.layers.rules import check_options, fold_layer, follow, is_folded
 from host_train.quantisation.layers.state import Place
 from host_train.quantisation.layers.sums import Summing
@@ -113,6 +114,11 @@ def fold(model: nn.Module) -> nn.Sequential:
         raise NetworkError(f"a model must be a torch.nn.Sequential, not {type(model).__name__}; {AS_SEQUENCE}")
     named = [(name.replace(".", "_"), layer) for name, layer in flat(model)]
     for name, layer in named:
+        if isinstance(layer, Residual):
+            raise NetworkError(
+                f"{name} is a residual block, which is only trained and evaluated in floating point so far; it cannot"
+                " be put in integers"
+            )
         if any(isinstance(one, Summing) for one in layer.children()):
             raise NetworkError(
                 f"{name} is a {type(layer).__name__} with layers of its own, in an order that only its forward tells;"

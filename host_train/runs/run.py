@@ -24,7 +24,7 @@ from host_train.training.tensors import TensorData
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
 
-STAGES = ("float", "qat")  # the folders of a run's trainings
+STAGES = ("start", "float", "whole", "qat")  # the folders of a run's trainings
 CALIBRATION_IMAGES = 2048
 
 
@@ -130,10 +130,10 @@ class Run:
         return [images for images, _ in self.tensors(self.train[:CALIBRATION_IMAGES]).batches()]
 
     def float_model(self) -> nn.Module:
-        """The network of the best epoch in floating point, in evaluation mode; `ArgumentError` if its training has not
+        """The network that training in floating point ends with, in evaluation mode; `ArgumentError` if it has not
         ended.
         """
-        return load_weights(self.recipe.build(), self._weights("float"))
+        return load_weights(self.recipe.build(), self._weights(self.recipe.result))
 
     def qat_model(self) -> nn.Module:
         """The network of the best quantisation-aware epoch, in evaluation mode; `ArgumentError` if that training has

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from host_train.budget import spread
 from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers
 from host_train.progress import track
-from host_train.spectrum.storage import SPACE, Choice, choices, kept, kernels, spread
+from host_train.spectrum.storage import SPACE, Choice, choices, kept, kernels
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Conv2d, Dense, Network
 from pynq_cnn.table import markdown_table

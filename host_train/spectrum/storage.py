@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from host_train.budget import spread
 from host_train.progress import track
 from host_train.spectrum.basis import RealFourier
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -25,7 +26,6 @@ from pynq_cnn.model.package.frequency import pack
 SPACE = (1, 1)  # kernels of one weight: quantisation of the weights themselves
 STEPS = tuple(round(2**STEP_BITS * 2 ** (k / 2)) for k in range(13))  # 1 to 64 of the int8 weights' own
 IMAGES = 256  # training images that errors are measured on
-MOST_SUMS = 1 << 14
 HEADER = 128  # bytes, of an .npy file
 
 
@@ -134,49 +134,6 @@ def choices(
         error = float(((_logits(kept(network, {name: weight}), images) - exact) ** 2).sum()) / energy
         found[name].append(Choice(weight, stored(weight), error))
     return found
-
-
-def spread(found: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, Choice]:
-    """The choice of each layer at which the errors' sum is least for at most `budget` bytes in all.
-
-    Layers are added one by one to all sums that are worth keeping: those than which no other has less error and not
-    more bytes. Where they are more than `MOST_SUMS`, one in each of so many equal parts of the budget is kept.
-
-    Parameters
-    ----------
-    found : mapping
-        From `choices`.
-    budget : int
-        Bytes of all layers.
-
-    Raises
-    ------
-    ArgumentError
-        If the smallest choices take more.
-    """
-    least = sum(min(one.stored for one in some) for some in found.values())
-    if least > budget:
-        raise ArgumentError(f"{budget:,} bytes are too few: with the largest steps the weights take {least:,}")
-    sizes, errors = np.zeros(1, np.int64), np.zeros(1)
-    steps: list[tuple[np.ndarray, np.ndarray]] = []  # of each layer: the sum that each is made of, and the choice
-    for some in found.values():
-        own = np.array([one.stored for one in some])
-        sums = (sizes[:, None] + own).ravel()
-        errs = (errors[:, None] + [one.error for one in some]).ravel()
-        order = np.lexsort((errs, sums))
-        order = order[sums[order] <= budget]
-        best = np.minimum.accumulate(errs[order])
-        order = order[np.append(True, best[1:] < best[:-1])]
-        if len(order) > MOST_SUMS:
-            part = sums[order] * MOST_SUMS // (budget + 1)
-            order = order[np.append(part[1:] != part[:-1], True)]
-        sizes, errors = sums[order], errs[order]
-        steps.append((order // len(own), order % len(own)))
-    chosen, place = {}, len(sizes) - 1
-    for (name, some), (before, choice) in zip(reversed(list(found.items())), reversed(steps)):
-        chosen[name] = some[choice[place]]
-        place = int(before[place])
-    return {name: chosen[name] for name in found}
 
 
 def kept(network: Network, weights: Mapping[str, FrequencyWeight]) -> Network:

@@ -30,6 +30,9 @@ class Augmentation:
     reflect : bool
         Outside of the image a crop sees its reflection, instead of black. Where images fill their frame, black
         borders make activations, and so statistics of batch norms, of a kind that no test image has.
+    erase : int
+        Side, in pixels, of a square at random in the image that becomes its mean. [DeVries and Taylor 2017, "Cutout",
+        arXiv 1708.04552]
 
     Raises
     ------
@@ -52,16 +55,18 @@ class Augmentation:
     flip: bool = False
     crop: int = 0
     reflect: bool = False
+    erase: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("shift", "rotation", "scale", "shear", "crop"):
+        for name in ("shift", "rotation", "scale", "shear", "crop", "erase"):
             if not 0 <= getattr(self, name) < (1 if name == "scale" else math.inf):
                 raise ArgumentError(
                     f"{name} must not be negative{' and below 1' if name == 'scale' else ''}, not"
                     f" {getattr(self, name)!r}"
                 )
-        if not isinstance(self.crop, int):
-            raise ArgumentError(f"crop must be whole pixels, not {self.crop!r}")
+        for name in ("crop", "erase"):
+            if not isinstance(getattr(self, name), int):
+                raise ArgumentError(f"{name} must be whole pixels, not {getattr(self, name)!r}")
         if self.reflect and not self.crop:
             raise ArgumentError("reflect says what a crop sees outside of the image; give a crop too")
 
@@ -75,6 +80,8 @@ class Augmentation:
             images = torch.where(mirrored, images.flip(-1), images)
         if self.crop:
             images = _random_crop(images, self.crop, self.reflect)
+        if self.erase:
+            images = _random_erase(images, self.erase)
         if not (self.shift or self.rotation or self.scale or self.shear):
             return images
         height, width = images.shape[-2:]
@@ -99,3 +106,16 @@ def _random_crop(images: torch.Tensor, border: int, reflect: bool) -> torch.Tens
     columns = right + torch.arange(width, device=images.device)
     chosen = torch.arange(n, device=images.device)[:, None, None]
     return padded[chosen, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _random_erase(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Each image with a square of `side` around a pixel of it at random, as far as it is inside, filled with its mean
+    of each channel.
+    """
+    n, _, height, width = images.shape
+    inside = []
+    for extent in (height, width):
+        first = torch.randint(0, extent, (n, 1), device=images.device) - side // 2
+        place = torch.arange(extent, device=images.device)
+        inside.append((place >= first) & (place < first + side))
+    return torch.where((inside[0][:, :, None] & inside[1][:, None, :])[:, None], images.mean((2, 3), True), images)

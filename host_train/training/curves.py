@@ -27,7 +27,10 @@ def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None
     loss, error = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     best = max((record for record in history if record.best), key=lambda record: record.epoch)
-    for part, colour in (("train", "tab:blue"), ("validation", "tab:orange")):
+    parts = [("train", "tab:blue")]
+    if history[0].validation_loss is not None:  # in a training on all images there is none
+        parts.append(("validation", "tab:orange"))
+    for part, colour in parts:
         label = "training (distorted)" if part == "train" else part
         loss.plot(
             epochs, [getattr(record, f"{part}_loss") for record in history], color=colour, marker=".", label=label

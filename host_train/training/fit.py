@@ -17,17 +17,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from host_train.layers.binary import clip_latent_weights
 from host_train.progress import track
 from host_train.training.checkpoint import fitting, load_state, save_state, write_text
 from host_train.training.forward import Forward
+from host_train.training.gradients import Computed, Gradients, gradients
 from host_train.training.measure import measure
+from host_train.training.norms import estimate_norms
 from host_train.training.optimiser import make_optimiser, one_cycle
 from host_train.training.record import EpochRecord
 from host_train.training.schedule import Schedule
+from host_train.training.teacher import Teacher
 from host_train.training.tensors import TensorData
 from pynq_cnn.errors import ArgumentError
 
@@ -44,10 +46,11 @@ def seed_everything(seed: int, epoch: int) -> None:
 def fit(
     model: nn.Module,
     train: TensorData,
-    validation: TensorData,
+    validation: TensorData | None,
     schedule: Schedule,
     folder: Path,
     *,
+    teacher: Teacher | None = None,
     seed: int = 0,
     resume: bool = False,
     progress: bool = True,
@@ -57,18 +60,20 @@ def fit(
 
     After every epoch `folder` has a checkpoint, written whole or not at all, and the history; at the end also
     `weights.pt`, the best epoch's weights. The best is the one of highest validation accuracy, among equals that of
-    least validation loss.
+    least validation loss; without validation images, the last.
 
     Parameters
     ----------
     model : torch.nn.Module
         Takes normalised images float32 [n, channels, height, width], gives logits [n, classes].
     train, validation : TensorData
-        To train on, and to choose the best epoch by.
+        To train on, and to choose the best epoch by; None where all images are trained on.
     schedule : Schedule
         Its epochs, batch, learning rate and so on.
     folder : pathlib.Path
         Where its files are.
+    teacher : Teacher, optional
+        Whose answers are learnt, where the schedule asks for it.
     seed : int
         Determines everything random.
     resume : bool
@@ -86,9 +91,11 @@ def fit(
     Raises
     ------
     ArgumentError
-        If there is a checkpoint and not `resume`, or it is of another schedule or seed, or there is less than a batch
-        to train on.
+        If there is a checkpoint and not `resume`, or it is of another schedule, seed or teacher, or there is less than
+        a batch to train on, or the schedule distils and there is no teacher.
     """
+    if schedule.distillation and teacher is None:
+        raise ArgumentError(f"distillation={schedule.distillation} learns from a teacher; give one")
     if len(train) < schedule.batch:
         raise ArgumentError(
             f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the batch"
@@ -96,7 +103,8 @@ def fit(
     steps = len(train) // schedule.batch
     optimiser = make_optimiser(model, schedule)
     policy = one_cycle(optimiser, schedule.learning_rate, steps * schedule.epochs)
-    identity = json.loads(json.dumps({"seed": seed, "images": len(train), "schedule": asdict(schedule)}))
+    taught = {"teacher": teacher.digest()} if teacher is not None else {}
+    identity = json.loads(json.dumps({"seed": seed, "images": len(train), "schedule": asdict(schedule), **taught}))
     history: list[EpochRecord] = []
     best: dict[str, Any] | None = None
     path = folder / CHECKPOINT
@@ -107,7 +115,7 @@ def fit(
                 " folder (--out)"
             )
         state = load_state(path)
-        if not isinstance(state, dict) or state.get("identity") != identity:
+        if not isinstance(state, dict) or _completed(state.get("identity")) != identity:
             found = state.get("identity") if isinstance(state, dict) else type(state).__name__
             raise ArgumentError(
                 f"{path} is of another run, {found}, not {identity}; put it aside (--force), or choose another folder"
@@ -120,15 +128,17 @@ def fit(
             history, best = [EpochRecord(**record) for record in state["history"]], state["best"]
     forward = Forward.of(model, schedule, train.images.device)  # takes seconds: not before all that may be refused
     with torch.random.fork_rng():  # what a caller draws afterwards does not depend on this training
+        step = gradients(Computed(model.train(), forward, train, schedule, teacher))
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             seed_everything(seed, epoch)
             start = perf_counter()
-            loss, accuracy = _epoch(
-                model, forward, train, schedule, optimiser, policy, f"epoch {epoch}/{schedule.epochs}", progress
-            )
-            measured = measure(model, validation)
+            title = f"epoch {epoch}/{schedule.epochs}"
+            loss, accuracy = _epoch(model, step, train, schedule, optimiser, policy, title, progress)
+            if schedule.clean_images:
+                estimate_norms(model, train, schedule.clean_images)
+            loss_then, accuracy_then = (None, None) if validation is None else measure(model, validation)
             # Rounding cannot order two epochs differently: both are compared as they were measured.
-            key = [measured[1], -measured[0]]
+            key = [epoch, 0] if loss_then is None or accuracy_then is None else [accuracy_then, -loss_then]
             better = best is None or key > best["key"]
             if better:
                 best = {
@@ -136,7 +146,8 @@ def fit(
                     "model": {name: value.detach().clone() for name, value in model.state_dict().items()},
                 }
             times = datetime.now(timezone.utc).isoformat(timespec="seconds"), round(perf_counter() - start, 3)
-            record = EpochRecord(epoch, loss, accuracy, *measured, float(policy.get_last_lr()[0]), better, *times)
+            rate = float(policy.get_last_lr()[0])
+            record = EpochRecord(epoch, loss, accuracy, loss_then, accuracy_then, rate, better, *times)
             history.append(record)
             save_state(
                 path,
@@ -159,9 +170,21 @@ def fit(
     return history
 
 
+def _completed(identity: Any) -> Any:
+    """What a checkpoint says of its training; what schedules of an earlier version did not have is as it is by
+    default.
+    """
+    if not isinstance(identity, dict) or not isinstance(identity.get("schedule"), dict):
+        return identity
+    default = asdict(Schedule(epochs=1))
+    found = identity["schedule"]
+    distortion = {**default["augmentation"], **found.get("augmentation", {})}
+    return {**identity, "schedule": {**default, **found, "augmentation": distortion}}
+
+
 def _epoch(
     model: nn.Module,
-    forward: Forward,
+    step: Gradients,
     train: TensorData,
     schedule: Schedule,
     optimiser: torch.optim.Optimizer,
@@ -176,17 +199,12 @@ def _epoch(
     loss_sum = torch.zeros((), device=order.device, dtype=real)
     right = torch.zeros((), device=order.device, dtype=torch.int64)
     for chosen in track(order.split(schedule.batch), title, "batch", progress):
-        images = train.normalise(schedule.augmentation.apply(train.images[chosen].float() / 255))
-        labels = train.labels[chosen]
-        logits = forward(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=schedule.label_smoothing)
-        optimiser.zero_grad()
-        loss.backward()
+        loss, answered = step(chosen)
         optimiser.step()
         clip_latent_weights(model)
         policy.step()
-        loss_sum += loss.detach() * len(chosen)
-        right += (logits.argmax(1) == labels).sum()
+        loss_sum += loss * len(chosen)
+        right += answered
     if not torch.isfinite(loss_sum):
         raise ArgumentError(
             f"the loss became {loss_sum.item()} in {title}; lower the learning rate ({schedule.learning_rate})"

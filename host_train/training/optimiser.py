@@ -8,12 +8,16 @@ from torch import nn
 from host_train.training.schedule import Schedule
 
 
-def make_optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
-    """AdamW, with weight decay on weights only: vectors are biases and batch norm."""
+def make_optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    """The schedule's, with weight decay on weights only: vectors are biases and batch norm."""
     weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": schedule.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate)
+    # One launch for all parameters on a GPU; elsewhere torch's own choice.
+    fused = True if weights and all(p.is_cuda for p in weights) else None
+    if schedule.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True, fused=fused)
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=fused)
 
 
 def one_cycle(

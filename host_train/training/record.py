@@ -14,9 +14,9 @@ class EpochRecord:
     epoch : int
         From 1.
     train_loss, validation_loss : float
-        Mean cross-entropy, in nats.
+        Mean of the loss that is trained with, and of the cross-entropy of the images held back, in nats.
     train_accuracy, validation_accuracy : float
-        0 to 1.
+        0 to 1; None of validation, as the loss, where no images are held back.
     learning_rate : float
         At its end.
     best : bool
@@ -31,8 +31,8 @@ class EpochRecord:
     epoch: int
     train_loss: float
     train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
     learning_rate: float
     best: bool
     finished: str | None = field(default=None, compare=False)

@@ -12,8 +12,8 @@ from pynq_cnn.errors import ArgumentError
 class Schedule:
     """One training, from a state to a better one.
 
-    AdamW under the one-cycle policy: the learning rate rises to its highest in the first 10 % of the steps and falls
-    to nothing by the end. [Loshchilov and Hutter 2019, arXiv 1711.05101; Smith and Topin 2017, arXiv 1708.07120]
+    The one-cycle policy: the learning rate rises to its highest in the first 10 % of the steps and falls to nothing
+    by the end. [Smith and Topin 2017, arXiv 1708.07120; of AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101]
 
     Parameters
     ----------
@@ -24,16 +24,29 @@ class Schedule:
     learning_rate : float
         The highest.
     weight_decay : float
-        Of AdamW, applied to weights and not to biases or batch norm.
+        Applied to weights and not to biases or batch norm.
     label_smoothing : float
         Of the cross-entropy, 0 to 1.
+    optimiser : {"adamw", "sgd"}
+        What follows the gradients; `"sgd"` has Nesterov's momentum, and wants a learning rate some hundred times
+        higher.
+    distillation : float
+        Of the loss, the part that says how far the answers are from a teacher's, 0 to 1; the rest is the labels'.
+        [Hinton, Vinyals and Dean 2015, arXiv 1503.02531]
+    temperature : float
+        What logits are divided by where they are compared with the teacher's: above 1, answers that are less likely
+        count more.
+    clean_images : int
+        Training images, undistorted, over which the statistics of batch norms are estimated again before each
+        validation; 0 leaves those that training gathered on its way. Not for crops with black borders of images that
+        fill their frame: the network has learnt with the statistics of both, and without them loses points.
     augmentation : Augmentation
         Random distortions of the training images.
     bfloat16 : bool
         Compute layers in bfloat16 where the processor has it (weights, sums of the loss and validation stay float32).
     compiled : bool
         Let torch compile the network where it can, which takes a C++ compiler: the same sums, in another order, in less
-        than half the time.
+        than half the time. On CUDA the whole step is recorded besides; the network must not ask the device for values.
 
     Raises
     ------
@@ -46,6 +59,10 @@ class Schedule:
     learning_rate: float = 1e-2
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
+    optimiser: str = "adamw"
+    distillation: float = 0.0
+    temperature: float = 4.0
+    clean_images: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     bfloat16: bool = False
     compiled: bool = False
@@ -64,3 +81,11 @@ class Schedule:
             raise ArgumentError(f"weight_decay must not be negative, not {self.weight_decay!r}")
         if not 0 <= self.label_smoothing < 1:
             raise ArgumentError(f"label_smoothing must be from 0 to 1, not {self.label_smoothing!r}")
+        if self.optimiser not in ("adamw", "sgd"):
+            raise ArgumentError(f"optimiser must be adamw or sgd, not {self.optimiser!r}")
+        if not 0 <= self.distillation <= 1:
+            raise ArgumentError(f"distillation must be from 0 to 1, not {self.distillation!r}")
+        if not 0 < self.temperature < float("inf"):
+            raise ArgumentError(f"temperature must be positive, not {self.temperature!r}")
+        if isinstance(self.clean_images, bool) or not isinstance(self.clean_images, int) or self.clean_images < 0:
+            raise ArgumentError(f"clean_images must be an integer of at least 0, not {self.clean_images!r}")

@@ -89,3 +89,16 @@ def test_a_run_without_epochs_is_told(history, tmp_path, capsys):
     (tmp_path / "a" / "float" / "history.json").write_text(history)
     assert main(["beside", folder]) == 1
     assert "history.json cannot be read" in capsys.readouterr().err
+
+
+def test_beginnings_by_the_command_line(digits_folder, tmp_path, capsys):
+    words = ["beginnings", "lenet", "--data-dir", str(digits_folder), "--steps", "20", "--batch", "16"]
+    assert main([*words, "--out", str(tmp_path / "b.json")]) == 0
+    lines = [line.split("|") for line in capsys.readouterr().out.splitlines()][2:]
+    assert [line[2].strip() for line in lines] == ["default", "xavier", "kaiming", "normal"]
+    found = {one["initial"]: one for one in json.loads((tmp_path / "b.json").read_text())}
+    assert all(len(one["losses"]) == 20 and one["losses"][-1] < one["losses"][0] for one in found.values())
+    # PyTorch's own beginning has a sixth of Kaiming's variance in each layer, and less comes through.
+    assert found["default"]["logits"] < found["xavier"]["logits"] < found["kaiming"]["logits"]
+    assert main([*words, "--steps", "0"]) == 1
+    assert "--steps must be at least 1" in capsys.readouterr().err

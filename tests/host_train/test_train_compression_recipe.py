@@ -69,7 +69,7 @@ def test_expected_bytes_are_those_of_weights_kept_at_random(part, tmp_path):
         generator.random((100, 2000)) < part, generator.choice([-120, -80, -40, 40, 80, 120, 127], (100, 2000)), 0
     )
     weight = weight.astype(np.int8)
-    measured = encoded_bytes(smallest(weight)) + 4 * 100
+    measured = encoded_bytes(smallest(weight)) + 2 * 100
     assert abs(expected_bytes(weight.size, 100, part, 3) - 6 * 128 - 3 - measured) < 20 + 0.03 * measured
 
 

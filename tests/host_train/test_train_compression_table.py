@@ -36,8 +36,8 @@ def test_a_row_counted_by_hand():
     assert (row.entries, row.weight_bits, row.index_bits) == (3, 2, 5)  # gaps 3, 5, 29; codes of -7, 0, 5
     assert row.pruned == 14 + 8  # 3 * 37 bits are 13.9 bytes; two biases
     assert row.shared == 3 + 3 + 8  # 3 * 7 bits; the codebook; two biases
-    # Codes 2, 1, 2: one bit each. Gaps 3, 5, 29: 1, 2 and 2 bits. Eight bits; 3 values, 3 + 30 code lengths.
-    assert row.huffman == 1 + 3 + 33 + 8
+    # Codes 2, 1, 2: one bit each. Gaps 3, 5, 29: 1, 2 and 2 bits. Eight bits; 3 values, 3 + 30 code lengths; biases.
+    assert row.huffman == 1 + 3 + 33 + 4
     assert (row.huffman_entries, row.huffman_weight_bits, row.huffman_index_bits) == (3, 1, 5 / 3)
     output = LayerBytes("output", stored=60)
     everything = total([row, row, output])

@@ -26,6 +26,7 @@ from host_train.quantisation.calibrate import calibrate
 from host_train.quantisation.fold import fold
 from host_train.quantisation.to_network import to_network
 from host_train.settings import Settings
+from host_train.spectrum import study, variance
 from host_train.spectrum.allocate import reverse_water_filling, whole_bits
 from host_train.spectrum.basis import RealFourier
 from host_train.spectrum.bits import LayerBits, bit_maps
@@ -438,7 +439,16 @@ def test_several_seeds_by_the_command_line(digits_folder, tmp_path, monkeypatch,
         ]
         assert main([*train, *data]) == 0
     capsys.readouterr()
-    assert main(["spectrum", "runs/convnet-0", "runs/convnet-3", "--rates", "2", "--corners", *data]) == 0
+    for batch, message in (("1", "at least 2 images"), ("1000000", "at most the")):
+        assert main(["spectrum", "runs/convnet-0", "--rates", "2", "--batch", batch, *data]) == 1
+        assert message in capsys.readouterr().err
+    words = ["spectrum", "runs/convnet-0", "runs/convnet-3", "--rates", "2", "--corners", "--batch", "7", *data]
+    with monkeypatch.context() as patch:
+        seen = []
+        real = variance.activation_variance
+        patch.setattr(study, "activation_variance", lambda values: seen.append(len(values)) or real(values))
+        assert main(words) == 0
+    assert set(seen) == {1, 7}  # one image, and a batch of as many as were asked for
     out, printed = tmp_path / "runs" / "convnet-spectrum", capsys.readouterr().out
     assert (out / "comparison.md").read_text(encoding="utf-8") in printed
     assert "Over 2 trainings:\n    python -m host_train train convnet --seed 0 --epochs 1 --qat-epochs 0\n" in printed

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from host_train.budget import spread
 from host_train.cli import main
 from host_train.spectrum.activations import MapCodec, kept_maps, run_through
 from host_train.spectrum.codec import CODINGS
 from host_train.spectrum.rates import FORMS
-from host_train.spectrum.storage import SPACE, STEPS, Choice, choices, encode, kernels, spread, stored
+from host_train.spectrum.storage import SPACE, STEPS, Choice, choices, encode, kernels, stored
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import FrequencyWeight, load_package, stored_bytes

@@ -169,6 +169,8 @@ class _Reader:
             read = self.shared if stored == "shared" else self.frequency
             weight = read(where, entry, *(values.pop(name) for name in STORED_ARRAYS[stored]))
             values.update(weight=weight.dense(), shared=weight)
+            if values["bias"].dtype == np.int16:
+                values["bias"] = values["bias"].astype(np.int32)
         if "multiplier" in values:
             values["requantisation"] = self.requantisation(where, values)
         for array, kind in (("threshold", Threshold), ("skip", Skip)):

@@ -45,6 +45,18 @@ def pack_shared(shared: SharedWeight) -> dict[str, np.ndarray | None]:
     return {"codebook": shared.codebook, "code_lengths": np.concatenate([codes, gaps]), "stream": stream}
 
 
+def narrow(bias: np.ndarray) -> np.ndarray:
+    """int32 as int16 where all fit: of few weights, biases are a good part of what is stored.
+
+    Examples
+    --------
+    >>> narrow(np.array([1, -32768], np.int32)).dtype.name, narrow(np.array([32768], np.int32)).dtype.name
+    ('int16', 'int32')
+    """
+    short_ones = bias.astype(np.int16)
+    return short_ones if np.array_equal(short_ones, bias) else bias
+
+
 def _array_of(layer: Layer, name: str) -> np.ndarray | None:
     """The array that a package calls `name`; constants lie one level deeper in the layer."""
     if name in ("multiplier", "shift"):
@@ -133,6 +145,9 @@ def _write(network: Network, folder: Path) -> None:
                 entry[field] = value
         named = {name: _array_of(layer, name) for name in (*form.required, *form.optional)}
         shared = layer.shared if form.shareable else None  # type: ignore[union-attr]
+        if shared is not None:
+            assert named["bias"] is not None
+            named["bias"] = narrow(named["bias"])
         if isinstance(shared, FrequencyWeight):
             del named["weight"]
             entry["frequency"], coefficients = pack(shared)

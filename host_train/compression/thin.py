@@ -1,0 +1,102 @@
+"""A compressed network in integers made smaller without further training: weights that matter least are left out, where
+that costs least for the bytes that it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from host_train.budget import spread
+from host_train.compression.compact import compact
+from host_train.compression.encoding import encode_layers, encoded_bytes, smallest
+from host_train.progress import track
+from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.model import Conv2d, Dense, Network
+
+PARTS = tuple(0.04 * k for k in range(21))  # of a layer's weights that are left, to be left out
+
+
+@dataclass(frozen=True, eq=False)
+class Thinned:
+    """One layer with fewer weights.
+
+    Parameters
+    ----------
+    weight : numpy.ndarray
+        int8, of the layer.
+    stored : int
+        Bytes of its stream, codebook and code lengths.
+    error : float
+        Squared error of the logits that this layer alone makes, of their squared sum.
+    """
+
+    weight: np.ndarray
+    stored: int
+    error: float
+
+
+def thinned(
+    network: Network, images: np.ndarray, parts: Sequence[float] = PARTS, progress: bool = True
+) -> dict[str, list[Thinned]]:
+    """Every layer with every part of its weights left out, those of least share in their sums first.
+
+    Parameters
+    ----------
+    network : Network
+        In integers, pruned and shared.
+    images : numpy.ndarray
+        uint8 [n, height, width, channels] that shares and errors are measured on.
+    parts : sequence of float
+        From 0 to below 1.
+    progress : bool
+        Show a bar where there is a terminal.
+    """
+    exact = _logits(network, images)
+    energy = float((exact**2).sum()) or 1.0
+    given = dict(zip((layer.name for layer in network.layers), ReferenceBackend(network).activations(images)))
+    given["input"] = images
+    found: dict[str, list[Thinned]] = {}
+    layers = [node for node in network.nodes if isinstance(node.layer, (Conv2d, Dense))]
+    for node in track(layers, "layers", "layer", progress):
+        layer = node.layer
+        assert isinstance(layer, (Conv2d, Dense))
+        taken = given[node.inputs[0]].astype(np.float64)
+        flat = taken.reshape(len(taken), -1) if isinstance(layer, Dense) else taken.reshape(-1, taken.shape[3])
+        share = layer.weight.astype(np.float64) ** 2 * (flat**2).mean(0)
+        share /= np.maximum(share.reshape(len(share), -1).sum(1), 1e-12).reshape(-1, *[1] * (share.ndim - 1))
+        left = np.flatnonzero(layer.weight)
+        order = left[np.argsort(share.ravel()[left], kind="stable")]
+        found[layer.name] = []
+        for part in parts:
+            weight = layer.weight.copy().reshape(-1)
+            weight[order[: int(part * len(order))]] = 0
+            changed = weight.reshape(layer.weight.shape)
+            error = float(((_logits(_with(network, {layer.name: changed}), images) - exact) ** 2).sum()) / energy
+            found[layer.name].append(Thinned(changed, encoded_bytes(smallest(changed)), error))
+    return found
+
+
+def thin(network: Network, found: dict[str, list[Thinned]], budget: int) -> Network:
+    """`network` with the streams of its layers within `budget` bytes, compacted and encoded.
+
+    Useless channels go afterwards, so that it takes less than that.
+    """
+    chosen = spread(found, budget)
+    return encode_layers(compact(_with(network, {name: one.weight for name, one in chosen.items()})))
+
+
+def _with(network: Network, weights: dict[str, np.ndarray]) -> Network:
+    layers = tuple(
+        replace(layer, weight=weights[layer.name], shared=None)
+        if isinstance(layer, (Conv2d, Dense)) and layer.name in weights
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers, golden=None)
+
+
+def _logits(network: Network, images: np.ndarray) -> np.ndarray:
+    return network.logits(ReferenceBackend(network).run(images)).astype(np.float64)
