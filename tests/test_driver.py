@@ -13,6 +13,7 @@ from virtual import NO_PYNQ, script, small_images, small_network
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.compiler import Hardware, Program, compile_network
+from pynq_cnn.compiler.instructions import Opcode
 from pynq_cnn.errors import DeviceError
 from pynq_cnn.virtual_board import VirtualBoard
 
@@ -88,12 +89,12 @@ def test_status_is_decoded_with_the_layer(board: VirtualBoard) -> None:
     program = compile_network(small_network(), capacity=1)
     buffer = pynq.allocate(program.memory_words, "u8", target=board.device)
     buffer[: len(program.constants)] = program.constants
-    words = buffer.view(np.ndarray).view(np.uint8)
-    words[64 + 2] = 200  # kernel_h of the second instruction
+    octets = buffer.view(np.ndarray).view(np.uint8)
+    last = [number for number, one in enumerate(program.decode()) if one.opcode is Opcode.COMPUTE][-1]
+    octets[128 * last + 1] = 200  # its unit
     buffer.flush()
-    with pytest.raises(
-        DeviceError, match=r"status 2 \(field out of range\) at instruction 1, fc \(status=0x2, failed_at=0x1"
-    ):
+    told = rf"status 2 \(field out of range\) at instruction {last}, fc \(status=0x2, failed_at={last:#x}"
+    with pytest.raises(DeviceError, match=told):
         execute(found, program, buffer.device_address)
     buffer.freebuffer()
     with pytest.raises(DeviceError, match="bus error.*at 0x923456788 are not contiguous memory in use"):

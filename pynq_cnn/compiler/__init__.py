@@ -4,7 +4,7 @@ lower         layers -> steps of stages, by kind of layer
 stage         a stage, what one COMPUTE does; buffers: the feature maps that it takes and gives
 limits        what an instruction can say
 passes        some of a stage's output channels; tiles: some of its rows
-segment       stages whose tensors stay on the chip, as sections of instructions
+segment       stages whose tensors stay on the chip, as sections of instructions; ways: how they can be run
 schedule      where a network is cut into segments
 memory        places, on the chip and in memory
 encoding      instructions for what has a place; packing: constants as words

@@ -12,6 +12,7 @@ from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.compiler.memory import INPUT_REGION, Life
 from pynq_cnn.compiler.segment import Plan, Segment
 from pynq_cnn.compiler.stage import Stage, Step
+from pynq_cnn.compiler.ways import plans
 from pynq_cnn.errors import CompileError
 
 UNLIMITED = 2**63
@@ -84,7 +85,7 @@ def schedule(steps: Sequence[Step], image: Buffer, hardware: Hardware, images: i
                 continue
             for stages in _choices(steps[start:stop], images, hardware):
                 limit = UNLIMITED if found is None else found.cycles - before.cycles
-                for plan in Segment(stages, before.stored, later, hardware, images, limit).plans():
+                for plan in plans(Segment(stages, before.stored, later, hardware, images, limit)):
                     cycles, fits = before.cycles + plan.cycles, True
                     if found is None or cycles < found.cycles:
                         found = Schedule(cycles, (*before.plans, plan), {**before.stored, **plan.stored})

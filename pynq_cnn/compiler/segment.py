@@ -1,10 +1,11 @@
-"""A segment: neighbouring stages whose tensors pass from one to the next on the chip, as sections of a Program."""
+"""A segment: neighbouring stages whose tensors pass from one to the next on the chip, run in one way, as sections of a
+Program.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import gcd
 
 from pynq_cnn.compiler.buffers import WORD_BYTES, Buffer, round_up
 from pynq_cnn.compiler.encoding import Block, Spot, compute, load_constants, move, store_results
@@ -12,12 +13,11 @@ from pynq_cnn.compiler.estimate import Section, total_cycles
 from pynq_cnn.compiler.hardware import Hardware
 from pynq_cnn.compiler.instructions import Instruction, Opcode, Unit
 from pynq_cnn.compiler.memory import Life, place
-from pynq_cnn.compiler.passes import Pass, Room, divide, total
+from pynq_cnn.compiler.passes import Pass, Room, total
 from pynq_cnn.compiler.stage import Stage
-from pynq_cnn.compiler.tiles import Tile, divisions, tile_of, whole
+from pynq_cnn.compiler.tiles import Tile
 
 MOST_ITERATIONS = 2**32 - 1  # of a COMPUTE, over all images of a turn
-PATIENCE = 3  # tilings that are worse, one after the other, before the search ends
 MOST_BODY = 2**16 - 1  # instructions
 Stored = Mapping[Buffer, tuple[Block, ...]]  # tensors that are in the Program's memory, as blocks of their pixels
 
@@ -42,8 +42,30 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
+class Way:
+    """A way to run a segment.
+
+    Parameters
+    ----------
+    passes : sequence of sequence of Pass
+        Of each stage.
+    loaded : sequence of bool
+        Whether a stage's constants are loaded once for the batch, and not with every turn.
+    tiles : sequence of Tile
+        The rows that are worked on, one tile after the other.
+    block : Block, optional
+        What of the last stage's pixels is given, and where: all if there is none.
+    """
+
+    passes: Sequence[Sequence[Pass]]
+    loaded: Sequence[bool]
+    tiles: Sequence[Tile]
+    block: Block | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Segment:
-    """Stages, and what is around them.
+    """Stages, and what is around them; `pynq_cnn.compiler.ways` has the ways to run them.
 
     Parameters
     ----------
@@ -79,54 +101,6 @@ class Segment:
             if stage.gives is not None:
                 self.writes[stage.gives.buffer] = number
 
-    def plans(self) -> Iterator[Plan]:
-        """Ways to run it that fit."""
-        for work, loaded in self._works():
-            best, worse = None, 0
-            for tiles in self._tilings():
-                found = self._plan(work, loaded, tiles)
-                if found is None:
-                    continue
-                yield found
-                worse = worse + 1 if best is not None and found.cycles >= best else 0
-                best = found.cycles if best is None else min(best, found.cycles)
-                if worse == PATIENCE or not self._finer_pays(loaded):
-                    break
-        if len(self.stages) == 1:
-            yield from self._pass_by_pass()
-
-    def _finer_pays(self, loaded: Sequence[bool]) -> bool:
-        """Whether smaller tiles may be better than those that fit: more images share a load of constants, or lanes."""
-        sparse = any(stage.unit is Unit.SPARSE for stage in self.stages)
-        return sparse or not all(loaded)
-
-    def _tilings(self) -> Iterator[list[Tile]]:
-        yield [whole(self.stages)]
-        last = self.stages[-1].gives
-        stored = [buffer for buffer in self.writes if buffer in self.later]
-        if last is None or stored != [last.buffer] or last.buffer.height == 1:
-            return
-        for rows in divisions(last.buffer.height)[1:]:
-            yield [tile_of(self.stages, one) for one in rows]
-
-    def _works(self) -> Iterator[tuple[list[list[Pass]], list[bool]]]:
-        """The passes of each stage, and of which stages the constants are loaded once for the batch."""
-        most = Room.of(self.hardware)
-        all_of = [[Pass.whole(stage)] for stage in self.stages]
-        if total(one for passes in all_of for one in passes) <= most:
-            yield all_of, [True] * len(self.stages)
-            return
-        order = sorted(range(len(self.stages)), key=lambda n: all_of[n][0].room.tiles + all_of[n][0].room.entries)
-        for streamed in range(1, len(order) + 1):
-            kept = order[: len(order) - streamed]
-            left = most - total(all_of[n][0] for n in kept)
-            if not Room() <= left:
-                continue
-            work = [all_of[n] if n in kept else divide(stage, left) for n, stage in enumerate(self.stages)]
-            if all(passes is not None for passes in work):
-                yield [passes or [] for passes in work], [n in kept for n in range(len(self.stages))]
-                return
-
     def _image_step(self, buffer: Buffer, size: int) -> int:
         """Bytes from one image to the next: where images are lanes, each in another bank."""
         step, simd = round_up(size, WORD_BYTES), self.hardware.simd
@@ -147,23 +121,10 @@ class Segment:
                 most = min(most, max(1, self.hardware.result_entries // stage.groups))
         return -(-self.images // -(-self.images // most)) if most else 0
 
-    def _plan(
-        self, work: Sequence[Sequence[Pass]], loaded: Sequence[bool], tiles: Sequence[Tile],
-        block: Block | None = None,
-    ) -> Plan | None:  # fmt: skip
-        """The plan of one way; None if the tensors do not fit.
-
-        Parameters
-        ----------
-        work, loaded
-            The passes of each stage, and whether their constants are loaded once.
-        tiles : sequence of Tile
-            The rows that are worked on, one after the other.
-        block : Block, optional
-            What of the last stage's pixels is given, and where: all if there is none.
-        """
+    def plan(self, way: Way) -> Plan | None:
+        """The plan of a way; None if the tensors do not fit."""
         buffers = list(self.lives)
-        target = self.stages[-1].gives
+        target, block, tiles = self.stages[-1].gives, way.block, way.tiles
         pitches = {buffer: (buffer.pitch, buffer.row_pitch) for buffer in buffers}
         if block is not None and target is not None:
             pitches[target.buffer] = block.width, block.width * target.buffer.width
@@ -176,12 +137,12 @@ class Segment:
         group = self._group(peak)
         if not group:
             return None
-        least = self._least(work, loaded, tiles, group)
+        least = self._least(way, group)
         if least >= self.limit:
             return Plan((), least, {})
         places, _ = place([Life(step * group, *self.lives[buffer]) for step, buffer in zip(steps, buffers)])
 
-        once = [one for passes, first in zip(work, loaded) if first for one in passes]
+        once = [one for passes, first in zip(way.passes, way.loaded) if first for one in passes]
         header, constants = load_constants(once, Room(), self.hardware)
         free, body = total(once), []
         stored: dict[Buffer, tuple[Block, ...]] = {}
@@ -194,21 +155,21 @@ class Segment:
                 pitch, row_pitch = pitches[buffer]
                 first, stop = tile.buffers[buffer]
                 spots[buffer] = Spot(at + first * row_pitch % WORD_BYTES, step, first, stop, pitch, row_pitch)
-            body += self._tile(work, loaded, tile, spots, dict(constants), free, stored, block)
+            body += self._tile(way, tile, spots, dict(constants), free, stored)
         if len(header) + len(body) > MOST_BODY:
             return None
         sections = self._sections(header, body, group)
         return Plan(sections, total_cycles(sections, self.images), stored)
 
-    def _least(self, work: Sequence[Sequence[Pass]], loaded: Sequence[bool], tiles: Sequence[Tile], group: int) -> int:
+    def _least(self, way: Way, group: int) -> int:
         """Cycles of the batch for the loops alone, and for the constants that are loaded with every turn."""
         turns, cycles = -(-self.images // group), 0
-        for number, (passes, first) in enumerate(zip(work, loaded)):
+        for number, (passes, first) in enumerate(zip(way.passes, way.loaded)):
             times = turns if passes[0].stage.unit is Unit.SPARSE else self.images
             for one in passes:
                 words = 0 if first else one.room.tiles * self.hardware.words_of_a_tile(one.stage.unit is Unit.DEPTHWISE)
-                rows = sum(stop - start for start, stop in (tile.outputs[number] for tile in tiles))
-                cycles += turns * len(tiles) * words + times * one.stage.iterations(one.groups, one.entries, rows)
+                rows = sum(stop - start for start, stop in (tile.outputs[number] for tile in way.tiles))
+                cycles += turns * len(way.tiles) * words + times * one.stage.iterations(one.groups, one.entries, rows)
         return cycles
 
     def _sections(self, header: Sequence[Instruction], body: Sequence[Instruction], group: int) -> tuple[Section, ...]:
@@ -217,13 +178,13 @@ class Segment:
         return Section(self.images, tuple(header)), Section(group, tuple(body))
 
     def _tile(
-        self, work: Sequence[Sequence[Pass]], loaded: Sequence[bool], tile: Tile, spots: Mapping[Buffer, Spot],
-        constants: dict[Pass, Room], free: Room, stored: Stored, block: Block | None,
+        self, way: Way, tile: Tile, spots: Mapping[Buffer, Spot], constants: dict[Pass, Room], free: Room,
+        stored: Stored,
     ) -> list[Instruction]:  # fmt: skip
         """The instructions of a tile."""
         body: list[Instruction] = []
-        entries = self.hardware.result_entries
-        for number, (stage, passes, rows) in enumerate(zip(self.stages, work, tile.outputs)):
+        entries, block = self.hardware.result_entries, way.block
+        for number, (stage, passes, rows) in enumerate(zip(self.stages, way.passes, tile.outputs)):
             target = None if stage.gives is None else stage.gives.buffer
             touched = dict.fromkeys(view.buffer for view in (stage.given, stage.skip, stage.gives) if view is not None)
             for buffer in touched:
@@ -235,7 +196,7 @@ class Segment:
             skip = None if stage.skip is None else spots[stage.skip.buffer]
             at_once = stage.groups <= entries  # of int32 results
             for one in passes:
-                if not loaded[number]:
+                if not way.loaded[number]:
                     loads, there = load_constants([one], free, self.hardware)
                     body += loads
                     constants |= there
@@ -248,36 +209,3 @@ class Segment:
             if target is not None and self.writes[target] == number and target in stored:
                 body += move(Opcode.STORE, target, stored[target], spots[target], stage.name)
         return body
-
-    def _pass_by_pass(self) -> Iterator[Plan]:
-        """A stage whose constants do not fit: all images with some of them, then with the next."""
-        (stage,) = self.stages
-        view = stage.gives
-        if view is None or not view.contiguous or view.buffer.pitch % WORD_BYTES or self._together(stage) > 1:
-            return
-        if view.buffer in self.stored or view.buffer not in self.later:
-            return
-        of_a_group = stage.width // 8 if view.bits and not stage.raw else stage.width
-        passes = divide(stage, Room.of(self.hardware), WORD_BYTES // gcd(WORD_BYTES, of_a_group))
-        if passes is None or len(passes) < 2:
-            return
-        sections: tuple[Section, ...] = ()
-        blocks = []
-        for one in passes:
-            stop = min(one.offset + one.groups * of_a_group, view.buffer.pitch)
-            block = Block(f"tensor {view.buffer.name} {one.offset}", one.offset, stop - one.offset)
-            found = (self._plan([[one]], [True], tiles, block) for tiles in self._tilings())
-            plan = next((plan for plan in found if plan is not None), None)
-            if plan is None or not plan.sections:
-                if plan is not None:
-                    yield plan
-                return
-            sections += plan.sections
-            blocks.append(block)
-        yield Plan(sections, total_cycles(sections, self.images), {view.buffer: tuple(blocks)})
-
-    @staticmethod
-    def _together(stage: Stage) -> int:
-        """Columns that are computed as channels of one."""
-        assert stage.gives is not None
-        return stage.column_bytes // stage.gives.buffer.pitch
