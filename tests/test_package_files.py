@@ -183,7 +183,7 @@ def test_what_is_no_path(path):
         ('"mean": [\n   0.5', '"mean": [\n   "0.5"', "input.mean must be 1 numbers"),
         ('"std": [\n   0.5', '"std": [\n   -1e-320', "input.std must be 1 finite positive"),
         ('"fit": "crop"', '"fit": ["crop"]', "input.fit: has the wrong type"),
-        ('"format_version": 1', r'"\n\ud800": 1, "format_version": 1', r"'\\n\\ud800': is unknown"),
+        ('"format_version": 2', r'"\n\ud800": 1, "format_version": 2', r"'\\n\\ud800': is unknown"),
     ],
 )
 def test_json_that_readers_understand_differently(package, old, new, message):
