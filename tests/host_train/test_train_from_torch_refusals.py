@@ -344,7 +344,7 @@ class EndsWithReLU(Base):
 
 
 REFUSALS = {
-    Residual: "2 tensors go into one operation.*no branches: remove the skip connection",
+    Residual: "2 tensors go into one operation.*no branches yet: remove the skip connection",
     InPlaceResidual: "2 tensors go into one.*skip connection",
     Join: "2 tensors go into one.*use one wider Conv2d",
     Branch: "does not take the result of the operation before it",

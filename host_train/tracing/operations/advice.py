@@ -6,7 +6,7 @@ import re
 
 from host_train.quantisation.layers.rules import mapped
 
-_JOIN = "the engine has no branches: remove the skip connection and use one straight line of layers"
+_JOIN = "from_torch maps no branches yet: remove the skip connection and use one straight line of layers"
 _SCALE = (
     "remove it here: what normalises the images goes into the mean and std that from_torch is given, a factor or"
     " shift behind a layer into that layer's weights and bias"
@@ -21,9 +21,9 @@ _NORM = "use BatchNorm2d, which folds into the layer before it"
 ADVICE = {
     **dict.fromkeys(
         ("cat", "concat", "stack", "hstack", "vstack"),
-        "the engine has no branches: use one wider Conv2d in their place",
+        "from_torch maps no branches yet: use one wider Conv2d in their place",
     ),
-    **dict.fromkeys(("chunk", "split", "unbind"), "the engine has no branches: use one straight line of layers"),
+    **dict.fromkeys(("chunk", "split", "unbind"), "from_torch maps no branches yet: use one straight line of layers"),
     **dict.fromkeys(
         ("tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), ACTIVATION
     ),
