@@ -31,7 +31,8 @@ const char *pynq_cnn_cpu_set(int index) {
 }
 
 // A network to run, null and an `error` of at most `room` bytes if it cannot be. `set` is a name, empty for the best.
-void *pynq_cnn_cpu_open(const int32_t *plan, int64_t words, const char *set, int threads, int batch, char *error, int room) {
+void *pynq_cnn_cpu_open(const int32_t *plan, int64_t words, const char *set, int threads, int batch, char *error,
+                        int room) {
     try {
         const Set *const found = find_set(set);
         if (!found) throw std::runtime_error("this processor does not have the instruction set");

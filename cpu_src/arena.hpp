@@ -8,7 +8,7 @@
 namespace pcnn_cpu {
 
 class Arena {
-public:
+  public:
     // The start of `bytes` that nobody else has between the steps `first` and `last`.
     ptrdiff_t place(ptrdiff_t bytes, int first, int last) {
         bytes = (bytes + 127) / 64 * 64;
@@ -27,7 +27,7 @@ public:
     }
     ptrdiff_t bytes() const { return all; }
 
-private:
+  private:
     struct Part {
         ptrdiff_t start, bytes;
         int first, last;

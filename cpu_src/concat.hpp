@@ -21,8 +21,10 @@ static void concat(const Concat &c, const Task &task) {
             const View &view = c.in[i];
             const uint8_t *const in = task.base + view.start + image * view.image + view.origin + y * view.row;
             for (int x = 0; x < c.out.width; ++x) {
-                if (c.out.type == BITS) append_bits(out + x * c.out.pixel, channel, in + x * view.pixel, view.channels);
-                else memcpy(out + x * c.out.pixel + channel, in + x * view.pixel, view.channels);
+                if (c.out.type == BITS)
+                    append_bits(out + x * c.out.pixel, channel, in + x * view.pixel, view.channels);
+                else
+                    memcpy(out + x * c.out.pixel + channel, in + x * view.pixel, view.channels);
             }
         }
     }

@@ -12,8 +12,10 @@ struct Place {
 
 static inline void store_bytes(uint8_t *to, I32 v, int count) {
     const U8 bytes = narrow(v);
-    if (count >= LANES) store(to, bytes);
-    else store_some(to, bytes, count);
+    if (count >= LANES)
+        store(to, bytes);
+    else
+        store_some(to, bytes, count);
 }
 
 template <int NR>
@@ -22,7 +24,9 @@ static inline void finish_pixel(const I32 (&acc)[NR], const Finish &finish, cons
     if (finish.type == BYTES) {
         for (int n = 0; n < NR; ++n) {
             const int first = lane + n * LANES;
-            store_bytes(at.out + first, (finish.quick ? requantise_quick(acc[n], finish, first) : requantise(acc[n], finish, first)), at.outputs - first);
+            store_bytes(at.out + first,
+                        (finish.quick ? requantise_quick(acc[n], finish, first) : requantise(acc[n], finish, first)),
+                        at.outputs - first);
         }
     } else if (finish.type == BITS) {
         uint64_t bits = 0;

@@ -15,7 +15,8 @@ enum {
     LEAST = 8,          // images, if there are so many: weights are read once for all of them
     SLACK = 1 << 10,    // bytes behind a workspace: vectors reach beyond the last value
 };
-const double ALONE = 100e3, TOGETHER = 2e6;  // less work is not worth waking a thread, or waiting for it after each layer
+const double ALONE = 100e3,
+             TOGETHER = 2e6;  // less work is not worth waking a thread, or waiting for it after each layer
 
 }  // namespace
 
@@ -29,7 +30,8 @@ Network::Network(const Plan &plan, const Set &set, int threads, int batch) : set
     }
 }
 
-// Where every tensor lies: with room around it for the layers that pad it, in memory of its own for as long as it is needed.
+// Where every tensor lies: with room around it for the layers that pad it, in memory of its own for as long as it is
+// needed.
 void Network::place_tensors(const Plan &plan) {
     const int tensors = static_cast<int>(plan.tensors.size());
     std::vector<int> uses(tensors), last(tensors);
@@ -54,8 +56,8 @@ void Network::place_tensors(const Plan &plan) {
         const Layer &layer = plan.layers[i];
         const int window = layer.kernel_h * layer.kernel_w, from = layer.inputs[0] - 1;
         if (layer.kind != MAX_POOL || from < 0 || uses[from + 1] != 1) continue;
-        const bool whole = layer.stride_h >= layer.kernel_h && layer.stride_w >= layer.kernel_w && !layer.top && !layer.left &&
-                           !layer.bottom && !layer.right;
+        const bool whole = layer.stride_h >= layer.kernel_h && layer.stride_w >= layer.kernel_w && !layer.top &&
+                           !layer.left && !layer.bottom && !layer.right;
         const int kind = plan.layers[from].kind;
         if (!whole || set.rows % window || window == 1 || (kind != CONV && kind != BINARY)) continue;
         fused[from] = static_cast<int>(i) + 1;
@@ -72,7 +74,9 @@ void Network::place_tensors(const Plan &plan) {
         view.height = tensor.height;
         view.width = tensor.width;
         view.channels = tensor.channels;
-        view.pixel = tensor.type == BYTES ? tensor.channels : tensor.type == BITS ? (tensor.channels + 63) / 64 * 8 : 4 * static_cast<ptrdiff_t>(tensor.channels);
+        view.pixel = tensor.type == BYTES  ? tensor.channels
+                     : tensor.type == BITS ? (tensor.channels + 63) / 64 * 8
+                                           : 4 * static_cast<ptrdiff_t>(tensor.channels);
         view.row = view.pixel * (border.left + tensor.width + border.right);
         view.origin = border.top * view.row + border.left * view.pixel;
         view.image = (view.row * (border.top + tensor.height + border.bottom) + 63) / 64 * 64;
@@ -99,27 +103,42 @@ void Network::add_layer(const Plan &plan, int i) {
     switch (layer.kind) {
         case CONV: {
             const int channels = plan.tensors[layer.inputs[0]].channels;
-            const bool depthwise = layer.groups > 1 && layer.groups == channels && channels == plan.tensors[i + 1].channels;
+            const bool depthwise =
+                layer.groups > 1 && layer.groups == channels && channels == plan.tensors[i + 1].channels;
             // Fewer lanes than bits in a byte: only `product` puts two vectors into one.
-            if (depthwise && !fused[i] && (layer.finish != BITS || set.lanes >= 8)) add_channelwise(plan, i, false);
-            else add_convolution(plan, i);
+            if (depthwise && !fused[i] && (layer.finish != BITS || set.lanes >= 8))
+                add_channelwise(plan, i, false);
+            else
+                add_convolution(plan, i);
             break;
         }
-        case BINARY: add_binary(plan, i); break;
-        case MAX_POOL: add_max_pool(plan, i); break;
-        case AVG_POOL: add_channelwise(plan, i, true); break;
-        case CONCAT: add_concat(plan, i); break;
-        default: throw std::runtime_error("a layer of a kind that is not known");
+        case BINARY:
+            add_binary(plan, i);
+            break;
+        case MAX_POOL:
+            add_max_pool(plan, i);
+            break;
+        case AVG_POOL:
+            add_channelwise(plan, i, true);
+            break;
+        case CONCAT:
+            add_concat(plan, i);
+            break;
+        default:
+            throw std::runtime_error("a layer of a kind that is not known");
     }
 }
 
-// Where the windows and results of a layer lie; `at` gets the pixels of its output in the order in which it works on them.
+// Where the windows and results of a layer lie; `at` gets the pixels of its output in the order in which it works on
+// them.
 Sweep Network::sweep_of(const Plan &plan, int i, std::vector<std::pair<int, int>> *at) {
     const Layer &layer = plan.layers[i];
     const View &in = views[layer.inputs[0]], &out = views[last_tensor(i)];
     const View skip = layer.skip ? views[layer.inputs.back()] : View{};
-    const int pool_h = fused[i] ? plan.layers[fused[i] - 1].kernel_h : 1, pool_w = fused[i] ? plan.layers[fused[i] - 1].kernel_w : 1;
-    const int step_h = fused[i] ? plan.layers[fused[i] - 1].stride_h : 1, step_w = fused[i] ? plan.layers[fused[i] - 1].stride_w : 1;
+    const int pool_h = fused[i] ? plan.layers[fused[i] - 1].kernel_h : 1,
+              pool_w = fused[i] ? plan.layers[fused[i] - 1].kernel_w : 1;
+    const int step_h = fused[i] ? plan.layers[fused[i] - 1].stride_h : 1,
+              step_w = fused[i] ? plan.layers[fused[i] - 1].stride_w : 1;
     std::vector<ptrdiff_t> in_at, out_at, skip_at;
     for (int y = 0; y < out.height; ++y)
         for (int x = 0; x < out.width; ++x) {
@@ -128,7 +147,8 @@ Sweep Network::sweep_of(const Plan &plan, int i, std::vector<std::pair<int, int>
                 for (int k = 0; k < pool_w; ++k) {
                     const int row = y * step_h + j, column = x * step_w + k;
                     at->push_back({row, column});
-                    in_at.push_back(in.origin + (row * layer.stride_h - layer.top) * in.row + (column * layer.stride_w - layer.left) * in.pixel);
+                    in_at.push_back(in.origin + (row * layer.stride_h - layer.top) * in.row +
+                                    (column * layer.stride_w - layer.left) * in.pixel);
                     if (layer.skip) skip_at.push_back(skip.origin + row * skip.row + column * skip.pixel);
                 }
         }
@@ -155,7 +175,8 @@ void Network::add_convolution(const Plan &plan, int i) {
     if (add_sparse(plan, i, product)) return;
     product.sweep.finish = pack_finish(store, set, layer, outputs);
     for (int t = 0; t < product.tile_count; ++t)
-        work += static_cast<double>(product.sweep.pixels) * product.tiles[t].steps * product.tiles[t].blocks * set.step_cost;
+        work += static_cast<double>(product.sweep.pixels) * product.tiles[t].steps * product.tiles[t].blocks *
+                set.step_cost;
     const Set &by = set;
     steps.push_back([product, &by](const Task &task) { by.product(product, task); });
 }
@@ -192,14 +213,17 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
             for (int c = 0; c < in.channels; ++c) {
                 const int weight = layer.weights[(o * taps + tap) * in.channels + c];
                 if (!weight) continue;
-                const ptrdiff_t y = tap / layer.kernel_w * layer.dilation_h, x = tap % layer.kernel_w * layer.dilation_w;
-                offsets.push_back(static_cast<int32_t>(one ? y * in.row + x * in.pixel + c : static_cast<ptrdiff_t>(c) * plane + y * pitch + x));
+                const ptrdiff_t y = tap / layer.kernel_w * layer.dilation_h,
+                                x = tap % layer.kernel_w * layer.dilation_w;
+                offsets.push_back(static_cast<int32_t>(one ? y * in.row + x * in.pixel + c
+                                                           : static_cast<ptrdiff_t>(c) * plane + y * pitch + x));
                 weights.push_back(weight);
             }
         first.push_back(static_cast<int32_t>(weights.size()));
     }
     double dense = 0, count = static_cast<double>(weights.size());
-    for (int t = 0; t < product.tile_count; ++t) dense += static_cast<double>(product.tiles[t].steps) * product.tiles[t].blocks;
+    for (int t = 0; t < product.tile_count; ++t)
+        dense += static_cast<double>(product.tiles[t].steps) * product.tiles[t].blocks;
     dense *= static_cast<double>(product.sweep.pixels) * set.step_cost;
     const Set &by = set;
     if (one) {
@@ -254,7 +278,9 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     const int parts = threads;
     beginnings.push_back([p, zero, parts](uint8_t *base) {
         for (int part = 0; part < parts; ++part)
-            for (int c = 0; c < p.channels; ++c) memset(base + p.planes + part * p.each + static_cast<ptrdiff_t>(c) * p.plane, zero[c % zero.size()], p.plane);
+            for (int c = 0; c < p.channels; ++c)
+                memset(base + p.planes + part * p.each + static_cast<ptrdiff_t>(c) * p.plane, zero[c % zero.size()],
+                       p.plane);
     });
     work += sparse;
     steps.push_back([p, &by](const Task &task) { by.sparse_planes(p, task); });
@@ -281,7 +307,8 @@ void Network::add_channelwise(const Plan &plan, int i, bool average) {
     } else {
         int32_t *const weights = store.zeros<int32_t>(static_cast<size_t>(c.taps) * lanes);
         for (int t = 0; t < c.taps; ++t)
-            for (int o = 0; o < outputs; ++o) weights[static_cast<size_t>(t) * lanes + o] = layer.weights[static_cast<size_t>(o) * c.taps + t];
+            for (int o = 0; o < outputs; ++o)
+                weights[static_cast<size_t>(t) * lanes + o] = layer.weights[static_cast<size_t>(o) * c.taps + t];
         c.weight_row = lanes;
         c.weights = weights;
         c.bias = per_lane(store, set, outputs, layer.bias);
@@ -294,8 +321,10 @@ void Network::add_channelwise(const Plan &plan, int i, bool average) {
 
 void Network::add_max_pool(const Plan &plan, int i) {
     const Layer &layer = plan.layers[i];
-    const MaxPool pool = {views[layer.inputs[0]], views[i + 1], layer.kernel_h, layer.kernel_w, layer.stride_h, layer.stride_w, layer.top, layer.left};
-    work += static_cast<double>(pool.out.height) * pool.out.width * pool.size_h * pool.size_w * static_cast<double>(pool.out.pixel) / 16;
+    const MaxPool pool = {views[layer.inputs[0]], views[i + 1],   layer.kernel_h, layer.kernel_w,
+                          layer.stride_h,         layer.stride_w, layer.top,      layer.left};
+    work += static_cast<double>(pool.out.height) * pool.out.width * pool.size_h * pool.size_w *
+            static_cast<double>(pool.out.pixel) / 16;
     const Set &by = set;
     steps.push_back([pool, &by](const Task &task) { by.max_pool(pool, task); });
 }
@@ -310,15 +339,16 @@ void Network::add_concat(const Plan &plan, int i) {
     steps.push_back([concat, &by](const Task &task) { by.concat(concat, task); });
 }
 
-// What lies around the image, of each byte the zero point of its channel and of bits 0: written anew every time, as other
-// tensors have the memory between.
+// What lies around the image, of each byte the zero point of its channel and of bits 0: written anew every time, as
+// other tensors have the memory between.
 void Network::add_border(const Plan &plan, int t) {
     const Tensor &tensor = plan.tensors[t];
     const View view = views[t];
     const Border border = borders[t];
     if (!border.top && !border.left && !border.bottom && !border.right) return;
     std::vector<uint8_t> row(view.row);
-    for (ptrdiff_t at = 0; at < view.row; ++at) row[at] = tensor.type == BYTES ? tensor.zero[at % view.pixel % tensor.zero.size()] : 0;
+    for (ptrdiff_t at = 0; at < view.row; ++at)
+        row[at] = tensor.type == BYTES ? tensor.zero[at % view.pixel % tensor.zero.size()] : 0;
     const uint8_t *const pattern = store.keep(row);
     steps.push_back([view, border, pattern](const Task &task) {
         const ptrdiff_t before = border.left * view.pixel, behind = border.right * view.pixel;
@@ -344,8 +374,10 @@ uint8_t *Network::workspace(int part) {
     return workspaces[part];
 }
 
-// The network on `count` images in one workspace, by this thread or, of several that share each layer, this thread's part.
-void Network::run_some(const uint8_t *images, int32_t *results, long count, uint8_t *base, int part, int parts, Barrier *barrier) {
+// The network on `count` images in one workspace, by this thread or, of several that share each layer, this thread's
+// part.
+void Network::run_some(const uint8_t *images, int32_t *results, long count, uint8_t *base, int part, int parts,
+                       Barrier *barrier) {
     const View &in = views.front(), &out = views.back();
     const ptrdiff_t row = static_cast<ptrdiff_t>(in.width) * in.channels;
     for (long at = 0; at < count; at += chunk) {
@@ -354,7 +386,8 @@ void Network::run_some(const uint8_t *images, int32_t *results, long count, uint
             for (int n = 0; n < task.images; ++n) {
                 const uint8_t *from = images + (at + n) * input_bytes;
                 uint8_t *to = base + in.start + n * in.image + in.origin;
-                if (row == in.row) memcpy(to, from, input_bytes);
+                if (row == in.row)
+                    memcpy(to, from, input_bytes);
                 else
                     for (int y = 0; y < in.height; ++y, from += row, to += in.row) memcpy(to, from, row);
             }
@@ -365,7 +398,8 @@ void Network::run_some(const uint8_t *images, int32_t *results, long count, uint
         if (barrier) barrier->wait();
         if (part == 0)
             for (int n = 0; n < task.images; ++n)
-                memcpy(results + (at + n) * out.channels, base + out.start + n * out.image + out.origin, 4 * static_cast<size_t>(out.channels));
+                memcpy(results + (at + n) * out.channels, base + out.start + n * out.image + out.origin,
+                       4 * static_cast<size_t>(out.channels));
         if (barrier) barrier->wait();
     }
 }
@@ -373,7 +407,8 @@ void Network::run_some(const uint8_t *images, int32_t *results, long count, uint
 void Network::run(const uint8_t *images, int32_t *results, long count) {
     std::lock_guard<std::mutex> guard(lock);
     const int outputs = views.back().channels;
-    const bool apart = count >= threads, worth = work * (apart ? static_cast<double>(count) : 1.0) >= (apart ? ALONE * threads : TOGETHER);
+    const bool apart = count >= threads,
+               worth = work * (apart ? static_cast<double>(count) : 1.0) >= (apart ? ALONE * threads : TOGETHER);
     if (threads == 1 || !worth) {
         run_some(images, results, count, workspace(0), 0, 1, nullptr);
         return;
@@ -384,7 +419,8 @@ void Network::run(const uint8_t *images, int32_t *results, long count) {
         for (int part = 0; part < threads; ++part) workspace(part);
         helpers->run([&](int part) {
             const long first = count * part / threads, last = count * (part + 1) / threads;
-            run_some(images + first * input_bytes, results + first * outputs, last - first, workspaces[part], 0, 1, nullptr);
+            run_some(images + first * input_bytes, results + first * outputs, last - first, workspaces[part], 0, 1,
+                     nullptr);
         });
     } else {
         Barrier barrier(threads);

@@ -15,13 +15,13 @@
 namespace pcnn_cpu {
 
 class Network {
-public:
+  public:
     // `threads` from 1; `batch` images at most are worked on at once.
     Network(const Plan &plan, const Set &set, int threads, int batch);
     // int32 [images][outputs] of uint8 [images][height][width][channels].
     void run(const uint8_t *images, int32_t *results, long count);
 
-private:
+  private:
     typedef std::function<void(const Task &)> Step;
 
     void place_tensors(const Plan &plan);
@@ -36,7 +36,8 @@ private:
     Sweep sweep_of(const Plan &plan, int layer, std::vector<std::pair<int, int>> *at);
     int last_tensor(int layer) const { return fused[layer] ? fused[layer] : layer + 1; }
 
-    void run_some(const uint8_t *images, int32_t *results, long count, uint8_t *base, int part, int parts, Barrier *barrier);
+    void run_some(const uint8_t *images, int32_t *results, long count, uint8_t *base, int part, int parts,
+                  Barrier *barrier);
     uint8_t *workspace(int part);
 
     struct Border {
@@ -45,14 +46,14 @@ private:
     const Set &set;
     const int threads, batch;
     Store store;
-    std::vector<View> views;         // of the plan's tensors
-    std::vector<Border> borders;     // around them
-    std::vector<int> fused;          // of a layer, the tensor of the pooling that is part of it; 0: none
-    std::vector<char> absorbed;      // poolings that are part of the layer before
+    std::vector<View> views;      // of the plan's tensors
+    std::vector<Border> borders;  // around them
+    std::vector<int> fused;       // of a layer, the tensor of the pooling that is part of it; 0: none
+    std::vector<char> absorbed;   // poolings that are part of the layer before
     std::vector<Step> steps;
-    int chunk = 1;                   // images at once
-    double work = 0;                 // of an image, about what a thread does in so many cycles
-    ptrdiff_t bytes = 0;             // of a workspace
+    int chunk = 1;        // images at once
+    double work = 0;      // of an image, about what a thread does in so many cycles
+    ptrdiff_t bytes = 0;  // of a workspace
     int input_bytes = 0;
     std::vector<uint8_t *> workspaces;
     std::vector<std::function<void(uint8_t *)>> beginnings;  // what a new workspace gets

@@ -1,5 +1,5 @@
-// What a set does with the compiler's vector types alone, where it has nothing better: included inside its namespace, after
-// vectors.hpp.
+// What a set does with the compiler's vector types alone, where it has nothing better: included inside its namespace,
+// after vectors.hpp.
 
 // Bytes of LANES as int32.
 static inline I32 plain_widen(const uint8_t *from) { return __builtin_convertvector(load<U8>(from), I32); }
@@ -8,7 +8,8 @@ static inline I32 plain_widen(const uint8_t *from) { return __builtin_convertvec
 static inline I32 plain_requantise(I32 acc, const Finish &finish, int lane) {
     I32 out;
     for (int i = 0; i < LANES; ++i) {
-        int64_t q = (static_cast<int64_t>(acc[i]) * finish.multiplier[lane + i] + finish.rounding[lane + i]) >> finish.shift[lane + i];
+        int64_t q = (static_cast<int64_t>(acc[i]) * finish.multiplier[lane + i] + finish.rounding[lane + i]) >>
+                    finish.shift[lane + i];
         q += finish.zero;
         out[i] = static_cast<int32_t>(q < finish.low ? finish.low : q > 255 ? 255 : q);
     }
@@ -18,7 +19,9 @@ static inline I32 plain_requantise(I32 acc, const Finish &finish, int lane) {
 // The same where the multiplier has the shift in it: the upper half of the product.
 static inline I32 plain_requantise_quick(I32 acc, const Finish &finish, int lane) {
     I32 out;
-    for (int i = 0; i < LANES; ++i) out[i] = static_cast<int32_t>((static_cast<int64_t>(acc[i]) * finish.multiplier[lane + i] + (int64_t{1} << 31)) >> 32);
+    for (int i = 0; i < LANES; ++i)
+        out[i] = static_cast<int32_t>(
+            (static_cast<int64_t>(acc[i]) * finish.multiplier[lane + i] + (int64_t{1} << 31)) >> 32);
     return smaller(larger(out + finish.zero, all(finish.low)), all(255));
 }
 

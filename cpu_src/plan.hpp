@@ -20,10 +20,10 @@ struct Layer {
     std::vector<int> inputs;  // tensors; a skip is the last
     int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, groups = 1;
     int top = 0, left = 0, bottom = 0, right = 0;
-    const int8_t *weights = nullptr;   // [out][kernel_h][kernel_w][in / groups]
-    const uint32_t *bits = nullptr;    // [out][kernel_h][kernel_w][words of 32 bits]
-    const int32_t *bias = nullptr;     // [out], of average pooling one
-    int finish = 2, zero = 0, low = 0; // a Type
+    const int8_t *weights = nullptr;    // [out][kernel_h][kernel_w][in / groups]
+    const uint32_t *bits = nullptr;     // [out][kernel_h][kernel_w][words of 32 bits]
+    const int32_t *bias = nullptr;      // [out], of average pooling one
+    int finish = 2, zero = 0, low = 0;  // a Type
     const int32_t *multiplier = nullptr, *shift = nullptr, *threshold = nullptr, *skip = nullptr;  // [out]
 };
 
@@ -33,7 +33,7 @@ struct Plan {
 };
 
 class Words {
-public:
+  public:
     Words(const int32_t *from, int64_t count) : at(from), end(from + count) {}
     int next() { return *take(1); }
     const int32_t *take(int64_t count) {
@@ -45,7 +45,7 @@ public:
     const void *octets(int64_t count) { return take((count + 3) / 4); }
     bool done() const { return at == end; }
 
-private:
+  private:
     const int32_t *at, *end;
 };
 
@@ -74,7 +74,8 @@ inline void read_finish(Words &words, Layer &layer, int outputs) {
 }
 
 inline void read_window(Words &words, Layer &layer) {
-    int *const fields[] = {&layer.kernel_h, &layer.kernel_w, &layer.stride_h, &layer.stride_w, &layer.top, &layer.left, &layer.bottom, &layer.right};
+    int *const fields[] = {&layer.kernel_h, &layer.kernel_w, &layer.stride_h, &layer.stride_w,
+                           &layer.top,      &layer.left,     &layer.bottom,   &layer.right};
     for (int *field : fields) *field = words.next();
 }
 
@@ -89,7 +90,8 @@ inline Plan read_plan(const int32_t *from, int64_t count) {
         layer.kind = words.next();
         for (int n = words.next(); n > 0; --n) {
             layer.inputs.push_back(words.next());
-            if (layer.inputs.back() < 0 || layer.inputs.back() > i) throw std::runtime_error("a layer takes what is behind it");
+            if (layer.inputs.back() < 0 || layer.inputs.back() > i)
+                throw std::runtime_error("a layer takes what is behind it");
         }
         plan.tensors.push_back(read_tensor(words));
         const int outputs = plan.tensors.back().channels, inputs = plan.tensors[layer.inputs.at(0)].channels;
@@ -98,13 +100,13 @@ inline Plan read_plan(const int32_t *from, int64_t count) {
             layer.dilation_h = words.next();
             layer.dilation_w = words.next();
             layer.groups = words.next();
-            layer.weights = static_cast<const int8_t *>(
-                words.octets(static_cast<int64_t>(outputs) * layer.kernel_h * layer.kernel_w * (inputs / layer.groups)));
+            layer.weights = static_cast<const int8_t *>(words.octets(static_cast<int64_t>(outputs) * layer.kernel_h *
+                                                                     layer.kernel_w * (inputs / layer.groups)));
             layer.bias = words.take(outputs);
             if (words.next()) layer.skip = words.take(outputs);
         } else if (layer.kind == BINARY) {
-            layer.bits = static_cast<const uint32_t *>(
-                words.octets(static_cast<int64_t>(outputs) * layer.kernel_h * layer.kernel_w * ((inputs + 63) / 64 * 8)));
+            layer.bits = static_cast<const uint32_t *>(words.octets(static_cast<int64_t>(outputs) * layer.kernel_h *
+                                                                    layer.kernel_w * ((inputs + 63) / 64 * 8)));
         } else if (layer.kind == AVG_POOL) {
             layer.bias = words.take(1);
         }

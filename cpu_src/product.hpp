@@ -1,12 +1,13 @@
-// Sums of products over windows (numerics.md, sections 2 and 6): output channels are the lanes, and the windows of several
-// pixels, or images, are worked on at once, so that a weight that was loaded serves all of them. Included inside a set's
-// namespace.
+// Sums of products over windows (numerics.md, sections 2 and 6): output channels are the lanes, and the windows of
+// several pixels, or images, are worked on at once, so that a weight that was loaded serves all of them. Included
+// inside a set's namespace.
 //
-// `Kind` is Bytes or Bits of the set: X spread(four bytes of the input), Sum step(Sum, X, weights of four inputs a lane),
-// fold(Sum) to I32 after at most BLOCK steps, total(bias, I32).
+// `Kind` is Bytes or Bits of the set: X spread(four bytes of the input), Sum step(Sum, X, weights of four inputs a
+// lane), fold(Sum) to I32 after at most BLOCK steps, total(bias, I32).
 
 template <class Kind, int MR, int NR>
-static inline void accumulate_some(const uint8_t *const (&window)[MR], const int32_t *offset, const uint8_t *weights, int steps, I32 (&acc)[MR][NR]) {
+static inline void accumulate_some(const uint8_t *const (&window)[MR], const int32_t *offset, const uint8_t *weights,
+                                   int steps, I32 (&acc)[MR][NR]) {
     typename Kind::Sum sum[MR][NR] = {};
     for (int s = 0; s < steps; ++s) {
         typename Kind::W w[NR];
@@ -29,7 +30,8 @@ static inline void accumulate(const uint8_t *const (&window)[MR], const Tile &ti
     for (int at = first; at < tile.steps; at += block) {
         const int steps = tile.steps - at < block ? tile.steps - at : block;
         I32 more[MR][NR];
-        accumulate_some<Kind, MR, NR>(window, tile.offsets + at, tile.weights + static_cast<ptrdiff_t>(at) * NR * Kind::CELL, steps, more);
+        accumulate_some<Kind, MR, NR>(window, tile.offsets + at,
+                                      tile.weights + static_cast<ptrdiff_t>(at) * NR * Kind::CELL, steps, more);
         for (int m = 0; m < MR; ++m)
             for (int n = 0; n < NR; ++n) acc[m][n] += more[m][n];
     }
@@ -73,11 +75,14 @@ static void sweep_tile(const Product &p, const Tile &tile, const Task &task, lon
                 const int32_t *const from = p.bias_at ? bias + p.bias_at[here] : bias;
                 for (int n = 0; n < NR; ++n) sum[n] = Kind::total(load<I32>(from + n * LANES), acc[i][n]);
                 if (s.finish.skip)
-                    add_skip<NR>(sum, s.finish, skip + (together ? 0 : images[i] * s.skip.image) + s.skip_at[here], tile.block);
+                    add_skip<NR>(sum, s.finish, skip + (together ? 0 : images[i] * s.skip.image) + s.skip_at[here],
+                                 tile.block);
                 for (int n = 0; n < NR; ++n) best[n] = i == m ? sum[n] : larger(best[n], sum[n]);
             }
-            if (together) place.out = out + s.out_at[(pixel + m) >> halvings];
-            else place.out = out + images[m] * s.out.image + s.out_at[pixels[m] >> halvings];
+            if (together)
+                place.out = out + s.out_at[(pixel + m) >> halvings];
+            else
+                place.out = out + images[m] * s.out.image + s.out_at[pixels[m] >> halvings];
             finish_pixel<NR>(best, s.finish, place);
         }
         for (pixel += MR; pixel >= s.pixels; pixel -= s.pixels) ++image;
@@ -86,30 +91,42 @@ static void sweep_tile(const Product &p, const Tile &tile, const Task &task, lon
 
 template <class Kind, int NR>
 static void sweep_rows(const Product &p, const Tile &tile, const Task &task, long first, long last) {
-    if (last - first == 1) sweep_tile<Kind, 1, NR>(p, tile, task, first, last);
-    else sweep_tile<Kind, ROWS, NR>(p, tile, task, first, last);
+    if (last - first == 1)
+        sweep_tile<Kind, 1, NR>(p, tile, task, first, last);
+    else
+        sweep_tile<Kind, ROWS, NR>(p, tile, task, first, last);
 }
 
 template <class Kind>
 static void sweep(const Product &p, const Task &task) {
     const long rows = static_cast<long>(task.images) * p.sweep.pixels, groups = (rows + ROWS - 1) / ROWS;
     long first = 0, last = groups, first_tile = 0, last_tile = p.tile_count;
-    if (groups >= 2 * task.parts || groups >= p.tile_count) share(groups, task.part, task.parts, &first, &last);
-    else share(p.tile_count, task.part, task.parts, &first_tile, &last_tile);
+    if (groups >= 2 * task.parts || groups >= p.tile_count)
+        share(groups, task.part, task.parts, &first, &last);
+    else
+        share(p.tile_count, task.part, task.parts, &first_tile, &last_tile);
     first *= ROWS;
     last = last * ROWS < rows ? last * ROWS : rows;
     if (first >= last) return;
     for (long i = first_tile; i < last_tile; ++i) {
         const Tile &tile = p.tiles[i];
         switch (tile.blocks) {
-            case 1: sweep_rows<Kind, 1>(p, tile, task, first, last); break;
-            case 2: sweep_rows<Kind, BLOCKS < 2 ? BLOCKS : 2>(p, tile, task, first, last); break;
-            default: sweep_rows<Kind, BLOCKS < 3 ? BLOCKS : 3>(p, tile, task, first, last); break;
+            case 1:
+                sweep_rows<Kind, 1>(p, tile, task, first, last);
+                break;
+            case 2:
+                sweep_rows < Kind, BLOCKS<2 ? BLOCKS : 2>(p, tile, task, first, last);
+                break;
+            default:
+                sweep_rows < Kind, BLOCKS<3 ? BLOCKS : 3>(p, tile, task, first, last);
+                break;
         }
     }
 }
 
 static void product(const Product &p, const Task &task) {
-    if (p.bits) sweep<Bits>(p, task);
-    else sweep<Bytes>(p, task);
+    if (p.bits)
+        sweep<Bits>(p, task);
+    else
+        sweep<Bytes>(p, task);
 }

@@ -14,4 +14,5 @@
 #include "concat.hpp"
 
 extern const Set SET;
-const Set SET = {NAME, supported, LANES, ROWS, BLOCKS, Bytes::CELL, STEP_COST, FRACTION, EXCESS, put, place, product, channelwise, sparse_planes, sparse_rows, max_pool, concat};
+const Set SET = {NAME, supported, LANES,   ROWS,        BLOCKS,        Bytes::CELL, STEP_COST, FRACTION, EXCESS,
+                 put,  place,     product, channelwise, sparse_planes, sparse_rows, max_pool,  concat};

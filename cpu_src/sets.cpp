@@ -5,20 +5,30 @@
 namespace pcnn_cpu {
 
 #if PCNN_X86
-namespace avx512 { extern const Set SET; }
-namespace avx2 { extern const Set SET; }
+namespace avx512 {
+extern const Set SET;
+}
+namespace avx2 {
+extern const Set SET;
+}
 #endif
 #if PCNN_AARCH64
-namespace dotprod { extern const Set SET; }
+namespace dotprod {
+extern const Set SET;
+}
 #endif
 #if PCNN_ARM || PCNN_AARCH64
-namespace neon { extern const Set SET; }
+namespace neon {
+extern const Set SET;
+}
 #endif
-namespace baseline { extern const Set SET; }
+namespace baseline {
+extern const Set SET;
+}
 
 const Set *const SETS[] = {
 #if PCNN_X86
-    &avx512::SET, &avx2::SET,
+    &avx512::SET,   &avx2::SET,
 #endif
 #if PCNN_AARCH64
     &dotprod::SET,

@@ -1,5 +1,5 @@
-// Convolution with few weights left: channels are planes, and a weight is multiplied with as many pixels as a vector holds.
-// Included inside a set's namespace.
+// Convolution with few weights left: channels are planes, and a weight is multiplied with as many pixels as a vector
+// holds. Included inside a set's namespace.
 
 // The channels of one image, each as a plane; what is around the images is there already.
 static void make_planes(const SparsePlanes &p, const uint8_t *in, uint8_t *planes) {
@@ -13,7 +13,8 @@ static void make_planes(const SparsePlanes &p, const uint8_t *in, uint8_t *plane
                 }
                 transpose(block);
                 uint8_t *to = planes + static_cast<ptrdiff_t>(c) * p.plane + (y + p.top) * p.pitch + x + p.left;
-                for (int i = 0; i < 16 && c + i < p.channels; ++i, to += p.plane) store_first(to, block[i], p.width - x);
+                for (int i = 0; i < 16 && c + i < p.channels; ++i, to += p.plane)
+                    store_first(to, block[i], p.width - x);
             }
 }
 
@@ -62,9 +63,12 @@ static inline void pool_sums(const SparsePlanes &p, const int32_t *sums, int32_t
 static void sparse_planes(const SparsePlanes &p, const Task &task) {
     const Sweep &s = p.sweep;
     long first = 0, last = task.images, first_block = 0, last_block = (s.outputs + 15) / 16;
-    if (task.images >= task.parts) share(task.images, task.part, task.parts, &first, &last);
-    else share(last_block, task.part, task.parts, &first_block, &last_block);
-    uint8_t *const planes = task.base + p.planes + task.part * p.each, *const ready = task.base + p.ready + task.part * p.each;
+    if (task.images >= task.parts)
+        share(task.images, task.part, task.parts, &first, &last);
+    else
+        share(last_block, task.part, task.parts, &first_block, &last_block);
+    uint8_t *const planes = task.base + p.planes + task.part * p.each, *const ready =
+                                                                           task.base + p.ready + task.part * p.each;
     int32_t *const sums = reinterpret_cast<int32_t *>(task.base + p.sums + task.part * p.each);
     int32_t *const pooled = reinterpret_cast<int32_t *>(task.base + p.pooled + task.part * p.each);
     const int positions = (p.rows - 1) * p.pitch + p.columns;
@@ -72,7 +76,8 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
     for (long image = first; image < last; ++image) {
         make_planes(p, task.base + s.in.start + image * s.in.image + s.in.origin, planes);
         uint8_t *const out = task.base + s.out.start + image * s.out.image;
-        for (int block = static_cast<int>(first_block) * 16; block < last_block * 16 && block < s.outputs; block += 16) {
+        for (int block = static_cast<int>(first_block) * 16; block < last_block * 16 && block < s.outputs;
+             block += 16) {
             const int outputs = s.outputs - block < 16 ? s.outputs - block : 16;
             for (int o = block; o < block + outputs; ++o) {
                 int at = 0;
@@ -86,7 +91,8 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
                 uint8_t *const bytes = ready + (o - block) * p.ready_row;
                 for (int i = 0; i < pixels; i += LANES) {
                     const I32 sum = load<I32>(pooled + i);
-                    const I32 q = s.finish.quick ? requantise_quick(sum, s.finish, o * LANES) : requantise(sum, s.finish, o * LANES);
+                    const I32 q = s.finish.quick ? requantise_quick(sum, s.finish, o * LANES)
+                                                 : requantise(sum, s.finish, o * LANES);
                     store(bytes + i, narrow(q));
                 }
             }
@@ -94,7 +100,8 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
                 Sixteen rows[16];
                 for (int i = 0; i < 16; ++i) rows[i] = load<Sixteen>(ready + i * p.ready_row + pixel);
                 transpose(rows);
-                for (int i = 0; i < 16 && pixel + i < pixels; ++i) store_first(out + s.out_at[pixel + i] + block, rows[i], outputs);
+                for (int i = 0; i < 16 && pixel + i < pixels; ++i)
+                    store_first(out + s.out_at[pixel + i] + block, rows[i], outputs);
             }
         }
     }

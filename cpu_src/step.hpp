@@ -1,5 +1,5 @@
-// What the network gives to an instruction set to run: plain structures, without any code, so that they mean the same in
-// files that are compiled for different processors.
+// What the network gives to an instruction set to run: plain structures, without any code, so that they mean the same
+// in files that are compiled for different processors.
 #pragma once
 
 #include <cstddef>
@@ -66,18 +66,20 @@ struct Channelwise {
     const int32_t *bias;
 };
 
-// A sum of products with few weights, over planes of bytes of which each is one input channel with its border. Every weight
-// is one product for a vector of pixels. Of its Finish, each output channel has a block of equal values.
+// A sum of products with few weights, over planes of bytes of which each is one input channel with its border. Every
+// weight is one product for a vector of pixels. Of its Finish, each output channel has a block of equal values.
 struct SparsePlanes {
     Sweep sweep;  // pixels are those of the output; `in_at` and `skip_at` are not used
-    int channels, height, width, top, left, pitch, plane;  // of the input; `pitch` of a row and all of a plane with borders
-    int rows, columns;                                     // of the convolution's output
+    int channels, height, width, top, left, pitch,
+        plane;          // of the input; `pitch` of a row and all of a plane with borders
+    int rows, columns;  // of the convolution's output
     int pool_h, pool_w;
     const int32_t *first;              // [outputs + 1], into the two below
     const int32_t *offsets, *weights;  // of a weight its input, in the planes, and the weight
     const int32_t *bias;               // [outputs]
-    ptrdiff_t planes, sums, pooled, ready, each;  // in the workspace: bytes, int32 twice, bytes; what each thread has of all
-    int ready_row;                     // bytes of one of the 16 output channels that are made ready at once
+    ptrdiff_t planes, sums, pooled, ready,
+        each;       // in the workspace: bytes, int32 twice, bytes; what each thread has of all
+    int ready_row;  // bytes of one of the 16 output channels that are made ready at once
 };
 
 // The same for one pixel: every weight is one product.

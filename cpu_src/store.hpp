@@ -9,7 +9,7 @@
 namespace pcnn_cpu {
 
 class Store {
-public:
+  public:
     Store() = default;
     Store(const Store &) = delete;
     Store &operator=(const Store &) = delete;
@@ -34,7 +34,7 @@ public:
         return to;
     }
 
-private:
+  private:
     std::vector<void *> blocks;
 };
 

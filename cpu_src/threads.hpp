@@ -13,7 +13,7 @@
 namespace pcnn_cpu {
 
 class Threads {
-public:
+  public:
     explicit Threads(int count) : count(count), process(getpid()) {
         for (int part = 1; part < count; ++part) workers.emplace_back([this, part] { wait_for_work(part); });
     }
@@ -42,7 +42,7 @@ public:
         done.wait(guard, [this] { return pending == 0; });
     }
 
-private:
+  private:
     void wait_for_work(int part) {
         unsigned seen = 0;
         for (;;) {
@@ -73,7 +73,7 @@ private:
 
 // Where threads wait for each other between two layers.
 class Barrier {
-public:
+  public:
     explicit Barrier(int count) : count(count), waiting(0), turn(0) {}
     void wait() {
         const unsigned mine = turn.load(std::memory_order_acquire);
@@ -86,7 +86,7 @@ public:
             if (spins > 200) std::this_thread::yield();
     }
 
-private:
+  private:
     const int count;
     std::atomic<int> waiting;
     std::atomic<unsigned> turn;

@@ -55,7 +55,8 @@ static inline void transpose(Sixteen (&rows)[16]) {
         Sixteen next[16];
         for (int i = 0; i < 8; ++i) {
             next[2 * i] = PCNN_SHUFFLE(rows[i], rows[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            next[2 * i + 1] = PCNN_SHUFFLE(rows[i], rows[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            next[2 * i + 1] =
+                PCNN_SHUFFLE(rows[i], rows[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
         memcpy(rows, next, sizeof next);
     }

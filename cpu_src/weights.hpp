@@ -34,7 +34,8 @@ inline Finish pack_finish(Store &store, const Set &set, const Layer &layer, int 
         for (int i = 0; i < count; ++i) {
             const int at = i / lanes * lanes + set.place(i % lanes);
             shift[at] = layer.shift[output(i)];
-            multiplier[i] = finish.quick ? layer.multiplier[output(i)] << (set.fraction - shift[at]) : layer.multiplier[output(i)];
+            multiplier[i] =
+                finish.quick ? layer.multiplier[output(i)] << (set.fraction - shift[at]) : layer.multiplier[output(i)];
             rounding[at] = int64_t{1} << (shift[at] - 1);
         }
         finish.multiplier = multiplier;
@@ -106,9 +107,10 @@ inline std::vector<std::pair<int, int>> tiles_of(const Set &set, int outputs) {
     return tiles;
 }
 
-// Tiles of weights of bytes. Groups of four in which no output of a tile has a weight are left out: those of other groups
-// of channels, and what pruning has made 0.
-inline void pack_bytes(Store &store, const Set &set, const Layer &layer, const View &in, int outputs, Product &product) {
+// Tiles of weights of bytes. Groups of four in which no output of a tile has a weight are left out: those of other
+// groups of channels, and what pruning has made 0.
+inline void pack_bytes(Store &store, const Set &set, const Layer &layer, const View &in, int outputs,
+                       Product &product) {
     const std::vector<Place4> groups = groups_of_four(layer, in);
     const auto tiles = tiles_of(set, outputs);
     Tile *const packed = store.zeros<Tile>(tiles.size());
@@ -119,7 +121,8 @@ inline void pack_bytes(Store &store, const Set &set, const Layer &layer, const V
         for (const Place4 &four : groups) {
             bool any = false;
             for (int o = first; o < last && !any; ++o)
-                for (int k = 0; k < 4 && !any; ++k) any = weight_of(layer, in.channels, outputs, o, four.tap[k], four.channel[k]) != 0;
+                for (int k = 0; k < 4 && !any; ++k)
+                    any = weight_of(layer, in.channels, outputs, o, four.tap[k], four.channel[k]) != 0;
             if (!any) continue;
             offsets.push_back(four.offset);
             kept.push_back(&four);
@@ -131,7 +134,8 @@ inline void pack_bytes(Store &store, const Set &set, const Layer &layer, const V
                 for (int lane = 0; lane < set.lanes; ++lane) {
                     const int o = first + b * set.lanes + lane;
                     for (int k = 0; k < 4 && o < last; ++k)
-                        set.put(cell, lane, k, weight_of(layer, in.channels, outputs, o, four->tap[k], four->channel[k]));
+                        set.put(cell, lane, k,
+                                weight_of(layer, in.channels, outputs, o, four->tap[k], four->channel[k]));
                 }
         packed[t] = {tiles[t].first, tiles[t].second, static_cast<int>(kept.size()), store.keep(offsets), cells};
     }
@@ -176,17 +180,18 @@ inline void pack_bits(Store &store, const Set &set, const Layer &layer, const Vi
 }
 
 // What binary sums start from: n - 2 * popcount(in ^ weight) over the taps inside the image is
-// base - 2 * popcount(in ^ weight) over all of them, where the input has zeros outside. One row of bases for each set of
-// taps that is inside at some pixel, of those at (y[i], x[i]).
-inline void pack_bases(Store &store, const Set &set, const Layer &layer, const View &in, int outputs, const std::vector<std::pair<int, int>> &at,
-                       Product &product) {
+// base - 2 * popcount(in ^ weight) over all of them, where the input has zeros outside. One row of bases for each set
+// of taps that is inside at some pixel, of those at (y[i], x[i]).
+inline void pack_bases(Store &store, const Set &set, const Layer &layer, const View &in, int outputs,
+                       const std::vector<std::pair<int, int>> &at, Product &product) {
     const int lanes = blocks_of(set, outputs) * set.lanes, words = static_cast<int>(in.pixel / 4);
     typedef std::vector<int> Inside;  // first and last row, first and last column
     std::vector<Inside> kinds;
     std::vector<int32_t> which;
     for (const auto &pixel : at) {
         const int y = pixel.first * layer.stride_h - layer.top, x = pixel.second * layer.stride_w - layer.left;
-        const Inside inside = {std::max(0, -y), std::min(layer.kernel_h, in.height - y), std::max(0, -x), std::min(layer.kernel_w, in.width - x)};
+        const Inside inside = {std::max(0, -y), std::min(layer.kernel_h, in.height - y), std::max(0, -x),
+                               std::min(layer.kernel_w, in.width - x)};
         const auto found = std::find(kinds.rbegin(), kinds.rend(), inside);
         int kind = static_cast<int>(kinds.rend() - found) - 1;
         if (found == kinds.rend()) {

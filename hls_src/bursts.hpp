@@ -1,7 +1,7 @@
 // LOAD and STORE: bursts between the AXI port and the on-chip memories (docs/contract/instruction-set.md, section 4).
 //
-// Each loop moves one 64-bit word a cycle (II = 1: one beat of the port, one write or read of each bank) over consecutive addresses, from which
-// Vitis HLS infers a burst. Bounds are checked by the caller with `inside`.
+// Each loop moves one 64-bit word a cycle (II = 1: one beat of the port, one write or read of each bank) over
+// consecutive addresses, from which Vitis HLS infers a burst. Bounds are checked by the caller with `inside`.
 #pragma once
 
 #include "banks.hpp"
@@ -15,8 +15,8 @@ inline bool inside(uint64_t address, uint64_t words, uint32_t memory_words) {
     return address + words <= memory_words;
 }
 
-inline void load_maps(const uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint32_t run, uint32_t run_step,
-                      uint8_t maps[FEATURE_MAP_ROWS][SIMD]) {
+inline void load_maps(const uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint32_t run,
+                      uint32_t run_step, uint8_t maps[FEATURE_MAP_ROWS][SIMD]) {
 #pragma HLS INLINE off
     uint32_t start = place, byte = place, in_run = 0;
     PCNN_CYCLES(LOAD_INPUT, FILL_BURST);
@@ -71,7 +71,8 @@ LOAD_PARAMETER_WORDS:
     }
 }
 
-inline void load_entries(const uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint32_t entries[ENTRIES / 2][2]) {
+inline void load_entries(const uint64_t *port, uint64_t address, uint32_t count, uint32_t place,
+                         uint32_t entries[ENTRIES / 2][2]) {
 #pragma HLS INLINE off
     PCNN_CYCLES(LOAD_WEIGHTS, FILL_BURST);
 LOAD_ENTRY_WORDS:
@@ -86,7 +87,8 @@ LOAD_ENTRY_WORDS:
     }
 }
 
-inline void load_pads(const uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint8_t pads[PAD_VECTORS][SIMD]) {
+inline void load_pads(const uint64_t *port, uint64_t address, uint32_t count, uint32_t place,
+                      uint8_t pads[PAD_VECTORS][SIMD]) {
 #pragma HLS INLINE off
     PCNN_CYCLES(LOAD_WEIGHTS, FILL_BURST);
 LOAD_PAD_WORDS:
@@ -98,14 +100,15 @@ LOAD_PAD_WORDS:
         for (uint32_t lane = 0; lane < SIMD; ++lane) {
 #pragma HLS UNROLL
             if (lane / WORD_BYTES == i % ROW_WORDS)
-                pads[(place + i / ROW_WORDS) & (PAD_VECTORS - 1)][lane] = static_cast<uint8_t>(word >> (8 * (lane % WORD_BYTES)));
+                pads[(place + i / ROW_WORDS) & (PAD_VECTORS - 1)][lane] =
+                    static_cast<uint8_t>(word >> (8 * (lane % WORD_BYTES)));
         }
         PCNN_CYCLES(LOAD_WEIGHTS, 1);
     }
 }
 
-inline void store_maps(uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint32_t run, uint32_t run_step,
-                       const uint8_t maps[FEATURE_MAP_ROWS][SIMD]) {
+inline void store_maps(uint64_t *port, uint64_t address, uint32_t count, uint32_t place, uint32_t run,
+                       uint32_t run_step, const uint8_t maps[FEATURE_MAP_ROWS][SIMD]) {
 #pragma HLS INLINE off
     uint32_t start = place, byte = place, in_run = 0;
     PCNN_CYCLES(STORING, FILL_BURST);
@@ -123,7 +126,8 @@ STORE_MAP_WORDS:
 }
 
 // `count` words of PE int32 results each entry, two to a word.
-inline void store_results(uint64_t *port, uint64_t address, uint32_t count, uint32_t place, const int32_t results[RESULT_ENTRIES][PE]) {
+inline void store_results(uint64_t *port, uint64_t address, uint32_t count, uint32_t place,
+                          const int32_t results[RESULT_ENTRIES][PE]) {
 #pragma HLS INLINE off
     PCNN_CYCLES(STORING, FILL_BURST);
 STORE_RESULT_WORDS:

@@ -40,8 +40,9 @@ inline int32_t narrow(int32_t value) {
 }
 
 // The constants of the groups `group` and `group + 1`: banks of even and of odd groups, one read each.
-inline void read_parameters(const uint64_t parameters[PARAM_GROUPS / 2][2][PE], const uint16_t skips[PARAM_GROUPS / 2][2][PE], uint32_t group,
-                            Parameter parameter[BIT_PE], uint16_t skip[PE]) {
+inline void read_parameters(const uint64_t parameters[PARAM_GROUPS / 2][2][PE],
+                            const uint16_t skips[PARAM_GROUPS / 2][2][PE], uint32_t group, Parameter parameter[BIT_PE],
+                            uint16_t skip[PE]) {
 #pragma HLS INLINE
 READ_PARAMETERS:
     for (uint32_t half = 0; half < 2; ++half) {
@@ -59,12 +60,14 @@ READ_PARAMETERS:
     }
 }
 
-// II = 1. Reads a cycle: one byte of every feature-map bank, two weight tiles (both ports of every weight bank), one row of every parameter bank,
-// one entry, one pad vector. Writes a cycle: one byte of every feature-map bank by its other port, or one row of every result bank. The values
-// carried from one iteration to the next are counters and pointers (position.hpp), the accumulators, a 32-bit add each, and what is kept of a
-// pooling window, an 8-bit compare: all close within the cycle. What an instruction writes it never reads: the compiler sees to that.
+// II = 1. Reads a cycle: one byte of every feature-map bank, two weight tiles (both ports of every weight bank), one
+// row of every parameter bank, one entry, one pad vector. Writes a cycle: one byte of every feature-map bank by its
+// other port, or one row of every result bank. The values carried from one iteration to the next are counters and
+// pointers (position.hpp), the accumulators, a 32-bit add each, and what is kept of a pooling window, an 8-bit compare:
+// all close within the cycle. What an instruction writes it never reads: the compiler sees to that.
 inline void compute_loop(const Compute &c, uint32_t iterations, uint32_t images, uint8_t maps[FEATURE_MAP_ROWS][SIMD],
-                         const uint64_t weights[WEIGHT_TILES][TILE_WORDS], const uint64_t parameters[PARAM_GROUPS / 2][2][PE],
+                         const uint64_t weights[WEIGHT_TILES][TILE_WORDS],
+                         const uint64_t parameters[PARAM_GROUPS / 2][2][PE],
                          const uint16_t skips[PARAM_GROUPS / 2][2][PE], const uint32_t entries[ENTRIES / 2][2],
                          const uint8_t pads[PAD_VECTORS][SIMD], int32_t results[RESULT_ENTRIES][PE]) {
 #pragma HLS INLINE off
@@ -72,7 +75,7 @@ inline void compute_loop(const Compute &c, uint32_t iterations, uint32_t images,
     const bool ordered = c.unit == MAX || c.unit == OR;
     const Widths widths = widths_of(c);
     Position p = start_of(c);
-    uint32_t channel = 0;  // of SPARSE, in the column
+    uint32_t channel = 0;         // of SPARSE, in the column
     int32_t accumulator[PE];      // of bytes, and of the lower half of bits
     int32_t bit_accumulator[PE];  // of the upper half of bits: BIT_ACCUMULATOR bits of it
     uint8_t kept[PE];
@@ -158,7 +161,10 @@ TAPS:
             const uint8_t pad = pads[p.pad & (PAD_VECTORS - 1)][lane];
             const bool tail = c.unit == BITS && last_chunk && lane >= c.tail_lanes;
             inside[lane] = (row_inside && byte < c.row_bytes && !tail) || p.in_skip;
-            vector[lane] = inside[lane] ? read[lane] : ordered ? static_cast<uint8_t>(0) : c.pad_vector ? pad : c.pad_byte;
+            vector[lane] = inside[lane]   ? read[lane]
+                           : ordered      ? static_cast<uint8_t>(0)
+                           : c.pad_vector ? pad
+                                          : c.pad_byte;
             channels[lane] = c.pad_vector ? pad : static_cast<uint8_t>(8);
         }
         read_parameters(parameters, skips, sparse ? p.parameter + channel / PE : p.parameter, parameter, skip);
@@ -176,7 +182,8 @@ TAPS:
             BIT_WORDS:
                 for (int word = 0; word < ROW_WORDS; ++word) {
 #pragma HLS UNROLL
-                    const uint64_t packed = pe < PE ? weights[tile][pe * ROW_WORDS + word] : weights[next_tile][(pe - PE) * ROW_WORDS + word];
+                    const uint64_t packed = pe < PE ? weights[tile][pe * ROW_WORDS + word]
+                                                    : weights[next_tile][(pe - PE) * ROW_WORDS + word];
                 BIT_BYTES:
                     for (int byte = 0; byte < WORD_BYTES; ++byte) {
 #pragma HLS UNROLL
@@ -184,8 +191,10 @@ TAPS:
                     }
                 }
                 const int32_t sum = inside_channels - 2 * differing_bits(vector, weight, inside);
-                if (pe < PE) delta[pe] = sum;
-                else bit_delta[pe - PE] = sum;
+                if (pe < PE)
+                    delta[pe] = sum;
+                else
+                    bit_delta[pe - PE] = sum;
             }
         } else if (c.unit == BYTES && !p.in_skip) {
             int8_t weight[PE][SIMD];
@@ -197,7 +206,8 @@ TAPS:
             BYTE_BYTES:
                 for (int byte = 0; byte < WORD_BYTES; ++byte) {
 #pragma HLS UNROLL
-                    weight[word / ROW_WORDS][word % ROW_WORDS * WORD_BYTES + byte] = static_cast<int8_t>(packed >> (8 * byte));
+                    weight[word / ROW_WORDS][word % ROW_WORDS * WORD_BYTES + byte] =
+                        static_cast<int8_t>(packed >> (8 * byte));
                 }
             }
             dot_product(vector, weight, delta);
@@ -209,16 +219,19 @@ TAPS:
         LANE_PRODUCTS:
             for (int lane = 0; lane < PE; ++lane) {
 #pragma HLS UNROLL
-                const int8_t of_tile = static_cast<int8_t>(weights[tile][lane / WORD_BYTES] >> (8 * (lane % WORD_BYTES)));
+                const int8_t of_tile =
+                    static_cast<int8_t>(weights[tile][lane / WORD_BYTES] >> (8 * (lane % WORD_BYTES)));
                 // Chosen by masks: of a choice of products a compiler may make several multipliers.
-                const int32_t factor = (from_skip & skip[lane]) | (from_entry & entry.weight) | (from_tile & of_tile) | one;
+                const int32_t factor =
+                    (from_skip & skip[lane]) | (from_entry & entry.weight) | (from_tile & of_tile) | one;
                 delta[lane] = factor * vector[lane];  // 17 x 9 bits: one DSP
             }
         }
 
         // Where an output begins and ends.
         const bool at_first_tap = p.kernel_row == 0 && p.kernel_col == 0 && p.chunk == 0;
-        const bool at_last_tap = last_chunk && p.kernel_col + 1 == c.kernel_cols && p.kernel_row + 1 == c.kernel_rows && !p.in_skip;
+        const bool at_last_tap =
+            last_chunk && p.kernel_col + 1 == c.kernel_cols && p.kernel_row + 1 == c.kernel_rows && !p.in_skip;
         const bool first_tap = sparse ? entry.first : c.skip ? p.in_skip : at_first_tap;
         const bool last_tap = sparse ? entry.last : at_last_tap;
         const bool first_pool = p.pool_row == 0 && p.pool_col == 0;
@@ -268,7 +281,8 @@ TAPS:
                     for (int bit = 0; bit < 8; ++bit) {
 #pragma HLS UNROLL
                         const int pe = byte * 8 + bit;
-                        if (pe < BIT_PE && pe < lanes && kept_bit[pe & (BIT_PE - 1)]) bits = static_cast<uint8_t>(bits | 1 << bit);
+                        if (pe < BIT_PE && pe < lanes && kept_bit[pe & (BIT_PE - 1)])
+                            bits = static_cast<uint8_t>(bits | 1 << bit);
                     }
                     out[byte] = c.sign ? bits : byte < PE ? kept[byte & (PE - 1)] : static_cast<uint8_t>(0);
                 }

@@ -22,9 +22,10 @@ struct Turn {
     uint16_t first, count;
 };
 
-static Status run_move(const Move &m, bool load, const Turn &turn, uint64_t *memory, uint32_t mem_words, uint8_t maps[FEATURE_MAP_ROWS][SIMD],
-                       uint64_t weights[WEIGHT_TILES][TILE_WORDS], uint64_t parameters[PARAM_GROUPS / 2][2][PE],
-                       uint16_t skips[PARAM_GROUPS / 2][2][PE], uint32_t entries[ENTRIES / 2][2], uint8_t pads[PAD_VECTORS][SIMD],
+static Status run_move(const Move &m, bool load, const Turn &turn, uint64_t *memory, uint32_t mem_words,
+                       uint8_t maps[FEATURE_MAP_ROWS][SIMD], uint64_t weights[WEIGHT_TILES][TILE_WORDS],
+                       uint64_t parameters[PARAM_GROUPS / 2][2][PE], uint16_t skips[PARAM_GROUPS / 2][2][PE],
+                       uint32_t entries[ENTRIES / 2][2], uint8_t pads[PAD_VECTORS][SIMD],
                        const int32_t results[RESULT_ENTRIES][PE]) {
 #pragma HLS INLINE off
     const Status fault = check(m);
@@ -73,7 +74,8 @@ MOVE_IMAGES:
 }
 
 static Status run_compute(Compute c, const Turn &turn, uint8_t maps[FEATURE_MAP_ROWS][SIMD],
-                          const uint64_t weights[WEIGHT_TILES][TILE_WORDS], const uint64_t parameters[PARAM_GROUPS / 2][2][PE],
+                          const uint64_t weights[WEIGHT_TILES][TILE_WORDS],
+                          const uint64_t parameters[PARAM_GROUPS / 2][2][PE],
                           const uint16_t skips[PARAM_GROUPS / 2][2][PE], const uint32_t entries[ENTRIES / 2][2],
                           const uint8_t pads[PAD_VECTORS][SIMD], int32_t results[RESULT_ENTRIES][PE]) {
 #pragma HLS INLINE off
@@ -89,16 +91,18 @@ static Status run_compute(Compute c, const Turn &turn, uint8_t maps[FEATURE_MAP_
         iterations = times(c.iterations, turn.count);
     }
     if (iterations >> 32) return BAD_FIELD;
-    compute_loop(c, static_cast<uint32_t>(iterations), turn.count, maps, weights, parameters, skips, entries, pads, results);
+    compute_loop(c, static_cast<uint32_t>(iterations), turn.count, maps, weights, parameters, skips, entries, pads,
+                 results);
     return OK;
 }
 
 }  // namespace pcnn
 
-extern "C" void pynq_cnn_engine(uint64_t *memory, uint32_t mem_words, uint32_t entry, uint32_t sections, uint32_t images, uint32_t *status,
-                                uint32_t *failed_at, uint32_t *magic, uint32_t *isa_version, uint32_t *geometry, uint32_t *buffers,
-                                uint32_t *build) {
-#pragma HLS INTERFACE m_axi port = memory offset = slave bundle = gmem depth = 262144 max_read_burst_length = 128 max_write_burst_length = 128 num_read_outstanding = 8 num_write_outstanding = 8 latency = 64
+extern "C" void pynq_cnn_engine(uint64_t *memory, uint32_t mem_words, uint32_t entry, uint32_t sections,
+                                uint32_t images, uint32_t *status, uint32_t *failed_at, uint32_t *magic,
+                                uint32_t *isa_version, uint32_t *geometry, uint32_t *buffers, uint32_t *build) {
+#pragma HLS INTERFACE m_axi port = memory offset = slave bundle = gmem depth = 262144 max_read_burst_length = \
+    128 max_write_burst_length = 128 num_read_outstanding = 8 num_write_outstanding = 8 latency = 64
 #pragma HLS INTERFACE s_axilite port = memory bundle = control
 #pragma HLS INTERFACE s_axilite port = mem_words bundle = control
 #pragma HLS INTERFACE s_axilite port = entry bundle = control
@@ -131,8 +135,8 @@ extern "C" void pynq_cnn_engine(uint64_t *memory, uint32_t mem_words, uint32_t e
 #pragma HLS ARRAY_PARTITION variable = entries complete dim = 2
 #pragma HLS ARRAY_PARTITION variable = pads complete dim = 2
 #pragma HLS ARRAY_PARTITION variable = results complete dim = 2
-    // One port reads while the other writes; the weights are read by both. The small memories are in LUT RAM, which leaves the block RAM to the
-    // large (docs/lab/engine.md).
+    // One port reads while the other writes; the weights are read by both. The small memories are in LUT RAM, which
+    // leaves the block RAM to the large (docs/lab/engine.md).
 #pragma HLS BIND_STORAGE variable = maps type = ram_2p impl = bram
 #pragma HLS BIND_STORAGE variable = weights type = ram_t2p impl = bram
 #pragma HLS BIND_STORAGE variable = entries type = ram_2p impl = bram
@@ -149,7 +153,7 @@ extern "C" void pynq_cnn_engine(uint64_t *memory, uint32_t mem_words, uint32_t e
     *build = PCNN_BUILD;
 
     Status result = OK;
-    uint32_t at = 0;      // number of the instruction, from `entry` on
+    uint32_t at = 0;  // number of the instruction, from `entry` on
     uint32_t failed = 0;
 SECTIONS:
     for (uint32_t section = 0; section < sections && result == OK; ++section) {
@@ -217,10 +221,11 @@ SECTIONS:
                     PCNN_CYCLES(SETUP, INSTRUCTION);
                     const uint32_t opcode = field(words[0], 0, 8);
                     if (opcode == OPCODE_LOAD || opcode == OPCODE_STORE) {
-                        result = run_move(decode_move(words), opcode == OPCODE_LOAD, turn, memory, mem_words, maps, weights, parameters, skips,
-                                          entries, pads, results);
+                        result = run_move(decode_move(words), opcode == OPCODE_LOAD, turn, memory, mem_words, maps,
+                                          weights, parameters, skips, entries, pads, results);
                     } else if (opcode == OPCODE_COMPUTE) {
-                        result = run_compute(decode_compute(words), turn, maps, weights, parameters, skips, entries, pads, results);
+                        result = run_compute(decode_compute(words), turn, maps, weights, parameters, skips, entries,
+                                             pads, results);
                     } else {
                         result = UNKNOWN_OPCODE;
                     }

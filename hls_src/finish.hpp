@@ -22,13 +22,14 @@ inline Parameter unpack_parameter(uint64_t word) {
 
 // clamp(((acc * m + (1 << (s-1))) >> s) + z, low, 255), s from 1 to 47. 32 x 16 bits: two DSPs.
 //
-// (p + (1 << (s-1))) >> s is ((p >> (s-1)) + 1) >> 1: a shift, an increment and a shift of one place, where the formula as written needs a shifter
-// for the constant and an adder of 64 bits.
+// (p + (1 << (s-1))) >> s is ((p >> (s-1)) + 1) >> 1: a shift, an increment and a shift of one place, where the formula
+// as written needs a shifter for the constant and an adder of 64 bits.
 inline uint8_t requantise(int32_t acc, uint16_t multiplier, uint8_t shift, uint8_t zero_point, uint8_t low) {
 #pragma HLS INLINE
     const int64_t product = static_cast<int64_t>(acc) * multiplier;
     const int64_t halves = product >> ((shift - 1) & 63);
-    // Where the bits above the lowest 11 are not all alike, the result is beyond what any zero point brings back: 12 bits are enough from here on.
+    // Where the bits above the lowest 11 are not all alike, the result is beyond what any zero point brings back: 12
+    // bits are enough from here on.
     constexpr int UNUSED = 20;
     const int64_t above = halves >> (31 - UNUSED);
     const int32_t low_bits = static_cast<int32_t>(static_cast<uint32_t>(halves) << UNUSED) >> UNUSED;

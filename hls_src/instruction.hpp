@@ -160,7 +160,8 @@ inline Compute decode_compute(const uint64_t w[INSTRUCTION_WORDS]) {
 inline Status check(const Compute &c) {
 #pragma HLS INLINE
     if (c.unit >= UNITS) return BAD_FIELD;
-    if (c.rows == 0 || c.cols == 0 || c.groups == 0 || c.chunks == 0 || c.pool_rows == 0 || c.pool_cols == 0) return BAD_FIELD;
+    if (c.rows == 0 || c.cols == 0 || c.groups == 0 || c.chunks == 0 || c.pool_rows == 0 || c.pool_cols == 0)
+        return BAD_FIELD;
     if (c.kernel_rows == 0 || c.kernel_cols == 0 || c.iterations == 0) return BAD_FIELD;
     if (c.skip && c.unit != BYTES && c.unit != DEPTHWISE) return BAD_FIELD;
     return OK;

@@ -23,7 +23,8 @@ inline int32_t differing_bits(const uint8_t activation[SIMD], const uint8_t weig
 DIFFERING_LANES:
     for (int lane = 0; lane < SIMD; ++lane) {
 #pragma HLS UNROLL
-        const uint8_t differing = inside[lane] ? static_cast<uint8_t>(activation[lane] ^ weight[lane]) : static_cast<uint8_t>(0);
+        const uint8_t differing =
+            inside[lane] ? static_cast<uint8_t>(activation[lane] ^ weight[lane]) : static_cast<uint8_t>(0);
         count += ones_of_byte(differing);
     }
     return static_cast<int32_t>(count);

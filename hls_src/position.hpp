@@ -1,8 +1,9 @@
 // Where the loop of a COMPUTE stands: counters, and the addresses that follow from them.
 //
-// One flat loop instead of ten nested ones: a nest would drain and refill the pipeline (FILL_COMPUTE cycles) at every end of the inner loop, here
-// often only 3 iterations long. Every level of the nest has a pointer of its own: a step of a level adds its step to that pointer, and takes those
-// of the levels inside back to it. So nothing is multiplied, and a step is one level of comparisons, a chain of ANDs, and one addition a pointer.
+// One flat loop instead of ten nested ones: a nest would drain and refill the pipeline (FILL_COMPUTE cycles) at every
+// end of the inner loop, here often only 3 iterations long. Every level of the nest has a pointer of its own: a step of
+// a level adds its step to that pointer, and takes those of the levels inside back to it. So nothing is multiplied, and
+// a step is one level of comparisons, a chain of ANDs, and one addition a pointer.
 #pragma once
 
 #include "instruction.hpp"

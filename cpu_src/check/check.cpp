@@ -1,7 +1,7 @@
 // Runs networks from a file on every instruction set of the processor, and compares: for
 // processors that this machine only emulates, and for sanitizers.
-// check FILE   of cases, each: how many words the plan has, how many images there are, bytes of one, outputs; then plan,
-// images, results. tests/cpu_cases.py writes such a file.
+// check FILE   of cases, each: how many words the plan has, how many images there are, bytes of one, outputs; then
+// plan, images, results. tests/cpu_cases.py writes such a file.
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -39,7 +39,8 @@ int main(int argc, char **argv) {
                 if (!SETS[i]->supported()) continue;
                 for (int threads = 1; threads <= 2; ++threads) {
                     std::vector<int32_t> results(expected.size());
-                    Network(read_plan(words.data(), head[0]), *SETS[i], threads, 5).run(images.data(), results.data(), head[1]);
+                    Network(read_plan(words.data(), head[0]), *SETS[i], threads, 5)
+                        .run(images.data(), results.data(), head[1]);
                     if (results == expected) continue;
                     ++wrong;
                     std::printf("case %d differs on %s with %d threads\n", cases, SETS[i]->name, threads);

@@ -61,10 +61,12 @@ struct Bits {
     static inline X spread(const uint8_t *from) { return _mm256_set1_epi32(static_cast<int32_t>(four(from))); }
     static inline W weights(const uint8_t *from) { return load<__m256i>(from); }
     static inline Sum step(const Sum &sum, const X &x, const W &w) {
-        const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+        const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
+                                               1, 2, 2, 3, 2, 3, 3, 4);
         const __m256i bits = _mm256_xor_si256(x, w), low = _mm256_set1_epi8(15);
-        const __m256i count = _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(bits, low)),
-                                              _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bits, 4), low)));
+        const __m256i count =
+            _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(bits, low)),
+                            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bits, 4), low)));
         return _mm256_add_epi8(sum, count);
     }
     static inline I32 fold(const Sum &sum) {
@@ -73,7 +75,9 @@ struct Bits {
     static inline I32 total(I32 base, I32 sum) { return base - 2 * sum; }
 };
 
-static inline I32 widen(const uint8_t *from) { return (I32)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(from))); }
+static inline I32 widen(const uint8_t *from) {
+    return (I32)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(from)));
+}
 
 static inline U8 narrow(I32 v) {
     const __m128i low = _mm256_castsi256_si128((__m256i)v), high = _mm256_extracti128_si256((__m256i)v, 1);
@@ -86,12 +90,14 @@ static inline void store_some(uint8_t *to, const U8 &bytes, int count) {
     for (int i = 0; i < count; ++i) to[i] = bytes[i];
 }
 
-// One half of the lanes: in 64 bits, from `low` to 255. There is no arithmetic shift of 64 bits: it is made of a logical
-// one, with 2^63 added before and taken off behind.
-static inline __m256i requantise_half(__m256i acc, __m256i multiplier, __m256i rounding, __m256i shift, __m256i zero, __m256i low) {
+// One half of the lanes: in 64 bits, from `low` to 255. There is no arithmetic shift of 64 bits: it is made of a
+// logical one, with 2^63 added before and taken off behind.
+static inline __m256i requantise_half(__m256i acc, __m256i multiplier, __m256i rounding, __m256i shift, __m256i zero,
+                                      __m256i low) {
     const __m256i sign = _mm256_set1_epi64x(INT64_MIN), most = _mm256_set1_epi64x(255);
     const __m256i product = _mm256_add_epi64(_mm256_mul_epi32(acc, multiplier), rounding);
-    const __m256i shifted = _mm256_sub_epi64(_mm256_srlv_epi64(_mm256_add_epi64(product, sign), shift), _mm256_srlv_epi64(sign, shift));
+    const __m256i shifted =
+        _mm256_sub_epi64(_mm256_srlv_epi64(_mm256_add_epi64(product, sign), shift), _mm256_srlv_epi64(sign, shift));
     __m256i q = _mm256_add_epi64(shifted, zero);
     q = _mm256_blendv_epi8(q, low, _mm256_cmpgt_epi64(low, q));
     return _mm256_blendv_epi8(q, most, _mm256_cmpgt_epi64(q, most));
@@ -100,9 +106,11 @@ static inline __m256i requantise_half(__m256i acc, __m256i multiplier, __m256i r
 static inline I32 requantise(I32 acc, const Finish &f, int lane) {
     const __m256i a = (__m256i)acc, m = load<__m256i>(f.multiplier + lane);
     const __m256i zero = _mm256_set1_epi64x(f.zero), low = _mm256_set1_epi64x(f.low);
-    const __m256i even = requantise_half(a, m, load<__m256i>(f.rounding + lane), load<__m256i>(f.shift + lane), zero, low);
-    const __m256i odd = requantise_half(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(m, 32), load<__m256i>(f.rounding + lane + 4),
-                                        load<__m256i>(f.shift + lane + 4), zero, low);
+    const __m256i even =
+        requantise_half(a, m, load<__m256i>(f.rounding + lane), load<__m256i>(f.shift + lane), zero, low);
+    const __m256i odd =
+        requantise_half(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(m, 32), load<__m256i>(f.rounding + lane + 4),
+                        load<__m256i>(f.shift + lane + 4), zero, low);
     return (I32)_mm256_or_si256(even, _mm256_slli_epi64(odd, 32));
 }
 
@@ -110,13 +118,16 @@ static inline I32 requantise(I32 acc, const Finish &f, int lane) {
 static inline I32 requantise_quick(I32 acc, const Finish &f, int lane) {
     const __m256i a = (__m256i)acc, half = _mm256_set1_epi64x(int64_t{1} << 31);
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, load<__m256i>(f.multiplier + lane)), half);
-    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), load<__m256i>(f.multiplier + lane + 1)), half);
+    const __m256i odd =
+        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), load<__m256i>(f.multiplier + lane + 1)), half);
     const I32 q = (I32)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa) + f.zero;
     return (I32)_mm256_min_epi32(_mm256_max_epi32((__m256i)q, _mm256_set1_epi32(f.low)), _mm256_set1_epi32(255));
 }
 
 static inline uint64_t reached(I32 acc, I32 threshold) {
-    return static_cast<uint64_t>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32((__m256i)threshold, (__m256i)acc)))) ^ 255u;
+    return static_cast<uint64_t>(
+               _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32((__m256i)threshold, (__m256i)acc)))) ^
+           255u;
 }
 
 static inline I32 multiply_add(I32 sum, I32 byte, I32 weight) {  // `byte` is 0 to 255, `weight` an int8

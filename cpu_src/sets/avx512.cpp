@@ -21,8 +21,9 @@ enum { LANES = 16, ROWS = 8, BLOCKS = 3, STEP_COST = 1, FRACTION = 32, EXCESS = 
 #include "../vectors.hpp"
 
 static bool supported() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq");
 }
 
 static void put(uint8_t *cell, int lane, int k, int weight) { cell[4 * lane + k] = static_cast<uint8_t>(weight); }
@@ -37,7 +38,9 @@ struct Bytes {
     typedef __m512i W;
     static inline X spread(const uint8_t *from) { return _mm512_set1_epi32(static_cast<int32_t>(four(from))); }
     static inline W weights(const uint8_t *from) { return load<__m512i>(from); }
-    static inline Sum step(const Sum &sum, const X &x, const W &w) { return (I32)_mm512_dpbusd_epi32((__m512i)sum, x, w); }
+    static inline Sum step(const Sum &sum, const X &x, const W &w) {
+        return (I32)_mm512_dpbusd_epi32((__m512i)sum, x, w);
+    }
     static inline I32 fold(const Sum &sum) { return sum; }
     static inline I32 total(const I32 &bias, const I32 &sum) { return bias + sum; }
 };
@@ -49,7 +52,9 @@ struct Bits {
     typedef __m512i W;
     static inline X spread(const uint8_t *from) { return _mm512_set1_epi32(static_cast<int32_t>(four(from))); }
     static inline W weights(const uint8_t *from) { return load<__m512i>(from); }
-    static inline Sum step(const Sum &sum, const X &x, const W &w) { return sum + (I32)_mm512_popcnt_epi32(_mm512_xor_si512(x, w)); }
+    static inline Sum step(const Sum &sum, const X &x, const W &w) {
+        return sum + (I32)_mm512_popcnt_epi32(_mm512_xor_si512(x, w));
+    }
     static inline I32 fold(const Sum &sum) { return sum; }
     static inline I32 total(const I32 &base, const I32 &sum) { return base - 2 * sum; }
 };
@@ -60,7 +65,8 @@ static inline void store_some(uint8_t *to, const U8 &bytes, int count) {
     _mm_mask_storeu_epi8(to, static_cast<__mmask16>((1u << count) - 1), (__m128i)bytes);
 }
 
-static inline __m512i requantise_half(__m512i acc, __m512i multiplier, __m512i rounding, __m512i shift, __m512i least, __m512i most) {
+static inline __m512i requantise_half(__m512i acc, __m512i multiplier, __m512i rounding, __m512i shift, __m512i least,
+                                      __m512i most) {
     const __m512i q = _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(acc, multiplier), rounding), shift);
     return _mm512_min_epi64(_mm512_max_epi64(q, least), most);
 }
@@ -68,9 +74,11 @@ static inline __m512i requantise_half(__m512i acc, __m512i multiplier, __m512i r
 static inline I32 requantise(const I32 &acc, const Finish &f, int lane) {
     const __m512i a = (__m512i)acc, m = load<__m512i>(f.multiplier + lane);
     const __m512i least = _mm512_set1_epi64(f.low - f.zero), most = _mm512_set1_epi64(255 - f.zero);
-    const __m512i even = requantise_half(a, m, load<__m512i>(f.rounding + lane), load<__m512i>(f.shift + lane), least, most);
-    const __m512i odd = requantise_half(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(m, 32), load<__m512i>(f.rounding + lane + 8),
-                                        load<__m512i>(f.shift + lane + 8), least, most);
+    const __m512i even =
+        requantise_half(a, m, load<__m512i>(f.rounding + lane), load<__m512i>(f.shift + lane), least, most);
+    const __m512i odd =
+        requantise_half(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(m, 32), load<__m512i>(f.rounding + lane + 8),
+                        load<__m512i>(f.shift + lane + 8), least, most);
     return (I32)_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32)) + f.zero;
 }
 
@@ -78,14 +86,18 @@ static inline I32 requantise(const I32 &acc, const Finish &f, int lane) {
 static inline I32 requantise_quick(const I32 &acc, const Finish &f, int lane) {
     const __m512i a = (__m512i)acc, half = _mm512_set1_epi64(int64_t{1} << 31);
     const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, load<__m512i>(f.multiplier + lane)), half);
-    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), load<__m512i>(f.multiplier + lane + 1)), half);
+    const __m512i odd =
+        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), load<__m512i>(f.multiplier + lane + 1)), half);
     const I32 q = (I32)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd) + f.zero;
     return (I32)_mm512_min_epi32(_mm512_max_epi32((__m512i)q, _mm512_set1_epi32(f.low)), _mm512_set1_epi32(255));
 }
 
-static inline uint64_t reached(const I32 &acc, const I32 &threshold) { return _mm512_cmpge_epi32_mask((__m512i)acc, (__m512i)threshold); }
+static inline uint64_t reached(const I32 &acc, const I32 &threshold) {
+    return _mm512_cmpge_epi32_mask((__m512i)acc, (__m512i)threshold);
+}
 
-static inline I32 multiply_add(const I32 &sum, const I32 &byte, const I32 &weight) {  // `byte` is 0 to 255, `weight` an int8
+static inline I32 multiply_add(const I32 &sum, const I32 &byte,
+                               const I32 &weight) {  // `byte` is 0 to 255, `weight` an int8
     return (I32)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)byte, (__m512i)weight);
 }
 

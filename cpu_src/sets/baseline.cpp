@@ -55,10 +55,13 @@ struct Bytes {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #error "written for little-endian processors"
 #endif
-        return {(I16)all(static_cast<int32_t>(bytes & 0x00ff00ffu)), (I16)all(static_cast<int32_t>(bytes >> 8 & 0x00ff00ffu))};
+        return {(I16)all(static_cast<int32_t>(bytes & 0x00ff00ffu)),
+                (I16)all(static_cast<int32_t>(bytes >> 8 & 0x00ff00ffu))};
     }
     static inline W weights(const uint8_t *from) { return {load<I16>(from), load<I16>(from + 16)}; }
-    static inline Sum step(Sum sum, const X &x, const W &w) { return sum + pairs(x.even, w.even) + pairs(x.odd, w.odd); }
+    static inline Sum step(Sum sum, const X &x, const W &w) {
+        return sum + pairs(x.even, w.even) + pairs(x.odd, w.odd);
+    }
     static inline I32 fold(Sum sum) { return sum; }
     static inline I32 total(I32 bias, I32 sum) { return bias + sum; }
 };
@@ -79,7 +82,9 @@ static inline I32 widen(const uint8_t *from) { return plain_widen(from); }
 static inline U8 narrow(I32 v) { return __builtin_convertvector(v, U8); }
 static inline void store_some(uint8_t *to, const U8 &bytes, int count) { memcpy(to, &bytes, count); }
 static inline I32 requantise(I32 acc, const Finish &finish, int lane) { return plain_requantise(acc, finish, lane); }
-static inline I32 requantise_quick(I32 acc, const Finish &finish, int lane) { return plain_requantise_quick(acc, finish, lane); }
+static inline I32 requantise_quick(I32 acc, const Finish &finish, int lane) {
+    return plain_requantise_quick(acc, finish, lane);
+}
 static inline uint64_t reached(I32 acc, I32 threshold) {
     uint64_t bits = 0;
     for (int i = 0; i < LANES; ++i) bits |= static_cast<uint64_t>(acc[i] >= threshold[i]) << i;

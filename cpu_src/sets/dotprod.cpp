@@ -1,5 +1,5 @@
-// 64-bit ARM with products of four bytes. They are of signed bytes: 128 is taken off each input, and what that takes off
-// the sums is in the bias.
+// 64-bit ARM with products of four bytes. They are of signed bytes: 128 is taken off each input, and what that takes
+// off the sums is in the bias.
 #include "../processor.hpp"
 
 #if PCNN_AARCH64

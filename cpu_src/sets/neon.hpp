@@ -1,5 +1,5 @@
-// NEON, of 32-bit and of 64-bit ARM: included by the sets that are made of it, inside their namespaces. Products are of 16
-// bits, widened: a weight of each lane with one of four inputs at a time.
+// NEON, of 32-bit and of 64-bit ARM: included by the sets that are made of it, inside their namespaces. Products are of
+// 16 bits, widened: a weight of each lane with one of four inputs at a time.
 
 // 64-bit constants: of the low two lanes, then of the high two.
 static int place(int lane) { return lane; }
@@ -34,7 +34,8 @@ static inline I32 neon_requantise(I32 acc, const Finish &f, int lane) {
     int64x2_t low = vmull_s32(vget_low_s32((int32x4_t)acc), vget_low_s32(m));
     int64x2_t high = vmull_s32(vget_high_s32((int32x4_t)acc), vget_high_s32(m));
     low = vshlq_s64(vaddq_s64(low, vld1q_s64(f.rounding + lane)), vsubq_s64(vdupq_n_s64(0), vld1q_s64(f.shift + lane)));
-    high = vshlq_s64(vaddq_s64(high, vld1q_s64(f.rounding + lane + 2)), vsubq_s64(vdupq_n_s64(0), vld1q_s64(f.shift + lane + 2)));
+    high = vshlq_s64(vaddq_s64(high, vld1q_s64(f.rounding + lane + 2)),
+                     vsubq_s64(vdupq_n_s64(0), vld1q_s64(f.shift + lane + 2)));
     const int32x4_t q = vqaddq_s32(vcombine_s32(vqmovn_s64(low), vqmovn_s64(high)), vdupq_n_s32(f.zero));
     return (I32)vminq_s32(vmaxq_s32(q, vdupq_n_s32(f.low)), vdupq_n_s32(255));
 }
@@ -57,4 +58,6 @@ static inline uint64_t reached(I32 acc, I32 threshold) {
     const int32x2_t pairs = vpadd_s32(vget_low_s32(bits), vget_high_s32(bits));
     return static_cast<uint64_t>(vget_lane_s32(vpadd_s32(pairs, pairs), 0));
 }
-static inline I32 multiply_add(I32 sum, I32 byte, I32 weight) { return (I32)vmlaq_s32((int32x4_t)sum, (int32x4_t)byte, (int32x4_t)weight); }
+static inline I32 multiply_add(I32 sum, I32 byte, I32 weight) {
+    return (I32)vmlaq_s32((int32x4_t)sum, (int32x4_t)byte, (int32x4_t)weight);
+}
