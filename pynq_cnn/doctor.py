@@ -1,4 +1,4 @@
-"""What a person who is asked for help would want to know of a machine.
+"""The state of a machine, as a person who is asked for help wants to know it.
 
 Nothing here changes anything: no bitstream is loaded, no lock is taken, nothing is written.
 """
@@ -46,7 +46,7 @@ class Finding:
     state : {"good", "missing", "wrong"}
         "missing": not here, and not needed here either.
     text : str
-        What was found.
+        The finding.
     remedy : str
         What to do, empty where nothing is.
     """
@@ -230,7 +230,7 @@ def _hardware(board: bool) -> Iterator[Finding]:
 
 
 def _loaded(device: Any) -> Finding:
-    """What the programmable logic holds. Registers are read only where pynq's record says that they are the
+    """The design in the programmable logic. Registers are read only where pynq's record says that they are the
     engine's.
     """
     from pynq_cnn.backends.overlay.loaded import loaded_on

@@ -1,4 +1,4 @@
-"""What becomes hardware: functions and how many of each, their loops, and which loop is a pipeline.
+"""The hardware: functions and how many of each, their loops, and which loop is a pipeline.
 
 * A function with `INLINE off` is one module in each function that calls it, however often that does, as its calls take
   turns; called in a pipeline, it is a module a call.

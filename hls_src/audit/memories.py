@@ -116,7 +116,7 @@ def lutram(depth: int, bits: int) -> int:
 
 
 def memory_of(array: Array) -> Memory:
-    """What the pragmas say of an array."""
+    """The pragmas of an array."""
     split = [("", 1)] * len(array.dimensions)
     reshaped = 1
     for pragma in array.pragmas:
@@ -142,7 +142,7 @@ def memory_of(array: Array) -> Memory:
 
 @dataclass(frozen=True)
 class Access:
-    """What a pipelined loop asks of the busiest bank of a memory in `interval` cycles."""
+    """Accesses of a pipelined loop to the busiest bank of a memory in `interval` cycles."""
 
     loop: str
     interval: int
@@ -416,7 +416,7 @@ class Memories:
             self._pipeline(unit, name, interval, blocks, header)
 
     def reached(self, unit: Unit, i: Instruction) -> list[tuple[Memory, int | None, str]]:
-        """What a load or store touches."""
+        """The memories and banks of a load or store."""
         if i.opcode not in ("load", "store"):
             return []
         type_ = i.type if i.opcode == "load" else i.operands[0].type

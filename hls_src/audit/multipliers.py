@@ -62,7 +62,7 @@ def digits(number: int) -> int:
 
 
 def product(i: Instruction, widths: Widths) -> Product:
-    """What a `mul` takes."""
+    """The DSPs and LUTs of a `mul`."""
     bits = i.type.bits
     asked = min(widths.asked.get(i.name, bits), bits)
     ranges = [widths.range(o) for o in i.operands]

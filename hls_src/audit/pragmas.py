@@ -152,7 +152,7 @@ NUMBERS = ("ii", "factor", "dim", "min", "max", "avg", "latency", "depth", "dist
 
 
 def misspelt(pragma: Pragma) -> str:
-    """What is wrong with a pragma, "" if nothing."""
+    """The fault of a pragma, "" if none."""
     form = FORMS.get(pragma.kind)
     if form is None:
         return f"Vitis HLS 2022.1 has no `#pragma HLS {pragma.kind.upper()}`"

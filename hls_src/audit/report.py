@@ -240,5 +240,5 @@ def write_into(page: Path, audit: Audit) -> None:
 
 
 def page_part(audit: Audit) -> str:
-    """What stands between the marks, with them."""
+    """The text between the marks, with them."""
     return f"{BEGIN}\n\n{audit.table()}\n\n{audit.loops()}\n\n{audit.accesses()}\n\n{END}"

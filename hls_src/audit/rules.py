@@ -1,4 +1,4 @@
-"""What must not be in synthesised code, found in the syntax tree."""
+"""Constructs that synthesised code must not have, found in the syntax tree."""
 
 from __future__ import annotations
 

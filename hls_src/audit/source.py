@@ -114,7 +114,7 @@ class Array:
 
 
 class Source:
-    """What is synthesised: the file of the top function and all that it includes from its folder and below.
+    """The synthesised sources: the file of the top function and all that it includes from its folder and below.
 
     Parameters
     ----------

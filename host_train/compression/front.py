@@ -42,7 +42,7 @@ class FrontPoint:
 
 @dataclass(frozen=True)
 class Published:
-    """What others report for Caffe's LeNet-5.
+    """Reports of others for Caffe's LeNet-5.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What residual networks are made of."""
+"""Blocks of residual networks."""
 
 from __future__ import annotations
 

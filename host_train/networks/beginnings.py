@@ -1,4 +1,4 @@
-"""What the beginning of the weights does: how signals and gradients come through, and whether a network trains."""
+"""Beginnings of the weights: how signals and gradients come through, and whether a network trains."""
 
 from __future__ import annotations
 

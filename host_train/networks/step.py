@@ -1,4 +1,4 @@
-"""What a step of training costs: memory that waits for the backward pass, and images a second."""
+"""Costs of a step of training: memory that waits for the backward pass, and images a second."""
 
 from __future__ import annotations
 

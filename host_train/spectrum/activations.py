@@ -99,7 +99,7 @@ class MapCodec:
         return float(np.mean([group.bits for group in self.groups]))
 
     def through(self, maps: np.ndarray) -> np.ndarray:
-        """What comes back of maps uint8 [n, height, width, channels]: as bytes, or bits."""
+        """Maps that come back of maps uint8 [n, height, width, channels]: as bytes, or bits."""
         planes = _planes(maps)
         values = planes
         if self.frequency:

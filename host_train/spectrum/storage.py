@@ -30,7 +30,7 @@ HEADER = 128  # bytes, of an .npy file
 
 
 def kernels(network: Network) -> dict[str, tuple[int, int]]:
-    """What is transformed of each layer with bytes for inputs: (height, width) of its kernel, or of the map before a
+    """Transformed blocks of each layer with bytes for inputs: (height, width) of its kernel, or of the map before a
     fully connected one; (1, 1) where there is nothing but single weights.
     """
     found = {}

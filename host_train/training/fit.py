@@ -171,7 +171,7 @@ def fit(
 
 
 def _completed(identity: Any) -> Any:
-    """What a checkpoint says of its training; what schedules of an earlier version did not have is as it is by
+    """The training of a checkpoint; what schedules of an earlier version did not have is as it is by
     default.
     """
     if not isinstance(identity, dict) or not isinstance(identity.get("schedule"), dict):

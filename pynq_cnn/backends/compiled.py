@@ -1,4 +1,4 @@
-"""What a C++ compiler makes of this package at its installation: where it is, or why it is not there."""
+"""The parts that a C++ compiler makes at installation: where it is, or why it is not there."""
 
 from __future__ import annotations
 

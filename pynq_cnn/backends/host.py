@@ -1,4 +1,4 @@
-"""What Linux says of this machine: whether it is a board, whose this process is, and what memory there is."""
+"""This machine, by Linux: whether it is a board, whose this process is, and what memory there is."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def sections_of(instructions: Sequence[Instruction]) -> list[Section]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an instruction, or a layer, takes of a batch.
+    """Cycles and traffic of an instruction, or a layer, for a batch.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Cost:
 
 
 def instruction_costs(instructions: Sequence[Instruction], images: int) -> list[Cost]:
-    """What each instruction takes of a batch of so many images, a SECTION what fetching its body takes."""
+    """Cycles and traffic of each instruction for a batch of so many images; of a SECTION, of fetching its body."""
     costs = []
     for section in sections_of(instructions):
         turns, body = section.turns(images), section.body

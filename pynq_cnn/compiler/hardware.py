@@ -10,7 +10,7 @@ ISA_VERSION = 2
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a compiled engine or a bitstream can hold (docs/contract/instruction-set.md, sections 2 and 7).
+    """Sizes of a compiled engine or a bitstream (docs/contract/instruction-set.md, sections 2 and 7).
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ INSTRUCTION_WORDS = INSTRUCTION_BYTES // 8
 
 
 class Opcode(IntEnum):
-    """What an instruction does."""
+    """Kinds of instruction."""
 
     SECTION = 1
     LOAD = 2
@@ -22,7 +22,7 @@ class Opcode(IntEnum):
 
 
 class Memory(IntEnum):
-    """What is on the chip."""
+    """Memories on the chip."""
 
     FEATURES = 0
     WEIGHTS = 1
@@ -33,7 +33,7 @@ class Memory(IntEnum):
 
 
 class Unit(IntEnum):
-    """What COMPUTE computes with."""
+    """Units of COMPUTE."""
 
     BYTES = 0
     BITS = 1

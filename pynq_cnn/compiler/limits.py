@@ -1,4 +1,4 @@
-"""What an instruction can say, and what the engine can hold of one stage."""
+"""Limits of an instruction, and of a stage on the chip."""
 
 from __future__ import annotations
 

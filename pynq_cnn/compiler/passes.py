@@ -94,7 +94,7 @@ class Pass:
 
     @cached_property
     def room(self) -> Room:
-        """What it takes."""
+        """Its needs on the chip."""
         return Room(
             self.groups * self.stage.tiles_of_a_group,
             self.groups * self._parameters_of_a_group,
@@ -158,7 +158,7 @@ def _most(left: Pass, room: Room) -> int:
 
 
 def total(passes: Iterable[Pass]) -> Room:
-    """What several take together."""
+    """Needs of several together."""
     result = Room()
     for one in passes:
         result = result + one.room

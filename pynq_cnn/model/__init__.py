@@ -1,4 +1,4 @@
-"""What a network is: its layers in integers, and the package it is stored in.
+"""The description of a network: its layers in integers, and the package it is stored in.
 
 Nothing here computes with activations; that is the backends' work. See docs/contract/numerics.md and
 docs/contract/model-package.md.

@@ -1,4 +1,4 @@
-"""What the frozen descriptions of a network share: comparison by value, read-only arrays, checked integers."""
+"""Base of the frozen descriptions of a network: comparison by value, read-only arrays, checked integers."""
 
 from __future__ import annotations
 

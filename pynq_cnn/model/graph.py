@@ -19,7 +19,7 @@ class Node:
     Parameters
     ----------
     layer : Layer
-        What it computes.
+        Its arithmetic.
     inputs : tuple of str
         The layers that it takes tensors from, or "input", in its own order.
     given : tuple of TensorType

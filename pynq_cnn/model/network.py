@@ -52,7 +52,7 @@ def _different(what: str, names: Sequence[str]) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the network takes, and how a picture becomes that (docs/contract/model-package.md).
+    """The input of a network, and how a picture becomes that (docs/contract/model-package.md).
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class InputSpec:
 
     @property
     def tensor(self) -> TensorType:
-        """What the layers see of it."""
+        """The tensor that layers take as `input`."""
         return TensorType(UINT8, self.shape, self.zero_points)
 
 
@@ -153,9 +153,9 @@ class Network(Description):
     Parameters
     ----------
     name : str
-        What it is called.
+        Its name.
     input : InputSpec
-        What it takes.
+        Its input.
     layers : tuple of Layer
         In order: each behind those whose outputs it takes, which is that before it unless it names its `inputs`. All
         but the last give uint8 or bits, the last gives int32 over a 1 x 1 image.
@@ -309,7 +309,7 @@ class Network(Description):
         return accumulators.astype(np.float32) * self.output.scale + self.output.offset
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
-        """What float32 logits [n, outputs] say: classes int64 [n], or by kind of output what
+        """Answers of float32 logits [n, outputs]: classes int64 [n], or by kind of output what
         `pynq_cnn.model.output.answers` gives.
         """
         return answers(logits, self.output.kind)

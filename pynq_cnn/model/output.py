@@ -1,4 +1,4 @@
-"""What a network's output says: classes, a probability, several probabilities, or plain values
+"""Kinds of output of a network: classes, a probability, several probabilities, or plain values
 (docs/contract/numerics.md, section 5).
 """
 
@@ -75,7 +75,7 @@ def class_logits(logits: np.ndarray, kind: str) -> np.ndarray:
 
 
 def answers(logits: np.ndarray, kind: str) -> np.ndarray:
-    """What float32 logits [n, outputs] say.
+    """Answers of float32 logits [n, outputs].
 
     Returns
     -------

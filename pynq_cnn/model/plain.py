@@ -1,4 +1,4 @@
-"""What people write into a network: names, and metadata of JSON values.
+"""Texts of people in a network: names, and metadata of JSON values.
 
 Checked where they enter, so that they can be saved and shown.
 """

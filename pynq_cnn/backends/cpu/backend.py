@@ -20,7 +20,7 @@ class CpuBackend(Backend):
     Parameters
     ----------
     network : Network
-        What to run.
+        The network to run.
     batch : int
         Images worked on at once, at most: fewer where more would not stay in the processor's cache.
     threads : int, optional

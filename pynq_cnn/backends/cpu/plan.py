@@ -44,13 +44,13 @@ class Words:
         self.numbers(*size, *stride, *padding)
 
     def skip(self, skip: Skip | None, outputs: int) -> None:
-        """What is added."""
+        """The residual, as words."""
         self.numbers(int(skip is not None))
         if skip is not None:
             self.array(skip.multiplier, outputs)
 
     def finish(self, requantisation: Requantisation | None, threshold: Threshold | None, outputs: int) -> None:
-        """What follows the accumulator."""
+        """Requantisation or threshold, as words."""
         if requantisation is not None:
             self.numbers(TYPES[UINT8], requantisation.zero_point, requantisation.low)
             self.array(requantisation.multiplier, outputs)

@@ -20,7 +20,7 @@ class ReferenceBackend(Backend):
     Parameters
     ----------
     network : Network
-        What to run.
+        The network to run.
     batch : int
         Images worked on at once: bounds the memory that activations take, changes no result.
 
@@ -50,7 +50,7 @@ class ReferenceBackend(Backend):
         return values[:, 0, 0, :]
 
     def _outputs(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """What each layer gives, in order; no longer kept here than a layer takes it."""
+        """The output of each layer, in order; no longer kept here than a layer takes it."""
         tensors = {INPUT: images}
         for node, step in zip(self.network.nodes, self._steps):
             values = step(*(tensors[name] for name in node.inputs))

@@ -82,7 +82,7 @@ class Columns:
 
 
 def row_lanes(kernel: Kernel, pitch: int, columns: Columns) -> np.ndarray:
-    """What every lane is multiplied with, int8 [together * out, kernel_h, taps, run].
+    """The factors of every lane, int8 [together * out, kernel_h, taps, run].
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What follows the accumulators: constants of each output channel."""
+"""Constants of each output channel, from the accumulators on."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class BinaryConv2d(Convolution):
         return (bits.astype(np.int8) << 1) - 1
 
     def output(self, *given: TensorType) -> TensorType:
-        """What it gives: bits or int32; `NetworkError` if it cannot take its input."""
+        """The tensor that it gives: bits or int32; `NetworkError` if it cannot take its input."""
         check_given(self.name, given, 1, BIT)
         return finished(self.output_shape(given[0].shape), None, self.threshold)
 

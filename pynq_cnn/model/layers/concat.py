@@ -40,7 +40,7 @@ class Concat(Weightless):
             raise NetworkError(f"{self.name}.inputs must name two layers or more, not {self.inputs}")
 
     def output(self, *given: TensorType) -> TensorType:
-        """What it gives; `NetworkError` if its inputs differ in more than their channels."""
+        """The tensor that it gives; `NetworkError` if its inputs differ in more than their channels."""
         check_given(self.name, given, len(self.inputs), UINT8, BIT)
         first, height, width = given[0], *given[0].shape[:2]
         for name, tensor in zip(self.inputs, given):

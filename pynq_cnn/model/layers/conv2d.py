@@ -99,7 +99,7 @@ class Conv2d(Convolution):
         return self.groups == self.in_channels == self.outputs
 
     def output(self, *given: TensorType) -> TensorType:
-        """What it gives: bytes, bits or int32; `NetworkError` if it cannot take its inputs."""
+        """The tensor that it gives: bytes, bits or int32; `NetworkError` if it cannot take its inputs."""
         shape = self.output_shape(take(self.name, self.skip, given).shape)
         check_skipped(self.name, given, shape)
         return finished(shape, self.requantisation, self.threshold)

@@ -71,7 +71,7 @@ class Dense(Weighted):
         check_accumulator(self.name, weight, self.bias, self.skip)
 
     def output(self, *given: TensorType) -> TensorType:
-        """What it gives: bytes, bits or int32; `NetworkError` if it cannot take its inputs."""
+        """The tensor that it gives: bytes, bits or int32; `NetworkError` if it cannot take its inputs."""
         shape = self.output_shape(take(self.name, self.skip, given).shape)
         check_skipped(self.name, given, shape)
         return finished(shape, self.requantisation, self.threshold)

@@ -85,7 +85,7 @@ def check_finish(name: str, requantisation: Any, threshold: Any, outputs: int) -
 
 
 def finished(shape: Shape, requantisation: Requantisation | None, threshold: Threshold | None) -> TensorType:
-    """What a layer gives: bytes, bits, or int32 where nothing follows the accumulator."""
+    """The tensor that a layer gives: bytes, bits, or int32 where nothing follows the accumulator."""
     if requantisation is not None:
         return TensorType(UINT8, shape, (requantisation.zero_point,))
     return TensorType(INT32 if threshold is None else BIT, shape)

@@ -48,6 +48,6 @@ class MaxPool2d(Pooling):
         normalise_padding(self, self.size)
 
     def output(self, *given: TensorType) -> TensorType:
-        """What it gives: the type of its input; `NetworkError` if it cannot take that."""
+        """The tensor that it gives: the type of its input; `NetworkError` if it cannot take that."""
         check_given(self.name, given, 1, UINT8, BIT)
         return replace(given[0], shape=self.output_shape(given[0].shape))

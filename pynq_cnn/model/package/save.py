@@ -87,7 +87,7 @@ def save_package(network: Network, folder: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     network : Network
-        What to write.
+        The network to write.
     folder : path
         Made if missing. If it holds a model package and nothing else, that is replaced; any other folder that is not
         empty is left alone.

@@ -1,4 +1,4 @@
-"""What each layer of a package takes on disk."""
+"""Bytes that each layer of a package takes on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pynq_cnn.model.package.reading import as_path, read_manifest
 
 @dataclass(frozen=True)
 class StoredBytes:
-    """What one layer takes in a package, and what it would take as dense float32 weights and biases.
+    """Bytes that one layer takes in a package, and would take as dense float32 weights and biases.
 
     Parameters
     ----------

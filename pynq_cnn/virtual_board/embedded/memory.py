@@ -115,7 +115,7 @@ class SharedMemory(ContiguousMemory):
         return int(address)
 
     def report(self) -> str:
-        """What /proc/meminfo says of it."""
+        """Its lines in /proc/meminfo."""
         sizes = {"CmaTotal": self.nbytes, "CmaFree": self.nbytes - self.used}
         return "".join(f"{name + ':':<16}{nbytes >> 10:>8} kB\n" for name, nbytes in sizes.items())
 
