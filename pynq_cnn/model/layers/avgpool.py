@@ -64,7 +64,7 @@ class AvgPool2d(Pooling):
             )
 
     def output(self, *given: TensorType) -> TensorType:
-        """The tensor that it gives: bytes, or int32 without requantisation; `NetworkError` if it cannot take its input."""
+        """The tensor that it gives, int32 without requantisation; `NetworkError` if it cannot take its input."""
         check_given(self.name, given, 1, UINT8)
         shape = self.output_shape(given[0].shape)
         check_finish(self.name, self.requantisation, None, shape[2])
