@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import gc
+import signal
 import threading
 import warnings
 from collections.abc import Iterator
@@ -64,10 +65,15 @@ def ctrl_c_in_a_run(board: EmbeddedBoard) -> Iterator[None]:
 
     board.engine.run_seconds = 60.0
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        yield
-    thread.join()
+    # What a shell has started in the background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            yield
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     board.engine.run_seconds = 0.0
 
 

@@ -47,7 +47,7 @@ def pack_tiles(lanes: np.ndarray, rows: int, simd: int, halves: int = 1) -> np.n
 
     Examples
     --------
-    >>> pack_tiles(np.full((1, 1, 1, 1), -1, np.int8), 16, 16).sum()
+    >>> int(pack_tiles(np.full((1, 1, 1, 1), -1, np.int8), 16, 16).sum())
     255
     """
     out, kernel_rows, kernel_cols, count = lanes.shape
