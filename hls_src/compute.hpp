@@ -33,12 +33,6 @@ inline Entry unpack_entry(uint32_t word) {
 
 constexpr int BIT_ACCUMULATOR = 20;  // bits that a sum of bits and its bias have at most: 2^18 channels and taps
 
-inline int32_t narrow(int32_t value) {
-#pragma HLS INLINE
-    constexpr int UNUSED = 32 - BIT_ACCUMULATOR;
-    return static_cast<int32_t>(static_cast<uint32_t>(value) << UNUSED) >> UNUSED;
-}
-
 // The constants of the groups `group` and `group + 1`: banks of even and of odd groups, one read each.
 inline void read_parameters(const uint64_t parameters[PARAM_GROUPS / 2][2][PE],
                             const uint16_t skips[PARAM_GROUPS / 2][2][PE], uint32_t group, Parameter parameter[BIT_PE],
@@ -256,7 +250,7 @@ TAPS:
         for (int pe = 0; pe < PE; ++pe) {
 #pragma HLS UNROLL
             const int32_t before = first_tap ? parameter[PE + pe].bias : bit_accumulator[pe];
-            bit_accumulator[pe] = narrow(before + bit_delta[pe]);
+            bit_accumulator[pe] = lowest<BIT_ACCUMULATOR>(before + bit_delta[pe]);
             if (last_tap) kept_bit[PE + pe] = bit_accumulator[pe] >= 0 || (kept_bit[PE + pe] && !first_pool);
         }
 

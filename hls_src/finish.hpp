@@ -20,6 +20,13 @@ inline Parameter unpack_parameter(uint64_t word) {
     return p;
 }
 
+// The lowest BITS bits as a signed number: where the others are copies of the sign, nothing changes but what is stored.
+template <int BITS>
+inline int32_t lowest(int64_t value) {
+#pragma HLS INLINE
+    return static_cast<int32_t>(static_cast<uint32_t>(value) << (32 - BITS)) >> (32 - BITS);
+}
+
 // clamp(((acc * m + (1 << (s-1))) >> s) + z, low, 255), s from 1 to 47. 32 x 16 bits: two DSPs.
 //
 // (p + (1 << (s-1))) >> s is ((p >> (s-1)) + 1) >> 1: a shift, an increment and a shift of one place, where the formula
@@ -30,10 +37,8 @@ inline uint8_t requantise(int32_t acc, uint16_t multiplier, uint8_t shift, uint8
     const int64_t halves = product >> ((shift - 1) & 63);
     // Where the bits above the lowest 11 are not all alike, the result is beyond what any zero point brings back: 12
     // bits are enough from here on.
-    constexpr int UNUSED = 20;
-    const int64_t above = halves >> (31 - UNUSED);
-    const int32_t low_bits = static_cast<int32_t>(static_cast<uint32_t>(halves) << UNUSED) >> UNUSED;
-    const int32_t near = above == 0 || above == -1 ? low_bits : above < 0 ? -2048 : 2047;
+    const int64_t above = halves >> 11;
+    const int32_t near = above == 0 || above == -1 ? lowest<12>(halves) : above < 0 ? -2048 : 2047;
     const int32_t value = ((near + 1) >> 1) + zero_point;
     return value < low ? low : value > 255 ? 255 : static_cast<uint8_t>(value);
 }

@@ -17,8 +17,8 @@ enum Phase { SETUP = 0, LOAD_WEIGHTS = 1, LOAD_INPUT = 2, COMPUTING = 3, STORING
 
 // Cycles from the start of a loop to its first result, on the careful side of what Vitis HLS schedules at 100 MHz.
 constexpr uint32_t FILL_BURST = 70;  // address phase, interconnect, DDR latency, of a write also the response: 50 to 70
-constexpr uint32_t FILL_COMPUTE =
-    40;  // entry 3, addresses 4, bank read 2, rotate 3, dot product 8, accumulate 2, requantise 12, write 4
+// Entry 3, addresses 4, bank read 2, rotate 3, dot product 8, accumulate 2, requantise 12, write 4; and some.
+constexpr uint32_t FILL_COMPUTE = 40;
 constexpr uint32_t INSTRUCTION = 40;  // decoding, and two or three products with the image's number
 
 #ifdef __SYNTHESIS__

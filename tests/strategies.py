@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from layers.rule import Drawing
+from layers.rule import Drawing, random_requantisation, random_weights
 from layers.test_avgpool import draw_avgpool
 from layers.test_binary import draw_binary
 from layers.test_conv2d import draw_conv2d
@@ -33,28 +33,6 @@ from pynq_cnn.model import (
     Threshold,
 )
 from pynq_cnn.model.layers import INPUT
-
-
-def random_weights(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    """int8 weights: small, over the whole range, only the extremes, or all zero."""
-    if kind == "extreme":
-        return rng.choice(np.array([-127, 127], np.int8), shape)
-    limit = {"zero": 0, "small": 3, "full": 127}[kind]
-    return rng.integers(-limit, limit, shape, dtype=np.int8, endpoint=True)
-
-
-def random_requantisation(rng: np.random.Generator, fan_in: int, outputs: int, kind: str) -> Requantisation:
-    """Constants that saturate, that kill, or that spread the accumulators over the bytes."""
-    if kind == "saturating":
-        return Requantisation(np.full(outputs, 65535, np.uint16), np.full(outputs, 1, np.uint8))
-    if kind == "any":
-        return Requantisation(
-            rng.integers(0, 65535, outputs, dtype=np.uint16, endpoint=True),
-            rng.integers(1, 47, outputs, dtype=np.uint8, endpoint=True),
-        )
-    spread = 127.0 * np.sqrt(fan_in) * rng.uniform(0.3, 3.0, outputs)  # accumulators of this size become about 255
-    shift = np.clip(np.floor(np.log2(65535 / (255 / (spread * 60)))), 1, 47).astype(np.uint8)
-    return Requantisation(np.clip(np.round(255 / (spread * 60) * 2.0**shift), 0, 65535).astype(np.uint16), shift)
 
 
 @st.composite

@@ -125,6 +125,16 @@ def instructions_of(program) -> np.ndarray:
     return program.constants[: program.instructions * INSTRUCTION_WORDS].reshape(-1, INSTRUCTION_WORDS)
 
 
+GUARD = np.uint64(0xA5A5A5A5A5A5A5A5)
+
+
+def guarded(program) -> np.ndarray:
+    """A memory with the Program at its start, and words behind its end that nothing may touch."""
+    memory = np.full(program.memory_words + 4096, GUARD)
+    memory[: len(program.constants)] = program.constants
+    return memory
+
+
 def raw(compiled, memory, **changes):
     """Run a Program on the engine with the registers as given, past the checks of the backend."""
     slot = compiled.slots[0]
@@ -168,13 +178,12 @@ def test_identity():
 def test_a_damaged_instruction_stops_the_engine(opcode, field, value, status):
     """Each is refused with its status and the instruction's number, and nothing past the Program's end is touched."""
     program = compile_network(NETWORK, capacity=2)
-    memory = np.full(program.memory_words + 4096, 0xA5A5A5A5A5A5A5A5, np.uint64)
-    memory[: len(program.constants)] = program.constants
+    memory = guarded(program)
     at = [int(words[0]) & 0xFF for words in instructions_of(program)].index(opcode)
     memory[at * INSTRUCTION_WORDS : (at + 1) * INSTRUCTION_WORDS].view(RECORDS[opcode])[field] = value
     run = raw(program, memory)
     assert (run.status, run.failed_at) == (status, at)
-    assert (memory[program.memory_words :] == 0xA5A5A5A5A5A5A5A5).all()
+    assert (memory[program.memory_words :] == GUARD).all()
 
 
 @settings(max_examples=300)
@@ -182,8 +191,7 @@ def test_a_damaged_instruction_stops_the_engine(opcode, field, value, status):
 def test_damaged_programs_touch_nothing_outside(data):
     """Any bits of any instruction: the engine stops or computes nonsense, in its own memory and in bounded time."""
     program = compile_network(NETWORK, capacity=2)
-    memory = np.full(program.memory_words + 4096, 0xA5A5A5A5A5A5A5A5, np.uint64)
-    memory[: len(program.constants)] = program.constants
+    memory = guarded(program)
     words = program.instructions * INSTRUCTION_WORDS
     for _ in range(data.draw(st.integers(1, 4))):
         word, bit = data.draw(st.integers(0, words - 1)), data.draw(st.integers(0, 63))
@@ -193,7 +201,7 @@ def test_damaged_programs_touch_nothing_outside(data):
     run = raw(program, memory)
     event(f"status {run.status}")
     assert run.status in (0, 1, 2, 4)
-    assert (memory[program.memory_words :] == 0xA5A5A5A5A5A5A5A5).all()
+    assert (memory[program.memory_words :] == GUARD).all()
 
 
 def test_a_memory_that_ends_early_is_status_4():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
@@ -30,3 +32,22 @@ class Residual(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.relu(self.body(x) + self.shortcut(x))
+
+
+def basic_body(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """The long path of a basic block: two convolutions 3x3 with batch norm, the first with ReLU and `stride`.
+
+    Examples
+    --------
+    >>> basic_body(4, 8, 2)(torch.rand(2, 4, 8, 8)).shape
+    torch.Size([2, 8, 4, 4])
+    """
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+            norm1=nn.BatchNorm2d(outputs),
+            relu1=nn.ReLU(),
+            conv2=nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(outputs),
+        )
+    )

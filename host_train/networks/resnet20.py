@@ -8,25 +8,18 @@ Recognition", arXiv 1512.03385, section 4.2]
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from torch import nn
 
-from host_train.layers.residual import Residual
+from host_train.layers.residual import Residual, basic_body
 from host_train.networks.recipe import Recipe
 from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
 
 def _block(inputs: int, outputs: int, stride: int) -> Residual:
-    body = nn.Sequential(
-        OrderedDict(
-            conv1=nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-            norm1=nn.BatchNorm2d(outputs),
-            relu1=nn.ReLU(),
-            conv2=nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            norm2=nn.BatchNorm2d(outputs),
-        )
-    )
+    body = basic_body(inputs, outputs, stride)
     if stride == 1:
         return Residual(body)
     conv, norm = nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
@@ -56,7 +49,17 @@ def build_resnet20() -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-_DISTORTION = Augmentation(crop=4, flip=True)
+_SCHEDULE = Schedule(
+    epochs=180,
+    batch=256,
+    learning_rate=0.2,
+    weight_decay=3e-4,
+    optimiser="sgd",
+    distillation=0.9,
+    augmentation=Augmentation(crop=4, flip=True),
+    bfloat16=True,
+    compiled=True,
+)
 
 RESNET20 = Recipe(
     name="resnet20",
@@ -64,26 +67,6 @@ RESNET20 = Recipe(
     dataset="cifar10",
     build=build_resnet20,
     teacher="vgg",
-    schedule=Schedule(
-        epochs=180,
-        batch=256,
-        learning_rate=0.2,
-        weight_decay=3e-4,
-        optimiser="sgd",
-        distillation=0.9,
-        augmentation=_DISTORTION,
-        bfloat16=True,
-        compiled=True,
-    ),
-    whole=Schedule(
-        epochs=18,
-        batch=256,
-        learning_rate=0.02,
-        weight_decay=3e-4,
-        optimiser="sgd",
-        distillation=0.9,
-        augmentation=_DISTORTION,
-        bfloat16=True,
-        compiled=True,
-    ),
+    schedule=_SCHEDULE,
+    whole=replace(_SCHEDULE, epochs=18, learning_rate=0.02),
 )

@@ -7,25 +7,18 @@ shortcuts are convolutions 1x1. [Banbury et al. 2021, "MLPerf Tiny Benchmark", a
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from torch import nn
 
-from host_train.layers.residual import Residual
+from host_train.layers.residual import Residual, basic_body
 from host_train.networks.recipe import Recipe
 from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
 
 def _block(inputs: int, outputs: int, stride: int) -> Residual:
-    body = nn.Sequential(
-        OrderedDict(
-            conv1=nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-            norm1=nn.BatchNorm2d(outputs),
-            relu1=nn.ReLU(),
-            conv2=nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            norm2=nn.BatchNorm2d(outputs),
-        )
-    )
+    body = basic_body(inputs, outputs, stride)
     return Residual(body, None if stride == 1 else nn.Conv2d(inputs, outputs, 1, stride))
 
 
@@ -52,7 +45,17 @@ def build_resnet8() -> nn.Sequential:
     )
 
 
-_DISTORTION = Augmentation(crop=4, flip=True)
+_SCHEDULE = Schedule(
+    epochs=360,
+    batch=256,
+    learning_rate=0.2,
+    weight_decay=2e-4,
+    optimiser="sgd",
+    distillation=0.9,
+    augmentation=Augmentation(crop=4, flip=True),
+    bfloat16=True,
+    compiled=True,
+)
 
 RESNET8 = Recipe(
     name="resnet8",
@@ -60,26 +63,6 @@ RESNET8 = Recipe(
     dataset="cifar10",
     build=build_resnet8,
     teacher="vgg",
-    schedule=Schedule(
-        epochs=360,
-        batch=256,
-        learning_rate=0.2,
-        weight_decay=2e-4,
-        optimiser="sgd",
-        distillation=0.9,
-        augmentation=_DISTORTION,
-        bfloat16=True,
-        compiled=True,
-    ),
-    whole=Schedule(
-        epochs=36,
-        batch=256,
-        learning_rate=0.02,
-        weight_decay=2e-4,
-        optimiser="sgd",
-        distillation=0.9,
-        augmentation=_DISTORTION,
-        bfloat16=True,
-        compiled=True,
-    ),
+    schedule=_SCHEDULE,
+    whole=replace(_SCHEDULE, epochs=36, learning_rate=0.02),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -40,6 +41,28 @@ def zero_of(given: TensorType, channel: int) -> int:
     return given.zero_point[channel % len(given.zero_point)]
 
 
+def random_weights(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """int8 weights: small, over the whole range, only the extremes, or all zero."""
+    if kind == "extreme":
+        return rng.choice(np.array([-127, 127], np.int8), shape)
+    limit = {"zero": 0, "small": 3, "full": 127}[kind]
+    return rng.integers(-limit, limit, shape, dtype=np.int8, endpoint=True)
+
+
+def random_requantisation(rng: np.random.Generator, fan_in: int, outputs: int, kind: str) -> Requantisation:
+    """Constants that saturate, that kill, or that spread the accumulators over the bytes."""
+    if kind == "saturating":
+        return Requantisation(np.full(outputs, 65535, np.uint16), np.full(outputs, 1, np.uint8))
+    if kind == "any":
+        return Requantisation(
+            rng.integers(0, 65535, outputs, dtype=np.uint16, endpoint=True),
+            rng.integers(1, 47, outputs, dtype=np.uint8, endpoint=True),
+        )
+    spread = 127.0 * np.sqrt(fan_in) * rng.uniform(0.3, 3.0, outputs)  # accumulators of this size become about 255
+    shift = np.clip(np.floor(np.log2(65535 / (255 / (spread * 60)))), 1, 47).astype(np.uint8)
+    return Requantisation(np.clip(np.round(255 / (spread * 60) * 2.0**shift), 0, 65535).astype(np.uint16), shift)
+
+
 class Drawing:
     """Random constants for a layer."""
 
@@ -68,27 +91,11 @@ class Drawing:
         return self.rng.integers(-(2**20), 2**20, outputs, dtype=np.int32)
 
     def weights(self, shape: tuple) -> np.ndarray:
-        """int8 weights: small, over the whole range, only the extremes, or all zero."""
-        kind = self.draw(st.sampled_from(["small", "full", "extreme", "zero"]))
-        if kind == "extreme":
-            return self.rng.choice(np.array([-127, 127], np.int8), shape)
-        limit = {"zero": 0, "small": 3, "full": 127}[kind]
-        return self.rng.integers(-limit, limit, shape, dtype=np.int8, endpoint=True)
+        return random_weights(self.rng, shape, self.draw(st.sampled_from(["small", "full", "extreme", "zero"])))
 
     def requantisation(self, fan_in: int, outputs: int) -> Requantisation:
-        """Constants that saturate, that kill, or that spread the accumulators over the bytes; with or without ReLU."""
+        """Any constants, with or without ReLU and zero point."""
         zero = self.draw(st.sampled_from([0, 0, 1, 128, 255, self.integer(0, 255)]))
         low = self.draw(st.sampled_from([0, zero]))
         kind = self.draw(st.sampled_from(["spread", "spread", "saturating", "any"]))
-        if kind == "saturating":
-            constants = np.full(outputs, 65535, np.uint16), np.full(outputs, 1, np.uint8)
-        elif kind == "any":
-            constants = (
-                self.rng.integers(0, 65535, outputs, dtype=np.uint16, endpoint=True),
-                self.rng.integers(1, 47, outputs, dtype=np.uint8, endpoint=True),
-            )
-        else:
-            size = 127.0 * np.sqrt(fan_in) * self.rng.uniform(20, 180, outputs)  # accumulators of this become about 255
-            shift = np.clip(np.floor(np.log2(65535 * size / 255)), 1, 47).astype(np.uint8)
-            constants = np.clip(np.round(255 / size * 2.0**shift), 0, 65535).astype(np.uint16), shift
-        return Requantisation(*constants, zero, low)
+        return replace(random_requantisation(self.rng, fan_in, outputs, kind), zero_point=zero, low=low)

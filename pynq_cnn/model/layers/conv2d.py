@@ -13,7 +13,7 @@ from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.layers.accumulator import check_accumulator
 from pynq_cnn.model.layers.base import MAX_DIMENSION, check_layer
 from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished
-from pynq_cnn.model.layers.skip import Skip, check_skip, check_skipped, take
+from pynq_cnn.model.layers.skip import Skip, check_skip, output_shape
 from pynq_cnn.model.layers.weighted import Convolution, check_shared
 from pynq_cnn.model.layers.window import Padding, Pair, normalise_padding, normalise_pair
 from pynq_cnn.model.shared import SharedWeight
@@ -100,6 +100,4 @@ class Conv2d(Convolution):
 
     def output(self, *given: TensorType) -> TensorType:
         """The tensor that it gives: bytes, bits or int32; `NetworkError` if it cannot take its inputs."""
-        shape = self.output_shape(take(self.name, self.skip, given).shape)
-        check_skipped(self.name, given, shape)
-        return finished(shape, self.requantisation, self.threshold)
+        return finished(output_shape(self, given), self.requantisation, self.threshold)

@@ -12,7 +12,7 @@ from pynq_cnn.model.frequency import FrequencyWeight
 from pynq_cnn.model.layers.accumulator import check_accumulator
 from pynq_cnn.model.layers.base import check_layer
 from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished
-from pynq_cnn.model.layers.skip import Skip, check_skip, check_skipped, take
+from pynq_cnn.model.layers.skip import Skip, check_skip, output_shape
 from pynq_cnn.model.layers.weighted import Weighted, check_shared
 from pynq_cnn.model.shared import SharedWeight
 from pynq_cnn.model.tensor import Shape, TensorType
@@ -72,9 +72,7 @@ class Dense(Weighted):
 
     def output(self, *given: TensorType) -> TensorType:
         """The tensor that it gives: bytes, bits or int32; `NetworkError` if it cannot take its inputs."""
-        shape = self.output_shape(take(self.name, self.skip, given).shape)
-        check_skipped(self.name, given, shape)
-        return finished(shape, self.requantisation, self.threshold)
+        return finished(output_shape(self, given), self.requantisation, self.threshold)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(1, 1, out); `NetworkError` if the flattened input does not have `in` values."""

@@ -49,14 +49,15 @@ def check_skip(name: str, skip: Any, outputs: int) -> None:
         )
 
 
-def take(name: str, skip: Skip | None, given: tuple[TensorType, ...]) -> TensorType:
-    """The first of a layer's inputs; checks that there is a second one exactly where it has a skip."""
-    check_given(name, given, 1 if skip is None else 2, UINT8)
-    return given[0]
-
-
-def check_skipped(name: str, given: tuple[TensorType, ...], shape: Shape) -> None:
-    """See that what is added has the shape of the output."""
+def output_shape(layer: Any, given: tuple[TensorType, ...]) -> Shape:
+    """Shape of the output of a layer that may have a skip; checks that a second tensor is there exactly where it has
+    one, and has that shape.
+    """
+    check_given(layer.name, given, 1 if layer.skip is None else 2, UINT8)
+    shape: Shape = layer.output_shape(given[0].shape)
     for skipped in given[1:]:
         if skipped.shape != shape:
-            raise NetworkError(f"{name} gives {shape}, but is to add {skipped.shape}; the two must be equal", name)
+            raise NetworkError(
+                f"{layer.name} gives {shape}, but is to add {skipped.shape}; the two must be equal", layer.name
+            )
+    return shape
