@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +22,15 @@ from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED  # noqa: E402
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def cycles() -> Iterator[ModuleType]:
+    """benchmarks/cycles.py: the networks that the project measures itself by, with their budgets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+        yield importlib.import_module("cycles")
+    del sys.modules["cycles"]
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
+from virtual import NO_PYNQ
 
 from host_train.data import DATASETS, load_dataset
 from host_train.data.resize import resize_split
 from pynq_cnn.backends.base import Backend
+from pynq_cnn.backends.cpu import CpuBackend
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.overlay import OverlayBackend
 from pynq_cnn.backends.reference import ReferenceBackend
@@ -98,6 +100,40 @@ def test_every_network_on_its_test_set(name):
         compare(network, images, [kernel])
         with OverlayBackend(network, device=board.device, bitfile=board.bitfile) as overlay:
             compare(network, images[:1000], [overlay])
+
+
+# Networks that are not shipped: FINN's CNV topology and MLPerf Tiny's ResNet-8, with random weights, and nin on images
+# of another size.
+OTHERS = {
+    "cnv": lambda cycles: cycles.cnv(),
+    "resnet8": lambda cycles: cycles.resnet8(),
+    "nin at 224": lambda cycles: cycles.nin(224),
+}
+
+
+def everywhere(network, images) -> None:
+    """Reference, kernel, cpu and overlay give the same for `images`."""
+    pytest.importorskip("pynq", reason=NO_PYNQ)
+    with ExitStack() as stack:
+        backends: list[Backend] = [stack.enter_context(made(network)) for made in (KernelBackend, CpuBackend)]
+        board = stack.enter_context(VirtualBoard())
+        backends.append(stack.enter_context(OverlayBackend(network, device=board.device, bitfile=board.bitfile)))
+        compare(network, images, backends)
+
+
+@pytest.mark.parametrize("name", ["cnv", "resnet8"])
+def test_networks_that_are_not_shipped(name, cycles):
+    network = OTHERS[name](cycles)
+    everywhere(network, np.random.default_rng(1).integers(0, 256, (4, *network.input.shape), dtype=np.uint8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_networks_that_are_not_shipped_on_real_images(name, cycles):
+    """1,000 images of CIFAR-10 or, enlarged, of Fashion-MNIST."""
+    network = OTHERS[name](cycles)
+    test = load_dataset("cifar10" if network.input.channels == 3 else "fashion_mnist").test
+    everywhere(network, resize_split(test, network.input.height, network.input.width).images[:1000])
 
 
 def test_the_full_test_set(lenet, others):

@@ -122,7 +122,7 @@ def from_torch(
     -----
     UserWarning
         If the model has layers that it does not use, or the network does not fit the accelerator, so that only the
-        reference runs it. If the calibration images look like noise, are far from `mean` and `std`, or all get one
+        CPU runs it. If the calibration images look like noise, are far from `mean` and `std`, or all get one
         answer; this is then in `metadata["conversion"]["doubts"]` too. (Binary networks do not depend on them.)
 
     Examples
@@ -309,7 +309,7 @@ def _warn_unfit(network: Network) -> None:
         compile_network(network, capacity=1)
     except CompileError as error:
         warnings.warn(
-            f"{network.name} does not fit the accelerator, only backend='reference' runs it: {error}", stacklevel=3
+            f"{network.name} does not fit the accelerator, so that it runs on the CPU only: {error}", stacklevel=3
         )
 
 

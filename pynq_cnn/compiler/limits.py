@@ -14,7 +14,7 @@ def check_stage(stage: Stage, hardware: Hardware) -> None:
     """`CompileError` if the engine cannot run a stage; names the layer and the limit."""
     fault = fault_of(stage, hardware)
     if fault is not None:
-        raise CompileError(f"{stage.name}: {fault}; use backend='reference'")
+        raise CompileError(f"{stage.name}: {fault}; use backend='cpu'")
 
 
 def fault_of(stage: Stage, hardware: Hardware) -> str | None:

@@ -98,7 +98,7 @@ def schedule(steps: Sequence[Step], image: Buffer, hardware: Hardware, images: i
         raise CompileError(
             f"{stuck.name}: what it needs at once, some rows of its input and one of its output, is more than the"
             f" {hardware.feature_map_bytes} bytes of feature maps that the engine has; use smaller images or fewer"
-            " channels, or backend='reference'"
+            " channels, or backend='cpu'"
         )
     return result
 

@@ -54,7 +54,7 @@ def find_homes(network: Network) -> Homes:
                     raise CompileError(
                         f"{node.name}: {node.inputs[number - 1]} gives {node.given[number - 1].shape[2]} channels of"
                         " bits, and only the last of what is concatenated may have a number that 8 does not divide;"
-                        " use backend='reference'"
+                        " use backend='cpu'"
                     )
                 place = views[node.name].part(first, given.shape[2])
                 if name in views:

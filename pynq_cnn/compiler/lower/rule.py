@@ -67,7 +67,7 @@ class Task:
 
     def refuse(self, why: str) -> CompileError:
         """The refusal of the layer."""
-        return CompileError(f"{self.name}: {why}; use backend='reference'")
+        return CompileError(f"{self.name}: {why}; use backend='cpu'")
 
 
 @singledispatch
