@@ -62,7 +62,7 @@ OPERATIONS = (
     ),
 )
 
-FORMS = {
+GRAMMAR = {
     "aggregate": Form({"variable": ANY, "compact": ("bit", "byte", "none", "auto")}, (), ("variable",)),
     "alias": Form({"ports": ANY, "distance": ANY, "offset": ANY}, (), ("ports",)),
     "allocation": Form({"instances": ANY, "limit": ANY, "type": ("function", "operation")}, ("function", "operation")),
@@ -153,7 +153,7 @@ NUMBERS = ("ii", "factor", "dim", "min", "max", "avg", "latency", "depth", "dist
 
 def misspelt(pragma: Pragma) -> str:
     """The fault of a pragma, "" if none."""
-    form = FORMS.get(pragma.kind)
+    form = GRAMMAR.get(pragma.kind)
     if form is None:
         return f"Vitis HLS 2022.1 has no `#pragma HLS {pragma.kind.upper()}`"
     for name, value in pragma.options.items():

@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from host_train.data import find_entry
-    from host_train.networks.profile import compare, profile
+    from host_train.networks.profile import comparison, profile
     from host_train.networks.step import compare_steps, step_cost
     from host_train.settings import Settings
     from pynq_cnn.errors import ArgumentError
@@ -53,6 +53,6 @@ def run(args: argparse.Namespace) -> None:
         return
     print("\n\n".join(map(str, profiles)))
     if len(profiles) > 1:
-        print(f"\n{compare(profiles)}")
+        print(f"\n{comparison(profiles)}")
     if steps:
         print(f"\nA step of training in float32 on {device}:\n{compare_steps(steps)}")

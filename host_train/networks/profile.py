@@ -134,7 +134,7 @@ def _grouped(number: int) -> str:
     return f"{number:,}"
 
 
-def compare(profiles: list[Profile]) -> str:
+def comparison(profiles: list[Profile]) -> str:
     """The totals of several networks, with how many times those of the first they are."""
     rows: list[tuple[str, ...]] = [
         ("network", "parameters", "", "multiply-acc.", "", "float32 bytes", "", "engine bytes", "")

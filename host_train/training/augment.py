@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
 
@@ -58,15 +59,14 @@ class Augmentation:
     erase: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("shift", "rotation", "scale", "shear", "crop", "erase"):
+        for name in ("crop", "erase"):
+            integer(f"{name}, in whole pixels,", getattr(self, name), 0)
+        for name in ("shift", "rotation", "scale", "shear"):
             if not 0 <= getattr(self, name) < (1 if name == "scale" else math.inf):
                 raise ArgumentError(
                     f"{name} must not be negative{' and below 1' if name == 'scale' else ''}, not"
                     f" {getattr(self, name)!r}"
                 )
-        for name in ("crop", "erase"):
-            if not isinstance(getattr(self, name), int):
-                raise ArgumentError(f"{name} must be whole pixels, not {getattr(self, name)!r}")
         if self.reflect and not self.crop:
             raise ArgumentError("reflect says what a crop sees outside of the image; give a crop too")
 

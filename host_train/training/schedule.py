@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from host_train.training.augment import Augmentation
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
 
@@ -69,12 +70,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
-            if (
-                isinstance(getattr(self, name), bool)
-                or not isinstance(getattr(self, name), int)
-                or getattr(self, name) < 1
-            ):
-                raise ArgumentError(f"{name} must be an integer of at least 1, not {getattr(self, name)!r}")
+            integer(name, getattr(self, name), 1)
         if not 0 < self.learning_rate < float("inf"):
             raise ArgumentError(f"learning_rate must be positive, not {self.learning_rate!r}")
         if not 0 <= self.weight_decay < float("inf"):
@@ -87,5 +83,4 @@ class Schedule:
             raise ArgumentError(f"distillation must be from 0 to 1, not {self.distillation!r}")
         if not 0 < self.temperature < float("inf"):
             raise ArgumentError(f"temperature must be positive, not {self.temperature!r}")
-        if isinstance(self.clean_images, bool) or not isinstance(self.clean_images, int) or self.clean_images < 0:
-            raise ArgumentError(f"clean_images must be an integer of at least 0, not {self.clean_images!r}")
+        integer("clean_images", self.clean_images, 0)

@@ -90,7 +90,7 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _real(digits: str) -> float:
+def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
         raise ValueError(f"{digits:.40} is beyond all floating-point numbers")
@@ -125,7 +125,7 @@ def parse_json(data: bytes) -> Any:
         value = json.loads(
             data.decode("utf-8"),
             parse_int=_integer,
-            parse_float=_real,
+            parse_float=_finite,
             parse_constant=_constant,
             object_pairs_hook=_different,
         )
