@@ -22,8 +22,11 @@ def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
     array([  0,   1,   1,   2, 255], dtype=uint8)
     """
     shift = constants.shift.astype(np.int64)
-    rounded = acc.astype(np.int64) * constants.multiplier.astype(np.int64) + (np.int64(1) << (shift - 1))
-    return np.clip((rounded >> shift) + constants.zero_point, constants.low, 255).astype(np.uint8)
+    rounded = acc * constants.multiplier.astype(np.int64)
+    rounded += np.int64(1) << (shift - 1)  # in place: most of the time goes into memory
+    rounded >>= shift
+    rounded += constants.zero_point
+    return np.clip(rounded, constants.low, 255, out=rounded).astype(np.uint8)
 
 
 def finish(acc: np.ndarray, requantisation: Requantisation | None, threshold: Threshold | None) -> np.ndarray:

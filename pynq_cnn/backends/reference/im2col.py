@@ -54,15 +54,15 @@ def convolve(images: np.ndarray, layer: Convolution, weight: ExactMatrix, outsid
     outside : numpy.ndarray or int
         What pixels outside the image are.
     """
-    images = padded(images, layer.padding, outside)
     count = len(images)
-    out_h, out_w = windows_of(images[:1], layer.kernel, layer.stride, layer.dilation).shape[1:3]
+    one = padded(images[:1], layer.padding, outside)
+    out_h, out_w = windows_of(one, layer.kernel, layer.stride, layer.dilation).shape[1:3]
     outputs = weight.parts[0].shape[1]
     acc = np.empty((count, out_h, out_w, outputs), np.int32)
     column = out_h * out_w * sum(len(part) for part in weight.parts) * weight.parts[0].itemsize
     step = max(1, COLUMN_BYTES // column)
     for start in range(0, count, step):
-        columns = im2col(images[start : start + step], layer)
+        columns = im2col(padded(images[start : start + step], layer.padding, outside), layer)
         product = weight.product(columns.reshape(-1, columns.shape[-1]))
         acc[start : start + step] = product.reshape(-1, out_h, out_w, outputs)
     return acc
