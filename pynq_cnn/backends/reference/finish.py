@@ -22,7 +22,7 @@ def requantise(acc: np.ndarray, constants: Requantisation) -> np.ndarray:
     array([  0,   1,   1,   2, 255], dtype=uint8)
     """
     shift = constants.shift.astype(np.int64)
-    rounded = acc * constants.multiplier.astype(np.int64)
+    rounded: np.ndarray = acc * constants.multiplier.astype(np.int64)
     rounded += np.int64(1) << (shift - 1)  # in place: most of the time goes into memory
     rounded >>= shift
     rounded += constants.zero_point
