@@ -57,6 +57,10 @@ test_light = [*board, "pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=
 audit = ["ziglang==0.13.0", "libclang==18.1.1"]
 test = [*test_light, *train, *audit, "ruff>=0.6", "mypy>=1.8"]
 
+# The tools that build the pages, pinned: a new one may warn of something else, and a warning is an error there. These
+# are good for Python 3.10 to 3.13.
+docs = ["sphinx==8.1.3", "myst-nb==1.3.0", "furo==2025.9.25"]
+
 # An SPDX expression either way; setuptools takes it as one from 77 on.
 LICENSE_FIELD = "license_expression" if int(setuptools.__version__.partition(".")[0]) >= 77 else "license"
 
@@ -81,7 +85,14 @@ setup(
         "pynq_cnn.notebooks": ["*.ipynb"],
     },
     install_requires=["numpy>=1.21", "Pillow>=9"],
-    extras_require={"train": train, "board": board, "vision": vision, "test-light": test_light, "test": test},
+    extras_require={
+        "train": train,
+        "board": board,
+        "vision": vision,
+        "test-light": test_light,
+        "test": test,
+        "docs": docs,
+    },
     ext_modules=[] if os.environ.get("PYNQ_CNN_NO_KERNEL") else [engine, cpu],
     entry_points={
         "console_scripts": ["pynq-cnn = pynq_cnn.cli:main"],

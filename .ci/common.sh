@@ -21,3 +21,16 @@ find_python() {
     done
     if [ -n "$found" ] && "$found" -c 'import venv, ensurepip' 2>/dev/null; then echo "$found"; fi
 }
+
+# What the extra EXTRA asks for, a line each, of the pynq_cnn that PYTHON has installed: requirements EXTRA PYTHON
+requirements() {
+    "$2" - "$1" <<'PYTHON'
+import sys
+from importlib.metadata import requires
+
+for line in requires("pynq_cnn"):
+    requirement, _, marker = line.partition(";")
+    if f"extra == '{sys.argv[1]}'" in marker.replace('"', "'"):
+        print(requirement.strip())
+PYTHON
+}

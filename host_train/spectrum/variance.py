@@ -18,8 +18,8 @@ def coefficient_variance(planes: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        float64 [height, width]: the mean of |F - mean F|^2 over the planes, frequency 0 at [0, 0]. The FFT is not
-        normalised.
+        float64 [height, width]: the mean over the planes of ``|F - mean F|^2``, frequency 0 at [0, 0]. The FFT is
+        not normalised.
 
     Examples
     --------

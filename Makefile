@@ -1,0 +1,40 @@
+# What a contributor needs, by name; `make help` lists it.
+
+PYTHON ?= $(if $(wildcard .venv/bin/python),$(CURDIR)/.venv/bin/python,python3)
+# Where `make docs` writes.
+OUT ?= build/docs
+
+.PHONY: help test test-slow check docs ci pythons kernel audit bitstream
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@$(PYTHON) -c "import re; [print(f'make {a:<12} {b}') for a, b in re.findall(r'^([\w-]+):.*?  ## (.+)$$', open('Makefile').read(), re.M)]"
+
+test:  ## the quick tests and doctests of Python, some minutes
+	$(PYTHON) -m pytest -q
+
+test-slow:  ## trainings, whole test sets, many random networks: hours
+	$(PYTHON) -m pytest -q -m slow
+
+check:  ## style and types: ruff, mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+docs:  ## the pages and the API, as HTML in build/docs; a warning is an error (pip install -e '.[docs]')
+	$(PYTHON) -m sphinx -q -W --keep-going -j auto -c docs -d $(OUT)/../doctrees . $(OUT)
+
+ci:  ## everything CI checks, from a clean clone: about a quarter of an hour
+	.ci/run
+
+pythons:  ## the tests on every Python from 3.10 to 3.13 that is at hand
+	.ci/run-pythons
+
+kernel:  ## the engine's own test bench, with sanitizers (g++)
+	$(MAKE) -C hls_src test
+
+audit:  ## what the engine takes of the FPGA, and its sources' rules, without Vitis
+	$(MAKE) -C hls_src audit PYTHON=$(PYTHON)
+
+bitstream:  ## the overlay, with Vitis HLS and Vivado
+	$(MAKE) -C hls_src bitstream
