@@ -30,6 +30,11 @@ DECODED = {
 }
 
 
+# And of a package: of its files but the manifest, and of the weights and answers that are decoded from them.
+PACKAGED = "07d534557558459ccddf21b0cd210301e746d59e4cceaa5aadf578993612078f"
+LOADED = "03c900603ec91ecc960c049f7b507e41a71db76541973831067a7fbe3618447b"
+
+
 def levels_of(kernel: tuple[int, int], kernels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Levels and bits by arithmetic of whole numbers, which no generator of random numbers changes."""
     count = kernel[0] * kernel[1]
@@ -128,6 +133,19 @@ def test_packages_hold_them(tmp_path):
     first = manifest["layers"][0]
     assert set(first["arrays"]) >= {"allocation", "code_lengths", "stream"} and "weight" not in first["arrays"]
     assert first["frequency"]["kernel"] == [3, 3] and first["frequency"]["shape"] == [4, 3, 3, 1]
+
+
+def test_a_package_is_the_same_bytes_everywhere(tmp_path):
+    """With the board's Python and NumPy, and with the newest: CI runs this file under both."""
+    save_package(kept_in_frequency(), tmp_path / "p")
+    files = sorted((tmp_path / "p").glob("*.npy"))
+    arrays = b"".join(path.name.encode() + np.load(path).tobytes() for path in files)
+    loaded = load_package(tmp_path / "p")
+    weights = b"".join(layer.weight.tobytes() for layer in loaded.layers if isinstance(layer, (Conv2d, Dense)))
+    images = (np.arange(3 * 28 * 28) * 40503 % 65521 % 256).astype(np.uint8).reshape(3, 28, 28, 1)
+    answers = ReferenceBackend(loaded).run(images).tobytes()
+    assert hashlib.sha256(arrays).hexdigest() == PACKAGED
+    assert hashlib.sha256(weights + answers).hexdigest() == LOADED
 
 
 @pytest.mark.parametrize(

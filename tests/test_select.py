@@ -11,7 +11,7 @@ from virtual import small_images, small_network
 from pynq_cnn.backends.cpu import CpuBackend
 from pynq_cnn.backends.kernel import KernelBackend
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.backends.select import BACKENDS, make_backend
+from pynq_cnn.backends.select import BACKENDS, make_backend, on_cpu
 from pynq_cnn.classifier import Classifier
 from pynq_cnn.errors import ArgumentError, BackendError, CompileError, DeviceError
 from pynq_cnn.model import Conv2d, InputSpec, Network, OutputSpec
@@ -91,8 +91,17 @@ def test_auto_without_a_board_and_without_a_compiler(no_bitstream, monkeypatch):
             warnings.simplefilter("error")
             with make_backend(NETWORK) as backend:
                 assert backend.name == "reference"
+            with on_cpu(NETWORK, 3, 1) as backend:
+                assert (backend.name, backend.batch) == ("reference", 3)
     finally:
         load_library.cache_clear()
+
+
+def test_the_cpu_whatever_board_there_is(board):
+    with on_cpu(NETWORK, 3, 2) as backend:
+        assert (backend.name, backend.batch, backend.threads) == ("cpu", 3, 2)
+    with pytest.raises(ArgumentError, match="threads"):
+        on_cpu(NETWORK, threads=0)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True, 1025])

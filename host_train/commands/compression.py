@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 # Options that change the result, in the order of the command line.
-LISTS = ("keep", "bits")
-OF_RECIPE = ("rounds", "round_epochs", "tune_epochs", "learning_rate", "share_epochs")
+LISTS = ("units", "keep", "bits")
+OF_RECIPE = ("rounds", "round_epochs", "tune_epochs", "learning_rate", "share_epochs", "distillation")
 NUMBERS = ("threshold", "target", *OF_RECIPE, "threads")
 
 
@@ -41,6 +41,11 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 def add_pruning(parser: argparse.ArgumentParser) -> None:
     """How is pruned."""
+    units = (
+        "outputs of a layer that are left before its weights are pruned, such as conv2=20 fc1=100: those of the largest"
+        " weights into and out of them; --keep is then of the weights that are there still"
+    )
+    parser.add_argument("--units", nargs="+", metavar="LAYER=N", help=units)
     keep = (
         "part of a layer's weights to keep, or of all layers not named, such as fc1=0.01 0.3; instead of the recipe's"
     )
@@ -59,6 +64,8 @@ def add_pruning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learning-rate", type=float, metavar="RATE", help="highest of fine-tuning, instead of the recipe's"
     )
+    distillation = "part of the loss of fine-tuning that learns the trained network's answers, instead of the recipe's"
+    parser.add_argument("--distillation", type=float, metavar="PART", help=distillation)
 
 
 def add_sharing(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +102,7 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     from dataclasses import replace
 
     from host_train.compression.dense import dense_model, layer_sizes
+    from host_train.compression.narrow import narrow
     from host_train.compression.pipeline import Compression
     from host_train.compression.prune import threshold_keep
     from host_train.compression.recipe import find_compression
@@ -109,10 +117,15 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
     set_threads(args.threads)
     device, quiet = find_device(given("device") or "cpu"), bool(given("quiet"))
     trained, out = Run.open(args.folder, args.data_dir), args.out or args.folder / "compressed"
-    model = dense_model(trained)
     recipe = replace(
         find_compression(trained.recipe.name), **{name: given(name) for name in OF_RECIPE if given(name) is not None}
     )
+    if after is not None:
+        recipe = as_made(trained, out, recipe, after)
+    if given("units"):
+        recipe = replace(recipe, units=by_layer("--units", args.units, int))
+    whole = dense_model(trained)
+    model = narrow(whole, recipe.units)
     if given("keep") and given("threshold") is not None:
         raise ArgumentError(
             f"--keep {' '.join(args.keep)} and --threshold {args.threshold:g} both say what is kept; give one of them"
@@ -125,12 +138,10 @@ def make_compression(args: argparse.Namespace, after: str | None = None) -> Comp
         recipe = replace(recipe, keep=_changed(recipe.keep, by_layer("--keep", args.keep, float)))
     if given("bits"):
         recipe = replace(recipe, bits=_changed(recipe.bits, by_layer("--bits", args.bits, int)))
-    if after is not None:
-        recipe = as_made(trained, out, recipe, after)
     sizes = layer_sizes(model)
     recipe = recipe.layers(sizes)
     if given("target") is not None:
-        recipe = for_target(recipe, sizes, args.target)
+        recipe = for_target(recipe, sizes, args.target, sum(sum(one) for one in layer_sizes(whole).values()))
     if given("force"):
         if after == "prune":
             say_aside(out / "share", STAGE)

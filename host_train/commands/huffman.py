@@ -53,7 +53,7 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     min_agreement : float
         Least agreement of the integers with the shared network.
     """
-    from host_train.compression.dense import layer_sizes
+    from host_train.compression.dense import dense_model, layer_sizes
     from host_train.compression.pipeline import PACKAGE
     from host_train.compression.share import unshared
     from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
@@ -78,14 +78,17 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
         "float32_top1": dense.top1,  # before pruning; the integers agree with what came out of `share`
         "shared_top1": measured.real.top1,
         "integer_top1": measured.integer.top1,
+        "validation_top1": chosen.top1,  # in integers on the images held back, which a choice may be made by
         "agreement": measured.agreement,
     }
     kept = {"keep": dict(recipe.keep), "bits": dict(recipe.bits)}
+    if recipe.units:
+        kept = {"units": dict(recipe.units), **kept}
     metadata = trained.metadata(f"shared, {chosen.label}", accuracy, after=command, compression=kept)
     network = with_golden(replace(chosen.network, metadata=metadata), test.images)
     out = compression.folder / PACKAGE
     write_checked(network, out)
-    rows = compression_table(network, out, layer_sizes(plain))
+    rows = compression_table(network, out, layer_sizes(dense_model(trained)))
     table = to_markdown(rows)
     last = rows[-1]
     lines = [

@@ -7,9 +7,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from host_train.commands.model import WHAT, as_taken, find_data, find_model
 from host_train.commands.options import add_data_dir, add_threads, set_threads
+
+if TYPE_CHECKING:
+    from host_train.data import Split
+    from pynq_cnn.model import Network
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -51,7 +56,9 @@ def run(args: argparse.Namespace) -> None:
         raise ArgumentError(f"{network.name} is not compressed; first: python -m host_train compress RUN")
     dataset = find_data(args.model, network, args.dataset, args.data_dir)
     test, classes, _ = as_taken(dataset.test, dataset, network)
-    training, _, _ = as_taken(dataset.train[: args.images], dataset, network)
+    left, held_back = _divided(network, dataset.train)
+    training, _, _ = as_taken(left[: args.images], dataset, network)
+    validation = None if held_back is None else as_taken(held_back, dataset, network)[0]
     dense = layer_sizes(RECIPES[network.name].build()) if network.name in RECIPES else None
     found = thinned(network, training.images)
     whole = sum(some[0].stored for some in found.values())
@@ -61,7 +68,10 @@ def run(args: argparse.Namespace) -> None:
         small = thin(network, found, int(part * whole))
         result = evaluate(predict_integers(small), test, classes)
         stated = {**network.metadata.get("accuracy", {}), "integer_top1": result.top1, "images": len(test)}
-        stated.pop("agreement", None)  # was of all weights
+        for name in ("agreement", "validation_top1"):  # were of all weights
+            stated.pop(name, None)
+        if validation is not None:
+            stated["validation_top1"] = evaluate(predict_integers(small), validation, classes).top1
         about = {**network.metadata, "thinned": {"kept": part}, "accuracy": stated}
         folder = out / f"{part:g}"
         small = with_golden(replace(small, metadata=about), test.images)
@@ -74,3 +84,15 @@ def run(args: argparse.Namespace) -> None:
     plot_front(points, (), out / "front.png", f"{network.name}, thinned without training")
     write_csv(points, out / "front.csv")
     print(to_markdown(points))
+
+
+def _divided(network: Network, train: Split) -> tuple[Split, Split | None]:
+    """The training images as the training of the network divided them, where its package tells; else all, and None."""
+    from host_train.networks import RECIPES
+    from host_train.runs.run import division
+    from pynq_cnn.checks import is_integer
+
+    seed = network.metadata.get("seed", -1)
+    if network.name not in RECIPES or not is_integer(seed, 0):
+        return train, None
+    return division(RECIPES[network.name], train, seed)

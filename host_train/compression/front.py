@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class FrontPoint:
         Weights that are not 0.
     top1 : float
         In integers on the test set, 0 to 1.
+    validation : float, optional
+        The same on the images held back from training, by which one of many may be chosen.
     """
 
     name: str
@@ -38,6 +40,7 @@ class FrontPoint:
     ratio: float
     kept: int
     top1: float
+    validation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,14 @@ def read_point(folder: Path) -> FrontPoint:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         total = next(row for row in stored["layers"] if row["name"] == "total")
+        accuracy = stored["accuracy"]
         return FrontPoint(
-            folder.name, total["stored"], total["stored_ratio"], total["kept"], stored["accuracy"]["integer_top1"]
+            folder.name,
+            total["stored"],
+            total["stored_ratio"],
+            total["kept"],
+            accuracy["integer_top1"],
+            accuracy.get("validation_top1"),
         )
     except FileNotFoundError:
         raise ArgumentError(f"{path} is not there; first: python -m host_train compress RUN --out {folder}") from None
@@ -108,11 +117,14 @@ def front(points: Sequence[FrontPoint]) -> list[FrontPoint]:
 
 
 def to_markdown(points: Sequence[FrontPoint]) -> str:
-    """The compressions from the smallest ratio; those on the front are marked."""
+    """The compressions from the smallest ratio, with top-1 on the images held back and on the test set; those on the
+    front are marked.
+    """
     best = front(points)
-    rows = [["compression", "package files", "ratio", "weights kept", "top-1", "on the front"]]
+    rows = [["compression", "package files", "ratio", "weights kept", "held back", "top-1", "on the front"]]
     for one in sorted(points, key=lambda point: point.ratio):
-        cells = [one.name, f"{one.stored:,}", f"{one.ratio:.1f}x", f"{one.kept:,}", f"{100 * one.top1:.2f} %"]
+        cells = [one.name, f"{one.stored:,}", f"{one.ratio:.1f}x", f"{one.kept:,}"]
+        cells += [f"{100 * top1:.2f} %" if top1 is not None else "" for top1 in (one.validation, one.top1)]
         rows.append([*cells, "yes" if one in best else ""])
     return markdown_table(rows)
 
@@ -121,8 +133,8 @@ def write_csv(points: Sequence[FrontPoint], path: Path) -> None:
     """Write them as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        rows = [(one.name, one.stored, one.ratio, one.kept, one.top1) for one in points]
-        csv.writer(file, lineterminator="\n").writerows([("name", "stored", "ratio", "kept", "top1"), *rows])
+        rows = [tuple(asdict(one).values()) for one in points]
+        csv.writer(file, lineterminator="\n").writerows([[one.name for one in fields(FrontPoint)], *rows])
 
 
 def plot_front(points: Sequence[FrontPoint], published: Sequence[Published], path: Path, title: str) -> None:

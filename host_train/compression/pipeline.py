@@ -22,6 +22,7 @@ from torch import nn
 from host_train.compression.compact import compact
 from host_train.compression.dense import dense_model
 from host_train.compression.encoding import encode_layers, quantised_forms
+from host_train.compression.narrow import narrow
 from host_train.compression.prune import describe_kept, kept, masked, plain, prune_to, round_keep
 from host_train.compression.recipe import CompressionRecipe
 from host_train.compression.share import share
@@ -34,6 +35,7 @@ from host_train.training.curves import plot_history
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
 from host_train.training.record import EpochRecord
 from host_train.training.schedule import Schedule
+from host_train.training.teacher import Teacher
 from pynq_cnn.errors import ArgumentError
 
 PACKAGE = "package"
@@ -102,6 +104,10 @@ class Compression:
             "round_epochs": recipe.round_epochs,
             "of": self.run.settings.command(),
         }
+        if recipe.units:
+            about["units"] = recipe.units
+        if recipe.distillation:
+            about["distillation"] = recipe.distillation
         self._claim(stage, resume, about, schedules[-1])
         self.say(
             f"pruning in rounds: {recipe.rounds} x {recipe.round_epochs} epochs, then {recipe.tune_epochs} of"
@@ -109,7 +115,7 @@ class Compression:
         )
         folders = [stage / f"round-{number + 1:02}" for number in range(recipe.rounds)] + [stage / "tune"]
         done = max((number for number, folder in enumerate(folders) if is_done(folder)), default=-1)
-        model = masked(dense_model(self.run))
+        model = self._narrowed()
         if done >= 0:
             load_weights(model, folders[done] / WEIGHTS)
         for number in range(done + 1, len(folders)):
@@ -166,13 +172,23 @@ class Compression:
 
     def _clustered(self) -> nn.Sequential:
         """The pruned network, its weights shared as they are."""
-        pruned = load_weights(masked(dense_model(self.run)), weights_of(self.folder / "prune"))
+        pruned = load_weights(self._narrowed(), weights_of(self.folder / "prune"))
         assert isinstance(pruned, nn.Sequential)
         return share(plain(pruned), self.recipe.bits, self.run.std)
 
+    def _narrowed(self) -> nn.Sequential:
+        """The trained network with the units that are left, and masks that keep everything."""
+        return masked(narrow(dense_model(self.run), self.recipe.units))
+
     def _schedule(self, epochs: int, learning_rate: float) -> Schedule:
         # Masks and codebooks are computed in every step by Python that torch.compile would have to trace.
-        return replace(self.run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
+        return replace(
+            self.run.recipe.schedule,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            compiled=False,
+            distillation=self.recipe.distillation,
+        )
 
     def _claim(self, stage: Path, resume: bool, asked: dict[str, Any], schedule: Schedule) -> None:
         claim(stage, {**asked, "schedule": repr(schedule), "seed": self.run.settings.seed}, self.command, resume)
@@ -187,6 +203,7 @@ class Compression:
             run.tensors(run.validation, self.device),
             schedule,
             folder,
+            teacher=Teacher.of(run.float_model(), run.mean, run.std, self.device) if schedule.distillation else None,
             seed=run.settings.seed + number * 2**32,
             resume=resume,
             progress=self.progress,

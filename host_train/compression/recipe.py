@@ -85,6 +85,12 @@ class CompressionRecipe:
         Of fine-tuning the shared weights.
     share_learning_rate : float
         Their highest learning rate.
+    units : mapping of str to int
+        Outputs of a layer that are left before anything else (`narrow`), by the layer's name; `keep` is of the weights
+        that are there then. None are left out of a layer that is not named.
+    distillation : float
+        Of the loss of every fine-tuning, the part that says how far the answers are from those of the trained network,
+        0 to 1.
 
     Raises
     ------
@@ -106,11 +112,17 @@ class CompressionRecipe:
     learning_rate: float = 1e-3
     share_epochs: int = 5
     share_learning_rate: float = 3e-4
+    units: Mapping[str, int] = field(default_factory=dict)
+    distillation: float = 0.0
 
     def __post_init__(self) -> None:
         for name, part in self.keep.items():
             check_part(name, part)
         object.__setattr__(self, "bits", {name: index_bits(name, bits) for name, bits in self.bits.items()})
+        units = {name: integer(f"the units of {name}", count, 1) for name, count in self.units.items()}
+        object.__setattr__(self, "units", units)
+        if not 0 <= self.distillation <= 1:
+            raise ArgumentError(f"distillation must be from 0 to 1, not {self.distillation!r}")
         for name in ("rounds", "round_epochs", "tune_epochs", "share_epochs"):
             object.__setattr__(self, name, integer(name, getattr(self, name), 1))
         for name in ("learning_rate", "share_learning_rate"):

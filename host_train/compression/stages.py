@@ -100,7 +100,8 @@ def as_made(run: Run, folder: Path, recipe: CompressionRecipe, stage: str) -> Co
         raise ArgumentError(
             f"{folder / 'prune'} is of another run, {pruned.get('of')!r}; choose another folder (--out)"
         )
-    made = {"keep": pruned.get("keep"), "rounds": pruned.get("rounds")}
+    made = {name: pruned.get(name) for name in ("keep", "rounds")}
+    made.update({name: pruned[name] for name in ("units", "distillation") if name in pruned})
     if stage == "share":
         made["bits"] = read_stage(folder / "share").get("bits")
     try:

@@ -83,7 +83,9 @@ def _stream_bytes(kept: float, part: float, bits: int, span: int) -> float:
     return stream / 8 + 2 * len(codes) + span
 
 
-def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], ratio: float) -> CompressionRecipe:
+def for_target(
+    recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], ratio: float, dense: int | None = None
+) -> CompressionRecipe:
     """`recipe` with every layer's `keep` scaled by one factor, so that the files of the package are `ratio` times
     smaller than float32.
 
@@ -95,6 +97,8 @@ def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], 
         (weights, biases) of every layer, in order.
     ratio : float
         Above 1.
+    dense : int, optional
+        Weights and biases of the trained network, where `sizes` are of one with fewer units.
 
     Raises
     ------
@@ -103,8 +107,8 @@ def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], 
     """
     if not 1 < ratio < math.inf:
         raise ArgumentError(f"the target must be a ratio above 1, not {ratio!r}")
-    dense = 4 * sum(weights + biases for weights, biases in sizes.values())
-    goal = dense / ratio
+    whole = 4 * (sum(weights + biases for weights, biases in sizes.values()) if dense is None else dense)
+    goal = whole / ratio
 
     def scaled(factor: float) -> CompressionRecipe:
         return replace(recipe, keep={name: min(1.0, factor * part) for name, part in recipe.keep.items()})
@@ -117,7 +121,7 @@ def for_target(recipe: CompressionRecipe, sizes: Mapping[str, tuple[int, int]], 
         least = size(low)
         raise ArgumentError(
             f"a target of {ratio:g} asks for {goal:,.0f} bytes, but biases, headers and constants alone take"
-            f" {least:,.0f}; at most {dense / least:.0f} can be asked for"
+            f" {least:,.0f}; at most {whole / least:.0f} can be asked for"
         )
     for _ in range(40):
         middle = math.sqrt(low * high)

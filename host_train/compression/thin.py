@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from host_train.budget import spread
 from host_train.compression.compact import compact
 from host_train.compression.encoding import encode_layers, encoded_bytes, smallest
 from host_train.progress import track
 from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.backends.select import on_cpu
 from pynq_cnn.model import Conv2d, Dense, Network
 
 PARTS = tuple(0.04 * k for k in range(21))  # of a layer's weights that are left, to be left out
@@ -99,4 +101,4 @@ def _with(network: Network, weights: dict[str, np.ndarray]) -> Network:
 
 
 def _logits(network: Network, images: np.ndarray) -> np.ndarray:
-    return network.logits(ReferenceBackend(network).run(images)).astype(np.float64)
+    return network.logits(on_cpu(network, threads=torch.get_num_threads()).run(images)).astype(np.float64)

@@ -15,7 +15,7 @@ from torch import nn
 from host_train.data import Split
 from host_train.progress import pieces
 from host_train.training.tensors import EVALUATION_BATCH, TensorData
-from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.backends.select import on_cpu
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network
 from pynq_cnn.model.output import OUTPUTS, class_logits
@@ -179,8 +179,8 @@ def predict_torch(
 
 
 def predict_integers(network: Network, *, title: str = "integers", progress: bool = True) -> Predict:
-    """Logits of a Network by class, through the integer arithmetic of the reference backend, for `evaluate`; a bar as
-    of `predict_torch`.
+    """Logits of a Network by class, in integers on this machine's CPU (`on_cpu`; every backend gives the same), for
+    `evaluate`; a bar and threads as of `predict_torch`.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def predict_integers(network: Network, *, title: str = "integers", progress: boo
             f"{network.name} gives {OUTPUTS[kind]}, not one class for each image, "
             "which is what can be measured here; measure what Classifier.predict gives by a program of your own"
         )
-    backend = ReferenceBackend(network, batch=EVALUATION_BATCH)
+    backend = on_cpu(network, EVALUATION_BATCH, torch.get_num_threads())
 
     def predict(images: np.ndarray) -> np.ndarray:
         parts = pieces(images, EVALUATION_BATCH, title, "image", progress)

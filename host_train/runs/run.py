@@ -99,8 +99,7 @@ class Run:
         recipe = settings.resolve()
         if recipe.size is not None:
             dataset = resize_dataset(dataset, *recipe.size)
-        # A small data set of the user's own gives 10 % at most.
-        train, validation = hold_back(dataset.train, min(recipe.validation, len(dataset.train) // 10), settings.seed)
+        train, validation = division(recipe, dataset.train, settings.seed)
         return cls(folder, settings, recipe, dataset, train, validation)
 
     @property
@@ -174,6 +173,12 @@ class Run:
             **more,
             "accuracy": {**accuracy, "images": len(self.dataset.test)},
         }
+
+
+def division(recipe: Recipe, train: Split, seed: int) -> tuple[Split, Split]:
+    """The training set divided as a training of that seed divides it: what is trained on, and what is held back."""
+    # A small data set of the user's own gives 10 % at most.
+    return hold_back(train, min(recipe.validation, len(train) // 10), seed)
 
 
 def _load(settings: Settings, data_dir: Path | None) -> Dataset:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from host_train.budget import spread
 from host_train.progress import track
 from host_train.spectrum.basis import RealFourier
-from pynq_cnn.backends.reference import ReferenceBackend
+from pynq_cnn.backends.select import on_cpu
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Conv2d, Dense, FrequencyWeight, Network
 from pynq_cnn.model.frequency import MAX_COEFFICIENTS, MAX_STEP, STEP_BITS
@@ -191,4 +192,4 @@ def in_frequency(
 
 
 def _logits(network: Network, images: np.ndarray) -> np.ndarray:
-    return network.logits(ReferenceBackend(network).run(images)).astype(np.float64)
+    return network.logits(on_cpu(network, threads=torch.get_num_threads()).run(images)).astype(np.float64)

@@ -64,7 +64,7 @@ class Comparison:
 
 
 def compare_with_model(network: Network, model: nn.Module, split: Split, progress: bool = True) -> Comparison:
-    """Classify `split` by `network`, through the integer arithmetic of the reference backend, and by `model`.
+    """Classify `split` by `network`, in integers, and by `model`.
 
     Parameters
     ----------

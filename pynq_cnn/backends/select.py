@@ -68,6 +68,25 @@ def make_backend(
     return _make(network, backend, batch, bitfile, device, timeout, threads)
 
 
+def on_cpu(network: Network, batch: int = 64, threads: int | None = None) -> Backend:
+    """The fastest execution on the CPU, whatever board there is: cpu, or where that was not compiled, the reference.
+
+    Parameters
+    ----------
+    network : Network
+        The network to run.
+    batch : int
+        Images worked on at once.
+    threads : int, optional
+        How many cpu may use; as many as the machine has processors if not given.
+    """
+    check_threads(threads)
+    try:
+        return _make(network, "cpu", batch, None, None, None, threads)
+    except BackendError:  # not compiled: doctor says so, and every network runs all the same
+        return _make(network, "reference", batch, None, None, None, threads)
+
+
 def _make(
     network: Network, backend: str, batch: int, bitfile: Any, device: Any, timeout: float | None, threads: int | None
 ) -> Backend:
@@ -104,10 +123,7 @@ def _first_that_runs(
     except BackendError as error:
         if on_board():
             _tell_once(f"this board's CPU answers, not its programmable logic: {error}")
-    try:
-        return _make(network, "cpu", batch, bitfile, device, timeout, threads)
-    except BackendError:  # not compiled: doctor says so, and every network runs all the same
-        return _make(network, "reference", batch, bitfile, device, timeout, threads)
+    return on_cpu(network, batch, threads)
 
 
 @lru_cache(maxsize=16)
