@@ -51,8 +51,9 @@ train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.6", "tq
 # and imports a module that pycparser 3 does not have.
 LAPTOP = "python_version < '3.13' and platform_machine != 'armv7l'"
 board = [f"{requirement}; {LAPTOP}" for requirement in ("pynq>=3.1.2,<4", "numpy<2", "pycparser<3")]
+notebooks = ["jupyterlab>=3", "matplotlib>=3.6"]
 vision = ["opencv-python>=4.5.4", "torchvision>=0.16"]
-test_light = [*board, "pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6"]
+test_light = [*board, "pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6", "matplotlib>=3.6"]
 # clang and libclang of one version, for the audit of hls_src (hls_src/audit/toolchain.py).
 audit = ["ziglang==0.13.0", "libclang==18.1.1"]
 test = [*test_light, *train, *audit, "ruff>=0.6", "mypy>=1.8"]
@@ -89,6 +90,7 @@ setup(
         "train": train,
         "board": board,
         "vision": vision,
+        "notebooks": notebooks,
         "test-light": test_light,
         "test": test,
         "docs": docs,

@@ -1,4 +1,4 @@
-"""The networks and the sample of digits that are shipped."""
+"""The networks and the samples of test images that are shipped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pynq_cnn.model.package.reading import read_manifest
 from pynq_cnn.table import html_table, text_table
 
 MODELS = Path(__file__).parent / "models"
-SAMPLE = Path(__file__).parent / "samples" / "mnist.npz"
+SAMPLES = Path(__file__).parent / "samples"
+SAMPLE_NAMES = ("mnist", "fashion_mnist", "cifar10")
 
 
 @dataclass(frozen=True)
@@ -186,18 +187,25 @@ def load_model(model: str | os.PathLike[str] | Network) -> Network:
     return load_package(text)
 
 
-def load_sample() -> tuple[np.ndarray, np.ndarray]:
-    """The shipped digits: 500 images of the MNIST test set, 50 of each class.
+def load_sample(name: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
+    """A part of a test set, as many images of each of its ten classes, chosen by chance.
+
+    Parameters
+    ----------
+    name : {"mnist", "fashion_mnist", "cifar10"}
+        Of the data set: 500 images of MNIST, 100 of the others.
 
     Returns
     -------
     images : numpy.ndarray
-        uint8 [500, 28, 28].
+        uint8 [n, 28, 28], of CIFAR-10 [n, 32, 32, 3] in RGB.
     labels : numpy.ndarray
-        uint8 [500].
+        uint8 [n].
 
     Raises
     ------
+    ArgumentError
+        If there is no sample of that name.
     DatasetError
         If the file came to harm.
 
@@ -206,9 +214,14 @@ def load_sample() -> tuple[np.ndarray, np.ndarray]:
     >>> images, labels = load_sample()
     >>> images.shape, labels.shape
     ((500, 28, 28), (500,))
+    >>> load_sample("cifar10")[0].shape
+    (100, 32, 32, 3)
     """
+    if name not in SAMPLE_NAMES:
+        raise ArgumentError(f"there is no sample called {name!r:.80}; there are {', '.join(SAMPLE_NAMES)}")
+    path = SAMPLES / f"{name}.npz"
     try:
-        with np.load(SAMPLE, allow_pickle=False) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             return arrays["images"], arrays["labels"]
     except Exception as error:  # NumPy and zipfile raise many kinds for damaged files; all mean the same here
-        raise DatasetError(f"{SAMPLE} is damaged or missing: {error}; install pynq_cnn again") from error
+        raise DatasetError(f"{path} is damaged or missing: {error}; install pynq_cnn again") from error

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pynq_cnn
+from pynq_cnn import Classifier
 from pynq_cnn.errors import ArgumentError, DatasetError, ModelPackageError
 from pynq_cnn.model import BinaryConv2d, stored_bytes
 from pynq_cnn.zoo import MODELS, ModelInfo, Models, load_model, load_sample, stated_agreement
@@ -103,18 +106,37 @@ def test_no_model(model):
         load_model(model)
 
 
-def test_sample():
-    images, labels = load_sample()
-    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((500, 28, 28), np.uint8, (500,), np.uint8)
-    assert np.bincount(labels).tolist() == [50] * 10
-    assert len(np.unique(images.reshape(500, -1), axis=0)) == 500
+@pytest.mark.parametrize(
+    ("name", "count", "shape"),
+    [("mnist", 500, (28, 28)), ("fashion_mnist", 100, (28, 28)), ("cifar10", 100, (32, 32, 3))],
+)
+def test_sample(name, count, shape):
+    images, labels = load_sample(name)
+    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((count, *shape), np.uint8, (count,), np.uint8)
+    assert np.bincount(labels).tolist() == [count // 10] * 10
+    assert len(np.unique(images.reshape(count, -1), axis=0)) == count
     images[:] = 0
-    assert load_sample()[0].any()  # everybody gets a copy
+    assert load_sample(name)[0].any()  # everybody gets a copy
+
+
+@pytest.mark.parametrize(("model", "name"), [("lenet", "mnist"), ("nin", "fashion_mnist"), ("vgg_bnn", "cifar10")])
+def test_a_network_knows_the_sample_of_its_data(model, name):
+    """Images and labels belong together: most answers are right, and that in the order of the network's classes."""
+    images, labels = load_sample(name)
+    with Classifier(model, "cpu" if find_spec("pynq_cnn.backends.cpu._cpu") else "reference") as classifier:
+        answers = [one.index for one in classifier.classify([*map(Image.fromarray, images[1::4])])]
+    assert np.mean(np.array(answers) == labels[1::4]) > 0.8
+
+
+@pytest.mark.parametrize("name", ["CIFAR-10", "../models/lenet", None])
+def test_no_sample(name):
+    with pytest.raises(ArgumentError, match="there is no sample called .*; there are mnist, fashion_mnist, cifar10"):
+        load_sample(name)
 
 
 @pytest.mark.parametrize("data", [None, b"", b"PK", b"not a zip"])
 def test_a_damaged_sample(tmp_path, monkeypatch, data):
-    monkeypatch.setattr("pynq_cnn.zoo.SAMPLE", tmp_path / "mnist.npz")
+    monkeypatch.setattr("pynq_cnn.zoo.SAMPLES", tmp_path)
     if data is not None:
         (tmp_path / "mnist.npz").write_bytes(data)
     with pytest.raises(DatasetError, match="mnist.npz is damaged or missing.*install pynq_cnn again"):
