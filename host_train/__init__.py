@@ -1,23 +1,26 @@
 """Host side of pynq_cnn: data sets, networks, training, evaluation, quantisation and export.
 
-`python -m host_train --help` lists the commands. `host_train.from_torch` converts a PyTorch model of your own.
-`host_train.data` needs NumPy (and Pillow for CIFAR-10) only; everything else needs PyTorch.
+`python -m host_train --help` lists the commands. `host_train.from_torch` converts a PyTorch model of your own,
+`host_train.from_bnn_pynq` a folder of parameters of BNN-PYNQ. The latter and `host_train.data` need NumPy (and Pillow
+for CIFAR-10) only; everything else needs PyTorch.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from host_train.foreign import from_bnn_pynq
     from host_train.tracing.convert import from_torch
 
-__all__ = ["from_torch"]
+__all__ = ["from_bnn_pynq", "from_torch"]
+
+PLACES = {"from_bnn_pynq": "host_train.foreign", "from_torch": "host_train.tracing.convert"}
 
 
 def __getattr__(name: str) -> Any:
-    """`from_torch`, loaded on first use: it needs PyTorch."""
-    if name != "from_torch":
+    """What `__all__` names, loaded on first use, as most of it needs PyTorch."""
+    if name not in PLACES:
         raise AttributeError(f"module 'host_train' has no attribute {name!r}")
-    from host_train.tracing.convert import from_torch
-
-    return from_torch
+    return getattr(import_module(PLACES[name]), name)

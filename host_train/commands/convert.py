@@ -1,4 +1,5 @@
-"""`convert`: a model of your own, from a Python file, to a model package; calibrated and measured on a data set."""
+"""`convert`: a network of your own to a model package: from a Python file, calibrated and measured on a data set, or
+from a parameter folder of BNN-PYNQ."""
 
 from __future__ import annotations
 
@@ -20,17 +21,20 @@ KINDS = "softmax, sigmoid (one logit, two classes), independent (probabilities) 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "convert", help="write the model package of a PyTorch model of your own", description=__doc__
+        "convert", help="write the model package of a network of your own", description=__doc__
     )
     parser.add_argument(
-        "model", metavar="FILE:NAME", help="a Python file and the function or class in it that makes the model"
+        "model",
+        nargs="?",
+        metavar="FILE:NAME",
+        help="a Python file and the function or class in it that makes the model",
     )
+    folder = "instead: a folder of parameters, such as bnn/params/cifar10/cnvW1A1; --dataset is then only to measure on"
+    parser.add_argument("--bnn-pynq", type=Path, metavar="FOLDER", help=folder)
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="its weights, from torch.save(model.state_dict(), FILE)"
     )
-    parser.add_argument(
-        "--dataset", required=True, metavar="NAME", help="what it was trained on: mnist, fashion_mnist, cifar10"
-    )
+    parser.add_argument("--dataset", metavar="NAME", help="what it was trained on: mnist, fashion_mnist, cifar10")
     parser.add_argument(
         "--mean", type=float, nargs="+", metavar="M", help="of the normalisation, per channel (default: the data set's)"
     )
@@ -62,7 +66,63 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
+# Options that say nothing where all is in the files of BNN-PYNQ, and their defaults.
+NEEDLESS = {
+    "weights": None,
+    "mean": None,
+    "std": None,
+    "output": None,
+    "classes": None,
+    "method": "auto",
+    "shared": False,
+}
+
+
 def run(args: argparse.Namespace) -> None:
+    from pynq_cnn.errors import ArgumentError
+
+    if (args.model is None) == (args.bnn_pynq is None):
+        raise ArgumentError(
+            "give one of the two: a model, as FILE:NAME, or a folder of parameters, as --bnn-pynq FOLDER"
+        )
+    if args.bnn_pynq is not None:
+        _convert_bnn_pynq(args)
+    elif args.dataset is None:
+        raise ArgumentError("give the data set that the model was trained on, to calibrate with: --dataset NAME")
+    else:
+        _convert_model(args)
+
+
+def _convert_bnn_pynq(args: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from host_train.data import load_dataset
+    from host_train.foreign import from_bnn_pynq
+    from pynq_cnn.errors import ArgumentError
+    from pynq_cnn.model import save_package
+
+    given = [f"--{name}" for name, default in NEEDLESS.items() if getattr(args, name) != default]
+    if given:
+        raise ArgumentError(f"the files of --bnn-pynq say all of the network; remove {', '.join(given)}")
+    dataset = load_dataset(args.dataset, args.data_dir) if args.dataset else None
+    network = from_bnn_pynq(args.bnn_pynq, name=args.out.name, images=None if dataset is None else dataset.train.images)
+    if dataset is not None:
+        from host_train.evaluation.evaluate import evaluate, predict_integers
+        from host_train.evaluation.match import match_classes
+
+        test, classes, notes = match_classes(dataset.test, dataset.spec.classes, network.classes)
+        top1 = evaluate(predict_integers(network), test, classes).top1
+        about = {"dataset": dataset.spec.title, "dataset_original": dataset.original}
+        accuracy = {"integer_top1": top1, "images": len(test)}
+        network = replace(network, metadata={**network.metadata, **about, "accuracy": accuracy})
+        for note in notes:
+            print(note)
+        print(f"on the {len(test)} test images of {dataset.spec.title}: {100 * top1:.2f} %")
+    save_package(network, args.out)
+    print(f"{network!r}\nwritten: {args.out}")
+
+
+def _convert_model(args: argparse.Namespace) -> None:
     import warnings
     from dataclasses import replace
 

@@ -50,10 +50,14 @@ def match_classes(split: Split, classes: Sequence[str], own: Sequence[str]) -> t
     >>> matched, names, notes = match_classes(split, ["cat", "ant", "bee"], ["ant", "bee", "cat"])
     >>> matched.labels.tolist(), names, notes
     ([2, 0, 1], ('ant', 'bee', 'cat'), [])
+    >>> match_classes(split, ["cat", "ant", "bee"], ["Ant", "Bee", "Cat"])[0].labels.tolist()
+    [2, 0, 1]
     """
-    if sorted(own) == sorted(classes):
-        order = np.array([list(own).index(name) for name in classes])
-        return replace(split, labels=order[split.labels]), tuple(own), []
+    for plain in (str, str.casefold):
+        ours, theirs = [plain(name) for name in own], [plain(name) for name in classes]
+        if sorted(ours) == sorted(theirs) and len(set(ours)) == len(ours):
+            order = np.array([ours.index(name) for name in theirs])
+            return replace(split, labels=order[split.labels]), tuple(own), []
     numbered = list(own) == [str(i) for i in range(len(own))]  # the network has no names for them
     if len(own) != len(classes):
         return split, tuple(classes), []  # which is refused in evaluating

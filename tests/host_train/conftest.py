@@ -18,6 +18,8 @@ WITHOUT_TORCH = {
     "conftest.py",
     "digits.py",
     "terminal.py",
+    "bnn_pynq_folders.py",
+    "test_train_bnn_pynq.py",
     "test_train_cli_without_torch.py",
     "data_files.py",
     "test_train_data_damaged.py",
