@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from shlex import quote
 
 from host_train.data import find_entry
+from host_train.data.dataset import COLORS
 from host_train.networks import RECIPES, Recipe, find_recipe
 from host_train.networks.initial import INITIAL, build_with, check_size
 from host_train.training.schedule import Schedule
 from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model import InputSpec
+from pynq_cnn.model.network import FITS
+
+OPTIONS = {"pictures": "data"}  # of `train`, where they are called otherwise than the setting
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,12 @@ class Settings:
         How weights begin, one of `host_train.networks.initial.INITIAL`; as PyTorch has it if not given.
     teacher : str, optional
         Of a network that learns from another: the folder of a run of that one, trained already.
+    pictures : str, optional
+        Pictures of one's own instead of the recipe's data set: their folder, or `torchvision:NAME`
+        (`host_train.data.pictures.load_pictures`).
+    fit : {"crop", "digit"}, optional
+        How those are fitted to the network's input; `"crop"` if not given. `"digit"` finds one stroke in a grey
+        picture, as of the networks for digits.
     """
 
     recipe: str
@@ -55,6 +67,8 @@ class Settings:
     size: int | None = None
     initial: str | None = None
     teacher: str | None = None
+    pictures: str | None = None
+    fit: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.recipe, str):
@@ -75,12 +89,25 @@ class Settings:
             raise ArgumentError(f"initial must be one of {', '.join(INITIAL)}, not {self.initial!r}")
         if self.teacher is not None and not isinstance(self.teacher, str):
             raise ArgumentError(f"teacher must be the folder of a run, not {self.teacher!r}")
+        if self.pictures is not None and (not isinstance(self.pictures, str) or not self.pictures):
+            raise ArgumentError(f"--data must be a folder of pictures, or torchvision:NAME, not {self.pictures!r}")
+        if self.fit is not None and self.fit not in FITS:
+            raise ArgumentError(f"fit must be one of {', '.join(FITS)}, not {self.fit!r}")
+        if self.fit is not None and self.pictures is None:
+            raise ArgumentError(
+                f"--fit {self.fit} is of pictures of your own; give their folder by --data, or remove it"
+            )
         if not isinstance(self.stochastic, bool):
             raise ArgumentError(f"stochastic must be True or False, not {self.stochastic!r}")
 
-    def resolve(self) -> Recipe:
+    def resolve(self, classes: int | None = None) -> Recipe:
         """The recipe with these changes; `ArgumentError` for `stochastic` if it is not binary, and for `qat_epochs` if
         it is.
+
+        Parameters
+        ----------
+        classes : int, optional
+            How many `pictures` has, once that is read.
         """
         recipe = find_recipe(self.recipe)
         if self.stochastic:
@@ -90,6 +117,8 @@ class Settings:
                     f"{self.recipe} has no binary weights to draw at random, only {binary} have; remove --stochastic"
                 )
             recipe = replace(recipe, build=recipe.build_stochastic)
+        if self.pictures is not None:
+            recipe = self._own_pictures(recipe, classes)
         if self.initial is not None:
             if recipe.binary:
                 raise ArgumentError(f"{self.recipe} has binary weights, which begin as they do; remove --initial")
@@ -125,6 +154,22 @@ class Settings:
         )
         return replace(recipe, schedule=replace(recipe.schedule, **changes), start=start, whole=whole, qat=qat)
 
+    def _own_pictures(self, recipe: Recipe, classes: int | None) -> Recipe:
+        """`recipe` with pictures of one's own: how they are fitted, and how many classes they have."""
+        digit = self.fit == "digit"
+        if digit and find_entry(recipe.dataset).spec.shape[2] != 1:
+            raise ArgumentError(f"--fit digit is of grey pictures, and {self.recipe} takes them in colour; remove it")
+        build = recipe.build if classes is None else partial(recipe.build, classes=classes)
+        return replace(recipe, build=build, fit=self.fit or "crop", invert="auto" if digit else "never")
+
+    def picture(self) -> InputSpec:
+        """What `pictures` are made into: the network's input, without its normalisation."""
+        recipe = self.resolve()
+        height, width, channels = find_entry(recipe.dataset).spec.shape
+        height, width = recipe.size or (height, width)
+        none, one = (0.0,) * channels, (1.0,) * channels
+        return InputSpec(height, width, channels, COLORS[channels], none, one, recipe.fit, recipe.invert)
+
     def _in_proportion(self, other: Schedule | None, recipe: Recipe) -> Schedule | None:
         """Another of the recipe's trainings, as long in proportion to it as the recipe has it."""
         if other is None or self.epochs is None:
@@ -139,7 +184,9 @@ class Settings:
         >>> Settings("lenet", seed=1, epochs=5).command()
         'python -m host_train train lenet --seed 1 --epochs 5'
         """
-        given = {name.replace("_", "-"): value for name, value in asdict(self).items() if name != "recipe"}
+        given = {
+            OPTIONS.get(name, name.replace("_", "-")): one for name, one in asdict(self).items() if name != "recipe"
+        }
         given = {name: value for name, value in given.items() if value is not None and value is not False}
-        options = [f"--{name}" if value is True else f"--{name} {value}" for name, value in given.items()]
+        options = [f"--{name}" if value is True else f"--{name} {quote(str(value))}" for name, value in given.items()]
         return " ".join([f"python -m host_train train {self.recipe}", *options])

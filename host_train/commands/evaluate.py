@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
             f"{part} set of {dataset.spec.title}",
         )
         split, classes, named = match_classes(match_colours(split, spec), dataset.spec.classes, classes)
-        names = [str(number) for number in range(len(split))]
+        names = list(dataset.names.get(part, ())) or [str(number) for number in range(len(split))]
         notes += named
         about |= {"dataset": dataset.spec.title, "split": part, "original": dataset.original}
     note = "; ".join(notes)

@@ -45,7 +45,8 @@ def find_data(word: str, network: Network, name: str | None, data_dir: Path | No
     name = name or next((one for one, entry in DATASETS.items() if entry.spec.title == title), None)
     if name is None:
         raise ArgumentError(
-            f"{word} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset"
+            f"{word} says that its data set is {title!r}; name one of {', '.join(DATASETS)} by --dataset, or of"
+            " pictures of your own give the folder of its run, or to evaluate --images"
         )
     return load_dataset(name, data_dir)
 

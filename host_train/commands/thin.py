@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     left, held_back = _divided(network, dataset.train)
     training, _, _ = as_taken(left[: args.images], dataset, network)
     validation = None if held_back is None else as_taken(held_back, dataset, network)[0]
-    dense = layer_sizes(RECIPES[network.name].build()) if network.name in RECIPES else None
+    dense = layer_sizes(RECIPES[network.name].build(classes=len(network.classes))) if network.name in RECIPES else None
     found = thinned(network, training.images)
     whole = sum(some[0].stored for some in found.values())
     out = args.out or Path("thin") / network.name

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from host_train.commands.options import (
     add_beginning,
     add_data_dir,
@@ -16,15 +18,27 @@ from host_train.commands.options import (
     say_aside,
     set_threads,
 )
+from pynq_cnn.table import text_table
 
 if TYPE_CHECKING:
     from host_train.networks import Recipe
+    from host_train.runs.run import Run
     from host_train.training.record import EpochRecord
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train a network", description=__doc__)
     parser.add_argument("network", help="its name; 'networks' lists them")
+    data = (
+        "pictures of your own instead of the network's data set: a folder with a folder of pictures for each class, or"
+        " with train, val and test that hold such ones; or torchvision:NAME, one of its data sets"
+    )
+    parser.add_argument("--data", metavar="FOLDER", help=data)
+    fit = (
+        "how --data's pictures become the network's input: crop cuts the middle and scales it, digit finds one stroke"
+        " on a grey picture (default: crop)"
+    )
+    parser.add_argument("--fit", metavar="HOW", help=fit)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the run's files go (default: runs/NETWORK)")
     add_beginning(parser, "run")
     parser.add_argument("--seed", type=int, default=0, help="determines everything random (default: 0)")
@@ -79,6 +93,8 @@ def run(args: argparse.Namespace) -> None:
         args.size,
         args.initial,
         args.teacher,
+        args.data,
+        args.fit,
     )
     recipe, folder = settings.resolve(), args.out or Path("runs") / args.network
     if args.force:
@@ -88,6 +104,8 @@ def run(args: argparse.Namespace) -> None:
     print(plan(recipe))
     images = f"{len(run.train)} images to train on, {len(run.validation)} held back"
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}")
+    if settings.pictures is not None:
+        print(own_pictures(run))
     train(run, resume=args.resume, device=device, progress=not args.quiet, report=None if args.quiet else print_epoch)
     spec = run.dataset.spec
     predict = predict_torch(run.float_model(), run.mean, run.std, device, title="test set", progress=not args.quiet)
@@ -105,6 +123,17 @@ def plan(recipe: Recipe) -> str:
     whole = f", then {recipe.whole.epochs} on all images" if recipe.whole is not None else ""
     quantised = f", then {recipe.qat.epochs} quantisation-aware" if recipe.qat is not None else ""
     return f"{taught}{start}{recipe.schedule.epochs} epochs in floating point{whole}{quantised}"
+
+
+def own_pictures(run: Run) -> str:
+    """What a run's own pictures are: how many of each class, how they are fitted, and what to know about them."""
+    dataset, frame = run.dataset, run.input
+    parts = (run.train, run.validation, dataset.test)
+    counts = [np.bincount(part.labels, minlength=len(dataset.spec.classes)) for part in parts]
+    rows = [("class", "to train on", "held back", "for testing")]
+    rows += [(name, *map(str, some)) for name, *some in zip(dataset.spec.classes, *counts)]
+    fitted = f"each {frame.width} x {frame.height} {frame.color} by {frame.fit!r}, as in classifying"
+    return "\n".join([text_table(rows), fitted, *(f"note: {note}" for note in dataset.notes)])
 
 
 def print_epoch(stage: str, epochs: int, record: EpochRecord) -> None:

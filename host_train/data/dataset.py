@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -82,6 +83,13 @@ class Dataset:
         Where it was found.
     original : bool
         Whether all arrays are the published ones, to the last byte.
+    held_back : int
+        How many of the last images of `train` are to choose the best epoch by, where the data set says which; 0 where
+        any may.
+    names : mapping
+        Of `train` and `test`, what each image is called, where it has a name.
+    notes : tuple of str
+        What one should know about it. Empty as a rule.
     """
 
     spec: DatasetSpec
@@ -89,6 +97,9 @@ class Dataset:
     test: Split
     source: str
     original: bool
+    held_back: int = 0
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def digest(array: np.ndarray) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from host_train.data import Split
+from host_train.data.files import images_of, read_images
 from host_train.evaluation.labels import NAMINGS, labels_of, labels_of_folders, labels_of_names
 from host_train.progress import track
 from pynq_cnn.errors import ArgumentError, DatasetError
-from pynq_cnn.images import prepare
 from pynq_cnn.model import InputSpec
 
 
@@ -33,15 +31,12 @@ class LabelledFiles:
         One of `NAMINGS`: where the labels were found.
     notes : tuple of str
         Doubts about it. Empty as a rule.
-    seconds : float
-        How long it took to read and fit the images.
     """
 
     split: Split
     files: tuple[Path, ...]
     naming: str
     notes: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 def write_folder(split: Split, classes: Sequence[str], folder: Path, progress: bool = True) -> None:
@@ -128,7 +123,8 @@ def read_folder(
         raise DatasetError(
             f"{folder} is no folder; give one of images named like {example}, or of a folder for each class"
         )
-    files, inside = _images_of(folder)
+    files, below, _ = images_of(folder)
+    inside = {name: paths for name, paths in below.items() if paths}
     if naming == "auto" and files and inside:
         raise DatasetError(
             f"{folder} has images, such as {files[0].name}, and folders of images, such as {min(inside)}; say which of"
@@ -141,39 +137,8 @@ def read_folder(
             f"{folder} has no images; it should hold files named like {example}, or a folder of images for each class"
         )
     if naming == "folders":
-        return _prepared(files, labels_of_folders(folder, inside, labels), naming, [], spec, progress)
-    naming, numbers, notes = labels_of_names(folder, files, labels, naming)
-    return _prepared(files, numbers, naming, notes, spec, progress)
-
-
-def _prepared(
-    files: list[Path], numbers: list[int], naming: str, notes: list[str], spec: InputSpec, progress: bool
-) -> LabelledFiles:
-    images = [prepare(path, spec) for path in track(files, "reading", "image", progress)]
-    doubts = Counter(text for one in images for text in one.warnings)
-    notes = [*notes, *(f"of {count} images: {text}" for text, count in doubts.most_common())]
-    split = Split(np.stack([one.pixels for one in images]), np.array(numbers, np.int64))
-    return LabelledFiles(split, tuple(files), naming, tuple(notes), sum(one.seconds for one in images))
-
-
-def _images_of(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
-    """Image files in a folder, and those in and below each folder in it that has any."""
-    known = Image.registered_extensions()
-
-    def images(place: Path, names: Iterable[str]) -> list[Path]:
-        paths = [place / name for name in sorted(names) if not name.startswith(".")]
-        return [path for path in paths if path.suffix.lower() in known and path.is_file()]
-
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    inside: dict[str, list[Path]] = {}
-    for entry in entries:
-        if entry.is_dir():
-            for place, below, names in os.walk(entry, onerror=_raise):
-                below[:] = sorted(name for name in below if not name.startswith("."))
-                inside.setdefault(entry.name, []).extend(images(Path(place), names))
-    return images(folder, [path.name for path in entries]), {name: paths for name, paths in inside.items() if paths}
-
-
-def _raise(error: OSError) -> None:
-    """For `os.walk`: refuse a folder that it cannot read, as its images would not count."""
-    raise error
+        numbers, notes = labels_of_folders(folder, inside, labels), list[str]()
+    else:
+        naming, numbers, notes = labels_of_names(folder, files, labels, naming)
+    images, doubts = read_images(files, len(files), spec, progress)
+    return LabelledFiles(Split(images, np.array(numbers, np.int64)), tuple(files), naming, (*notes, *doubts))

@@ -11,8 +11,8 @@ from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
 
-def build_convnet() -> nn.Sequential:
-    """The untrained network, float32 [n, 1, 28, 28] to [n, 10].
+def build_convnet(classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 1, 28, 28] to [n, classes].
 
     Examples
     --------
@@ -28,7 +28,7 @@ def build_convnet() -> nn.Sequential:
             relu2=nn.ReLU(),
             pool2=nn.MaxPool2d(2),
             flatten=nn.Flatten(),
-            fc=nn.Linear(800, 10),
+            fc=nn.Linear(800, classes),
         )
     )
 

@@ -11,8 +11,8 @@ from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
 
-def build_deepnet() -> nn.Sequential:
-    """The untrained network, float32 [n, 1, 28, 28] to [n, 10].
+def build_deepnet(classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 1, 28, 28] to [n, classes].
 
     Examples
     --------
@@ -30,7 +30,7 @@ def build_deepnet() -> nn.Sequential:
             flatten=nn.Flatten(),
             fc1=nn.Linear(12544, 512),
             relu3=nn.ReLU(),
-            fc2=nn.Linear(512, 10),
+            fc2=nn.Linear(512, classes),
         )
     )
 

@@ -13,8 +13,8 @@ from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
 
-def build_lenet() -> nn.Sequential:
-    """The untrained network, float32 [n, 1, 28, 28] to [n, 10].
+def build_lenet(classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 1, 28, 28] to [n, classes].
 
     Examples
     --------
@@ -32,7 +32,7 @@ def build_lenet() -> nn.Sequential:
             flatten=nn.Flatten(),
             fc1=nn.Linear(392, 32),
             relu3=nn.ReLU(),
-            fc2=nn.Linear(32, 10),
+            fc2=nn.Linear(32, classes),
         )
     )
 

@@ -16,8 +16,8 @@ from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
 
-def build_lenet5() -> nn.Sequential:
-    """The untrained network, float32 [n, 1, 28, 28] to [n, 10].
+def build_lenet5(classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 1, 28, 28] to [n, classes].
 
     Examples
     --------
@@ -35,7 +35,7 @@ def build_lenet5() -> nn.Sequential:
             flatten=nn.Flatten(),
             fc1=nn.Linear(800, 500),
             relu3=nn.ReLU(),
-            fc2=nn.Linear(500, 10),
+            fc2=nn.Linear(500, classes),
         )
     )
 

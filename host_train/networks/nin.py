@@ -16,15 +16,16 @@ from host_train.networks.recipe import Recipe
 from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
-# (channels, kernel, stride, padding) of the convolution that opens each block.
-BLOCKS = ((96, 11, 4, 0), (256, 5, 1, 2), (384, 3, 1, 1), (10, 3, 1, 1))
+# (channels, kernel, stride, padding) of the convolution that opens each block; the last has a channel a class, and the
+# third's kernel.
+BLOCKS = ((96, 11, 4, 0), (256, 5, 1, 2), (384, 3, 1, 1))
 
 # Four times Fashion-MNIST's 28: the first layer's stride of 4 is then one pixel of the data set.
 SIDE = 112
 
 
-def build_nin(pointwise: int, norm: bool = True) -> nn.Sequential:
-    """The untrained network, float32 [n, 1, 112, 112] to [n, 10].
+def build_nin(pointwise: int, norm: bool = True, classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 1, 112, 112] to [n, classes].
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ def build_nin(pointwise: int, norm: bool = True) -> nn.Sequential:
         1x1 layers in each block.
     norm : bool
         Batch norm behind every convolution; without, convolutions have biases, as in the paper.
+    classes : int
+        Its outputs.
 
     Examples
     --------
@@ -40,8 +43,9 @@ def build_nin(pointwise: int, norm: bool = True) -> nn.Sequential:
     """
     layers: list[tuple[str, nn.Module]] = []
     inputs = 1
-    for i, (channels, kernel, stride, padding) in enumerate(BLOCKS, start=1):
-        if i == len(BLOCKS):
+    blocks = (*BLOCKS, (classes, 3, 1, 1))
+    for i, (channels, kernel, stride, padding) in enumerate(blocks, start=1):
+        if i == len(blocks):
             layers.append(("dropout", nn.Dropout(0.5)))
         convolutions = [("conv", nn.Conv2d(inputs, channels, kernel, stride, padding, bias=not norm))]
         convolutions += [(f"cccp{k}", nn.Conv2d(channels, channels, 1, bias=not norm)) for k in range(1, pointwise + 1)]
@@ -49,7 +53,7 @@ def build_nin(pointwise: int, norm: bool = True) -> nn.Sequential:
             layers.append((f"{name}_{i}", convolution))
             layers += [(f"norm_{name}_{i}", nn.BatchNorm2d(channels))] if norm else []
             layers.append((f"relu_{name}_{i}", nn.ReLU()))
-        if i < len(BLOCKS):
+        if i < len(blocks):
             layers.append((f"pool_{i}", nn.MaxPool2d(3, 2)))
         inputs = channels
     layers += [("average", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten())]

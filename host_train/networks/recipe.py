@@ -24,7 +24,7 @@ class Recipe:
         A name in `host_train.data.DATASETS`.
     build : callable
         Makes the untrained network; it takes normalised images float32 [n, channels, height, width] and gives logits
-        [n, classes].
+        [n, classes]: as many as the data set has, or as its argument `classes` says.
     schedule : Schedule
         Training in floating point.
     teacher : str, optional
@@ -53,7 +53,7 @@ class Recipe:
     name: str
     about: str
     dataset: str
-    build: Callable[[], nn.Module]
+    build: Callable[..., nn.Module]
     schedule: Schedule
     teacher: str | None = None
     start: Schedule | None = None
@@ -63,7 +63,7 @@ class Recipe:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     size: tuple[int, int] | None = None
-    build_stochastic: Callable[[], nn.Module] | None = None
+    build_stochastic: Callable[..., nn.Module] | None = None
     fit: str = "crop"
     invert: str = "never"
 

@@ -26,8 +26,8 @@ def _block(inputs: int, outputs: int, stride: int) -> Residual:
     return Residual(body, nn.Sequential(OrderedDict(conv=conv, norm=norm)))
 
 
-def build_resnet20() -> nn.Sequential:
-    """The untrained network, float32 [n, 3, 32, 32] to [n, 10].
+def build_resnet20(classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 3, 32, 32] to [n, classes].
 
     Examples
     --------
@@ -45,7 +45,7 @@ def build_resnet20() -> nn.Sequential:
             stride = 2 if i == 1 and stage > 1 else 1
             layers.append((f"block{stage}_{i}", _block(channels, outputs, stride)))
             channels = outputs
-    layers += [("pool", nn.AvgPool2d(8)), ("flatten", nn.Flatten()), ("fc", nn.Linear(64, 10))]
+    layers += [("pool", nn.AvgPool2d(8)), ("flatten", nn.Flatten()), ("fc", nn.Linear(64, classes))]
     return nn.Sequential(OrderedDict(layers))
 
 

@@ -22,8 +22,8 @@ def _block(inputs: int, outputs: int, stride: int) -> Residual:
     return Residual(body, None if stride == 1 else nn.Conv2d(inputs, outputs, 1, stride))
 
 
-def build_resnet8() -> nn.Sequential:
-    """The untrained network, float32 [n, 3, 32, 32] to [n, 10].
+def build_resnet8(classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 3, 32, 32] to [n, classes].
 
     Examples
     --------
@@ -40,7 +40,7 @@ def build_resnet8() -> nn.Sequential:
             block3=_block(32, 64, 2),
             pool=nn.AvgPool2d(8),
             flatten=nn.Flatten(),
-            fc=nn.Linear(64, 10),
+            fc=nn.Linear(64, classes),
         )
     )
 

@@ -11,8 +11,8 @@ from host_train.training.augment import Augmentation
 from host_train.training.schedule import Schedule
 
 
-def build_vgg() -> nn.Sequential:
-    """The untrained network, float32 [n, 3, 32, 32] to [n, 10].
+def build_vgg(classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 3, 32, 32] to [n, classes].
 
     Examples
     --------
@@ -30,7 +30,7 @@ def build_vgg() -> nn.Sequential:
         if i % 2 == 0:
             layers.append((f"pool{i // 2}", nn.MaxPool2d(2)))
         channels = outputs
-    layers += [("flatten", nn.Flatten()), ("dropout", nn.Dropout(0.5)), ("fc", nn.Linear(channels * 16, 10))]
+    layers += [("flatten", nn.Flatten()), ("dropout", nn.Dropout(0.5)), ("fc", nn.Linear(channels * 16, classes))]
     return nn.Sequential(OrderedDict(layers))
 
 

@@ -25,8 +25,8 @@ from host_train.training.schedule import Schedule
 CENTRE = 128 / 255
 
 
-def build_vgg_bnn(width: int, stochastic: bool = False) -> nn.Sequential:
-    """The untrained network, float32 [n, 3, 32, 32] to [n, 10].
+def build_vgg_bnn(width: int, stochastic: bool = False, classes: int = 10) -> nn.Sequential:
+    """The untrained network, float32 [n, 3, 32, 32] to [n, classes].
 
     Parameters
     ----------
@@ -34,6 +34,8 @@ def build_vgg_bnn(width: int, stochastic: bool = False) -> nn.Sequential:
         Channels of the first pair; the second and third have two and four times as many.
     stochastic : bool
         Draw binary weights at random while training.
+    classes : int
+        Its outputs.
 
     Examples
     --------
@@ -52,7 +54,7 @@ def build_vgg_bnn(width: int, stochastic: bool = False) -> nn.Sequential:
         layers.append((f"norm{i}", nn.BatchNorm2d(outputs)))
         layers.append((f"act{i}", nn.Hardtanh()))
         channels = outputs
-    layers += [("flatten", nn.Flatten()), ("fc", BinaryLinear(channels * 16, 10, stochastic=stochastic))]
+    layers += [("flatten", nn.Flatten()), ("fc", BinaryLinear(channels * 16, classes, stochastic=stochastic))]
     return nn.Sequential(OrderedDict(layers))
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from host_train.data import Dataset, Split, load_dataset
 from host_train.data.dataset import COLORS
 from host_train.data.divide import hold_back
+from host_train.data.pictures import load_pictures
 from host_train.data.resize import resize_dataset
 from host_train.networks import Recipe
 from host_train.quantisation.calibrate import quantisable
@@ -81,12 +82,12 @@ class Run:
         """
         stored = read_record(folder)
         settings = stored.settings
-        if stored.network not in (None, network_digest(settings.resolve())):
+        dataset = _load(settings, data_dir)
+        if stored.network not in (None, network_digest(settings.resolve(len(dataset.spec.classes)))):
             raise ArgumentError(
                 f"{folder} is of another network than {settings.recipe} is in this version; use the version that"
                 " trained it, or train again in another folder (--out)"
             )
-        dataset = _load(settings, data_dir)
         if stored.data not in (None, data_digest(dataset)):
             raise ArgumentError(
                 f"{folder} was trained on other data than those of {dataset.source}: name the folder of its own by"
@@ -96,10 +97,13 @@ class Run:
 
     @classmethod
     def _of(cls, folder: Path, settings: Settings, dataset: Dataset) -> Run:
-        recipe = settings.resolve()
+        recipe = settings.resolve(len(dataset.spec.classes))
         if recipe.size is not None:
             dataset = resize_dataset(dataset, *recipe.size)
-        train, validation = division(recipe, dataset.train, settings.seed)
+        if dataset.held_back:
+            train, validation = dataset.train[: -dataset.held_back], dataset.train[-dataset.held_back :]
+        else:
+            train, validation = division(recipe, dataset.train, settings.seed)
         return cls(folder, settings, recipe, dataset, train, validation)
 
     @property
@@ -182,4 +186,6 @@ def division(recipe: Recipe, train: Split, seed: int) -> tuple[Split, Split]:
 
 
 def _load(settings: Settings, data_dir: Path | None) -> Dataset:
-    return load_dataset(settings.resolve().dataset, data_dir)
+    if settings.pictures is None:
+        return load_dataset(settings.resolve().dataset, data_dir)
+    return load_pictures(settings.pictures, settings.picture(), data_dir)

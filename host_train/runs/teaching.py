@@ -43,14 +43,24 @@ def teacher_run(run: Run) -> Run | None:
                 f"--teacher {given} was trained with seed {settings.seed} on other images than this run's seed"
                 f" {run.settings.seed} leaves to train on; train {name} with that seed on the same data"
             )
-        return Run(Path(given), settings, settings.resolve(), run.dataset, run.train, run.validation)
+        return Run(
+            Path(given),
+            settings,
+            settings.resolve(len(run.dataset.spec.classes)),
+            run.dataset,
+            run.train,
+            run.validation,
+        )
     asked = run.settings.epochs
     epochs = None
     if asked is not None:  # in proportion, as quantisation-aware training
         epochs = max(1, round(find_recipe(name).schedule.epochs * asked / find_recipe(run.recipe.name).schedule.epochs))
-    settings = Settings(name, run.settings.seed, epochs=epochs, threads=run.settings.threads)
+    like = run.settings
+    settings = Settings(name, like.seed, epochs=epochs, threads=like.threads, pictures=like.pictures, fit=like.fit)
     folder = run.folder / FOLDER
-    made = Run(folder, settings, settings.resolve(), run.dataset, run.train, run.validation)
+    made = Run(
+        folder, settings, settings.resolve(len(run.dataset.spec.classes)), run.dataset, run.train, run.validation
+    )
     if not (folder / RUN).is_file():
         write_record(folder / RUN, settings, run.dataset, made.recipe)
     return made

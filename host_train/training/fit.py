@@ -98,7 +98,8 @@ def fit(
         raise ArgumentError(f"distillation={schedule.distillation} learns from a teacher; give one")
     if len(train) < schedule.batch:
         raise ArgumentError(
-            f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the batch"
+            f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the"
+            " batch (--batch)"
         )
     steps = len(train) // schedule.batch
     optimiser = make_optimiser(model, schedule)
