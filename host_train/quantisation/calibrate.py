@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,10 +12,13 @@ from torch import nn
 
 from host_train.progress import track
 from host_train.quantisation.fake import ACTIVATION_MAX
-from host_train.quantisation.fold import check_folded, check_order
-from host_train.quantisation.layers.rules import follow, gives_bytes, quantised
-from host_train.quantisation.layers.state import Grid, Place
+from host_train.quantisation.fold import check_folded
+from host_train.quantisation.graph import LayerGraph, inputs_of, walk
+from host_train.quantisation.layers.rules import bounds, quantised, role
+from host_train.quantisation.layers.state import ByteGrid, Grid, Role
+from host_train.quantisation.sequential import every_layer
 from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model.layers import INPUT
 
 BINS = 8192
 
@@ -49,54 +53,128 @@ METHODS: dict[str, Callable[[np.ndarray, float], float]] = {
 }
 
 
-def _byte_layers(folded: nn.Sequential) -> list[str]:
-    """Names of the layers whose outputs become bytes by a step of their own: ReLUs, and averages before the
-    last layer.
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """How often values occur.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        float64 [BINS].
+    width : float
+        Of a bin.
+    least : float
+        Where the first begins: 0 where no value is below.
     """
-    end = check_order(folded.named_children()).logits_of
-    return [name for name, layer in folded.named_children() if gives_bytes(layer) and name != end]
+
+    counts: np.ndarray
+    width: float
+    least: float = 0.0
+
+
+def grid_of(values: Histogram, method: Callable[[np.ndarray, float], float], bounds: tuple[float, float]) -> ByteGrid:
+    """Step and zero point for bytes.
+
+    Parameters
+    ----------
+    values : Histogram
+        Of the values.
+    method : callable
+        One of `METHODS`: how far away from 0 they are kept.
+    bounds : tuple of float
+        Of the activation: the byte 255 stands for no more than the upper one.
+
+    Examples
+    --------
+    >>> counts = np.ones(BINS)
+    >>> grid = grid_of(Histogram(counts, 4 / BINS, -1.0), step_max, (-math.inf, math.inf))
+    >>> round(grid.step * 255, 2), grid.zero_point
+    (4.01, 64)
+    >>> grid_of(Histogram(counts, 2 / BINS), step_max, (0.0, 6.0))
+    ByteGrid(step=0.023529411764705882, zero_point=0)
+    """
+    zero = round(-values.least / values.width)  # the bin that begins at 0
+    low, high = bounds
+    up = values.counts[zero:] if zero < len(values.counts) else np.zeros(1)
+    down = values.counts[:zero][::-1]
+    above = method(up, values.width) * ACTIVATION_MAX if up.any() else 0.0
+    below = method(down, values.width) * ACTIVATION_MAX if down.any() else 0.0
+    above, below = min(above, high), min(below, max(-low, 0.0))
+    if not above and not below:
+        return ByteGrid()
+    if not below:
+        return ByteGrid(above / ACTIVATION_MAX)
+    if above <= 0:
+        return ByteGrid(below / ACTIVATION_MAX, ACTIVATION_MAX)
+    # What is above 0 ends at 255 exactly, what is below at 0 or just before it.
+    zero_point = min(math.ceil(ACTIVATION_MAX * below / (above + below)), ACTIVATION_MAX - 1)
+    return ByteGrid(max(above / (ACTIVATION_MAX - zero_point), below / zero_point), zero_point)
+
+
+def _groups(folded: nn.Sequential) -> dict[str, str]:
+    """The layers whose outputs become bytes by a step of their own; those that are put side by side, which share it, by
+    the first of them.
+    """
+    inputs, made_by = inputs_of(folded), {INPUT: ""}
+    first: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while first[name] != name:
+            name = first[name]
+        return name
+
+    for name, layer in every_layer(folded):
+        kind = role(layer, name)
+        if kind is Role.ACTIVATION:
+            first[name] = made_by[name] = name
+        elif kind is Role.CONCATENATION:
+            joined = [root(made_by[one]) for one in inputs[name]]
+            for one in joined:
+                first[one] = joined[0]
+            made_by[name] = joined[0]
+        elif kind in (Role.MOVING, Role.FLATTENING):
+            made_by[name] = made_by[inputs[name][0]]
+        else:
+            made_by[name] = ""
+    return {name: root(name) for name in first}
 
 
 def _histograms(
-    folded: nn.Sequential, batches: Iterable[torch.Tensor], progress: bool
-) -> dict[str, tuple[np.ndarray, float]]:
-    """Counts [BINS] of the output values of every layer that gives bytes, and the width of a bin."""
+    folded: nn.Sequential, groups: dict[str, str], batches: Iterable[torch.Tensor], progress: bool
+) -> dict[str, Histogram]:
+    """The values of every group of layers that make bytes."""
     images = list(batches)
     if not sum(len(batch) for batch in images):
         raise ArgumentError("there are no images to calibrate with")
-    names = _byte_layers(folded)
-    outputs: dict[str, torch.Tensor] = {}
-
-    def keep(name: str) -> Callable[..., None]:
-        return lambda _layer, _inputs, output: outputs.__setitem__(name, output)
-
-    hooks = [folded.get_submodule(name).register_forward_hook(keep(name)) for name in names]
-    highest = dict.fromkeys(names, 0.0)
-    counts = {name: np.zeros(BINS) for name in names}
-    try:
-        with torch.no_grad():
-            for batch in track(images, "calibrating: ranges", "batch", progress):
-                folded(batch)
-                # Keeps NaN.
-                highest = {name: float(np.maximum(highest[name], outputs[name].max().item())) for name in names}
-            for name, top in highest.items():
-                if not np.isfinite(top):
-                    raise NetworkError(
-                        f"{name} gives {top} on the calibration images; the network has not been trained to finite"
-                        " weights",
-                        name,
-                    )
-            # A layer that is always 0 may have any step.
-            widths = {name: (top or 1.0) / BINS for name, top in highest.items()}
-            for batch in track(images, "calibrating: values", "batch", progress):
-                folded(batch)
-                for name in names:
-                    values = (outputs[name].flatten() / widths[name]).long().clamp_(0, BINS - 1)
-                    counts[name] += torch.bincount(values, minlength=BINS).cpu().numpy()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: (counts[name], widths[name]) for name in names}
+    ranges: dict[str, tuple[float, float]] = {}
+    with torch.no_grad():
+        for batch in track(images, "calibrating: ranges", "batch", progress):
+            for name, _, _, values in walk(folded, batch):
+                if name in groups:
+                    least, most = ranges.get(groups[name], (0.0, 0.0))
+                    found = values.min().item(), values.max().item()
+                    if not np.isfinite(found).all():
+                        raise NetworkError(
+                            f"{name} gives {found[1]} on the calibration images; the network has not been trained to"
+                            " finite weights",
+                            name,
+                        )
+                    ranges[groups[name]] = min(least, found[0]), max(most, found[1])
+        widths, starts = {}, {}
+        for name, (least, most) in ranges.items():
+            # A layer that is always 0 may have any step. A bin begins at 0, so that none holds both signs.
+            width = (most - least) / BINS or 1.0 / BINS
+            zero = math.ceil(-least / width)
+            widths[name] = width if not zero else max(most / (BINS - zero) if zero < BINS else 0.0, -least / zero)
+            starts[name] = -zero * widths[name]
+        counts = {name: np.zeros(BINS) for name in ranges}
+        for batch in track(images, "calibrating: values", "batch", progress):
+            for name, _, _, values in walk(folded, batch):
+                if name in groups:
+                    group = groups[name]
+                    places = ((values.flatten() - starts[group]) / widths[group]).long().clamp_(0, BINS - 1)
+                    counts[group] += torch.bincount(places, minlength=BINS).cpu().numpy()
+    return {group: Histogram(counts[group], widths[group], starts[group]) for group in ranges}
 
 
 def calibrate(
@@ -119,7 +197,7 @@ def calibrations(
 
     Parameters
     ----------
-    folded : torch.nn.Sequential
+    folded : LayerGraph
         From `fold`. It is not changed.
     batches : iterable of torch.Tensor
         Normalised training images float32 [n, channels, height, width].
@@ -135,9 +213,9 @@ def calibrations(
 
     Returns
     -------
-    dict of str to torch.nn.Sequential
-        By method: of `QuantisedConv2d`, `QuantisedLinear`, `QuantisedReLU`, `QuantisedAvgPool2d`, MaxPool2d and Flatten
-        (and AvgPool2d or AdaptiveAvgPool2d as the last layer), of the same names; it can be trained further.
+    dict of str to LayerGraph
+        By method: of the same layers, of which those with weights, and those that make bytes, are quantised ones; it
+        can be trained further.
 
     Raises
     ------
@@ -151,25 +229,43 @@ def calibrations(
         if method not in METHODS:
             raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     check_folded(folded)
-    histograms = _histograms(folded, batches, progress)
+    groups = _groups(folded)
+    histograms = _histograms(folded, groups, batches, progress)
+    limits = {name: bounds(folded.get_submodule(name)) for name in groups}
     made = {}
     for method in methods:
-        steps = {name: METHODS[method](counts, width) for name, (counts, width) in histograms.items()}
-        made[method] = quantisable(folded, std, steps, per_layer)
+        grids = {}
+        for group, values in histograms.items():
+            low, high = zip(*(limits[name] for name, its in groups.items() if its == group))
+            grids[group] = grid_of(values, METHODS[method], (min(low), max(high)))
+        made[method] = quantisable(folded, std, {name: grids[group] for name, group in groups.items()}, per_layer)
     return made
 
 
 def quantisable(
-    folded: nn.Sequential, std: tuple[float, ...], steps: dict[str, float] | None = None, per_layer: bool = False
-) -> nn.Sequential:
-    """`folded` in quantised layers, with the steps of its bytes by layer (1 where none is given: to load a trained
+    folded: nn.Sequential, std: tuple[float, ...], grids: dict[str, ByteGrid] | None = None, per_layer: bool = False
+) -> LayerGraph:
+    """`folded` in quantised layers, with the grids of its bytes by layer (any where none is given: to load a trained
     state into).
     """
     check_folded(folded)
-    layers: list[tuple[str, nn.Module]] = []
-    place, in_bytes = Place(), _byte_layers(folded)
-    for name, layer in folded.named_children():
-        step = (steps or {}).get(name, 1.0) if name in in_bytes else None
-        layers.append((name, quantised(layer, Grid(step, std if place.image else None, per_layer))))
-        place = follow(layer, name, place)
-    return nn.Sequential(OrderedDict(layers)).eval()
+    inputs = inputs_of(folded)
+    steps = {INPUT: 1 / ACTIVATION_MAX}  # of what each layer gives, if these are bytes
+    images, added, layers = {INPUT}, {}, {}
+    for name, layer in every_layer(folded):
+        kind = role(layer, name)
+        if kind is Role.ADDITION:
+            added[inputs[name][0]] = inputs[name][1]
+    for name, layer in every_layer(folded):
+        kind, given = role(layer, name), inputs[name][0]
+        if kind is Role.ACTIVATION:
+            steps[name] = (grids or {}).get(name, ByteGrid()).step
+        elif given in steps and kind in (Role.MOVING, Role.FLATTENING, Role.CONCATENATION):
+            steps[name] = steps[given]
+            images |= {name} if given in images else set()
+    for name, layer in every_layer(folded):
+        given = inputs[name][0]
+        skip = steps[added[name]] / steps[given] if name in added else None
+        grid = Grid((grids or {}).get(name, ByteGrid()), std if given in images else None, per_layer, skip)
+        layers[name] = quantised(layer, grid)
+    return LayerGraph(layers, inputs).eval()

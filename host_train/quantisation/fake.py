@@ -10,6 +10,7 @@ import torch
 
 WEIGHT_MAX, ACTIVATION_MAX = 127, 255
 TINY = 2.0**-100  # a step for a channel of zeros: any will do, but not 0
+SKIP_MAX, EXACT_FROM = 65535, 8  # of the multiplier of what is added to sums
 
 
 def weight_steps(weight: torch.Tensor, per_layer: bool = False) -> torch.Tensor:
@@ -26,15 +27,46 @@ def weight_steps(weight: torch.Tensor, per_layer: bool = False) -> torch.Tensor:
     return steps.amax().repeat(len(steps)) if per_layer else steps
 
 
-def fake_quantise_weight(weight: torch.Tensor, gain: torch.Tensor, per_layer: bool = False) -> torch.Tensor:
+def skip_steps(steps: torch.Tensor, skip: torch.Tensor | float | None) -> torch.Tensor:
+    """Steps of weights, float [out], to whose sums another tensor is added.
+
+    They are made a little coarser, so that the step of what is added is a whole number of times that of the sums. Where
+    that is less than eight times it may as well be rounded: what is added is then small beside the sums.
+
+    Parameters
+    ----------
+    steps : torch.Tensor
+        The least that will do.
+    skip : torch.Tensor or float, optional
+        The step of what is added, in units of the step of the layer's input; None where nothing is.
+
+    Examples
+    --------
+    >>> skip_steps(torch.tensor([0.3, 0.6]), 4.0).tolist()
+    [0.3076923191547394, 0.6000000238418579]
+    """
+    if skip is None:
+        return steps
+    times = torch.floor(skip / steps).clamp_max(SKIP_MAX)
+    return torch.where(times < EXACT_FROM, steps, skip / times)
+
+
+def fake_quantise_weight(
+    weight: torch.Tensor, gain: torch.Tensor, per_layer: bool = False, skip: torch.Tensor | None = None
+) -> torch.Tensor:
     """`weight` on its int8 grid; `gain` [in, ...] is what the grid's input channels have more than the weight's (see
-    `QuantisedConv2d`).
+    `QuantisedConv2d`), `skip` as in `skip_steps`.
     """
     scaled = weight * gain
     zero = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
-    return (
-        torch.fake_quantize_per_channel_affine(
-            scaled, weight_steps(scaled, per_layer), zero, 0, -WEIGHT_MAX, WEIGHT_MAX
-        )
-        / gain
-    )
+    steps = skip_steps(weight_steps(scaled, per_layer), skip)
+    return torch.fake_quantize_per_channel_affine(scaled, steps, zero, 0, -WEIGHT_MAX, WEIGHT_MAX) / gain
+
+
+def fake_quantise_bytes(values: torch.Tensor, step: torch.Tensor, zero_point: int = 0, low: int = 0) -> torch.Tensor:
+    """`values` as the nearest of the 256 that bytes of a step, float [], and zero point have, not below the byte
+    `low`.
+    """
+    size = step.item()
+    within = torch.fake_quantize_per_tensor_affine(values, size, zero_point, min(low, zero_point), ACTIVATION_MAX)
+    return within.clamp_min((low - zero_point) * size) if low > zero_point else within

@@ -17,12 +17,14 @@ from host_train.data import Split
 from host_train.evaluation.evaluate import predict_integers, predict_torch
 from host_train.layers.binary import BinaryLayer
 from host_train.progress import track
-from host_train.quantisation.sequential import every_layer, flat
+from host_train.quantisation.graph import inputs_of, walk
+from host_train.quantisation.sequential import flat
 from host_train.spectrum.bits import check_rates, shapes_in_frequency
 from host_train.spectrum.codec import CODINGS, EncodedWeight, water_filling_rate
 from host_train.spectrum.variance import activation_variance, weight_variance
 from host_train.tracing.trace import trace
 from pynq_cnn.model import InputSpec, Network
+from pynq_cnn.model.layers import INPUT
 
 STUDIED = (nn.Conv2d, nn.Linear, BinaryLayer)
 
@@ -93,14 +95,14 @@ def _straight(model: nn.Module, shape: tuple[int, ...]) -> nn.Sequential:
 
 def _inputs(model: nn.Sequential, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """Inputs of every layer with weights, as [n, channels, height, width]: before the flattening where there is one."""
-    inputs, values, planes = {}, images, images
+    inputs, planes, takes = {}, {INPUT: images}, inputs_of(model)
     with torch.no_grad():
-        for name, layer in every_layer(model):
+        for name, layer, _, values in walk(model, images):
+            seen = planes[takes[name][0]]
             if isinstance(layer, STUDIED):
-                inputs[name] = layer.seen(planes) if isinstance(layer, BinaryLayer) else planes
-            values = layer(values)
-            if not isinstance(layer, nn.Flatten):
-                planes = values if values.ndim == 4 else values[:, :, None, None]
+                inputs[name] = layer.seen(seen) if isinstance(layer, BinaryLayer) else seen
+            image = values if values.ndim == 4 else values[:, :, None, None]
+            planes[name] = seen if isinstance(layer, nn.Flatten) else image
     return inputs
 
 

@@ -12,7 +12,9 @@ from torch import nn
 
 from host_train.layers.binary import is_binary
 from host_train.quantisation.fold import fold
-from host_train.quantisation.layers.sums import Summing
+from host_train.quantisation.graph import inputs_of, walk
+from host_train.quantisation.layers.rules import role
+from host_train.quantisation.layers.state import Role
 from host_train.tracing.calibration import normalise
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, NetworkError
@@ -126,9 +128,10 @@ def partings(folded: nn.Sequential, network: Network, octets: np.ndarray) -> lis
     outputs = _outputs(folded, normalise(torch.from_numpy(octets.transpose(0, 3, 1, 2).copy()), network.input))
     activations = ReferenceBackend(network).activations(octets)
     found = []
-    for layer, bytes_ in zip(network.layers, activations):
+    for (layer, gives), bytes_ in zip(((node.layer, node.gives) for node in network.nodes), activations):
         real = outputs[layer.name]
         ours, theirs = (values.reshape(-1, values.shape[-1]).astype(np.float64) for values in (bytes_, real))
+        ours -= gives.zero_point[0]
         if layer is network.layers[-1]:
             ours = network.logits(bytes_[:, 0, 0, :]).astype(np.float64)
         else:  # one step for all bytes of a layer; that of least error
@@ -143,15 +146,18 @@ def partings(folded: nn.Sequential, network: Network, octets: np.ndarray) -> lis
 
 
 def _outputs(folded: nn.Sequential, inputs: torch.Tensor) -> dict[str, np.ndarray]:
-    """Output of each layer, [n, height, width, channels] or [n, channels]; of one with weights, behind its ReLU."""
+    """Output of each layer in integers, [n, height, width, channels] or [n, channels]: of one that gives sums, behind
+    what is added to them, and its activation.
+    """
     outputs: dict[str, np.ndarray] = {}
-    values, last = inputs, ""
+    of: dict[str, str] = {}
+    takes = inputs_of(folded)
     with torch.no_grad():
-        for name, layer in folded.named_children():
-            values = layer(values)
-            last = name if isinstance(layer, Summing) else last
+        for name, layer, _, values in walk(folded, inputs):
+            finishes = role(layer, name) in (Role.ACTIVATION, Role.ADDITION)
+            of[name] = of[takes[name][0]] if finishes else name
             planar = values.permute(0, 2, 3, 1) if values.ndim == 4 else values
-            outputs[last if isinstance(layer, nn.ReLU) else name] = planar.numpy()
+            outputs[of[name]] = planar.numpy()
     return outputs
 
 

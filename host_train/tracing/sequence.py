@@ -102,7 +102,7 @@ class Layers:
         name = _unique(wanted, self._taken)
         self.layers[name], self.places[name], self.shapes[name] = layer, place, shape
         if not isinstance(layer, ENDINGS):
-            self._check(blocks.blocks if self.binary else fold.check_order)
+            self._check(blocks.blocks if self.binary else lambda _layers: fold.check_layer(layer, name))
 
     def _behind_reshapes(self, layer: nn.Module) -> nn.Module:
         """`layer`, with the flattening before it that all reshapes since the last layer come to; `NetworkError` if they

@@ -8,46 +8,86 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from host_train.layers.scale import ChannelScale
 from host_train.quantisation.fake import fake_quantise_weight
-from host_train.quantisation.layers.rules import fold_layer, follow, integer_layer, quantised
-from host_train.quantisation.layers.state import Grid, Place, Values
-from host_train.quantisation.layers.sums import input_gain, integer_weights, sums_behind, with_bias
+from host_train.quantisation.layers.rules import (
+    integer_layer,
+    prepared,
+    quantised,
+    role,
+    scale_inputs,
+    scale_outputs,
+    takes_image,
+    takes_skip,
+)
+from host_train.quantisation.layers.state import Grid, Role, Values
+from host_train.quantisation.layers.sums import finish_channels, input_gain, integer_weights, keep_skip, with_bias
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import Dense
 
 
 class QuantisedLinear(nn.Linear):
-    """Linear whose weights are on an int8 grid; `gain` [1, in] and `per_layer` as in `QuantisedConv2d`."""
+    """Linear whose weights are on an int8 grid; `gain` [1, in], `per_layer` and `skip_step` as in `QuantisedConv2d`."""
 
     gain: torch.Tensor
     per_layer = False
+    skip_step: torch.Tensor | None
 
     @classmethod
-    def of(cls, layer: nn.Linear, gain: torch.Tensor, per_layer: bool = False) -> QuantisedLinear:
+    def of(cls, layer: nn.Linear, grid: Grid) -> QuantisedLinear:
         """With the weight and bias of `layer`."""
         made = cls(layer.in_features, layer.out_features)
         made.load_state_dict(layer.state_dict())
-        made.register_buffer("gain", gain.reshape(1, -1))
-        made.per_layer = per_layer
+        made.register_buffer("gain", input_gain(layer, grid.std).reshape(1, -1))
+        made.per_layer = grid.per_layer
+        keep_skip(made, grid.skip)
         return made
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return F.linear(values, fake_quantise_weight(self.weight, self.gain, self.per_layer), self.bias)
+        return F.linear(values, fake_quantise_weight(self.weight, self.gain, self.per_layer, self.skip_step), self.bias)
 
 
-@follow.register
-def _(layer: nn.Linear, name: str, given: Place) -> Place:
-    return sums_behind(name, given)
+@role.register
+def _(layer: nn.Linear, name: str) -> Role:
+    return Role.SUMS
 
 
-@fold_layer.register
-def _(layer: nn.Linear, name: str, layers: list[tuple[str, nn.Module]]) -> None:
-    layers.append((name, with_bias(layer)))
+@prepared.register
+def _(layer: nn.Linear) -> nn.Module:
+    return with_bias(layer)
+
+
+@scale_outputs.register
+def _(layer: nn.Linear, scale: ChannelScale) -> bool:
+    return finish_channels(layer, scale)
+
+
+@scale_inputs.register
+def _(layer: nn.Linear, scale: ChannelScale) -> bool:
+    assert scale.weight is not None and scale.bias is not None and layer.bias is not None
+    if layer.in_features % len(scale.weight):
+        return False
+    pixels = layer.in_features // len(scale.weight)
+    factor, shift = (values.detach().double().repeat_interleave(pixels) for values in (scale.weight, scale.bias))
+    weight = layer.weight.detach().double()
+    layer.bias = nn.Parameter((layer.bias.detach().double() + weight @ shift).float())
+    layer.weight = nn.Parameter((weight * factor).float())
+    return True
+
+
+@takes_skip.register
+def _(layer: nn.Linear) -> bool:
+    return True
+
+
+@takes_image.register
+def _(layer: nn.Linear) -> bool:
+    return True
 
 
 @quantised.register
 def _(layer: nn.Linear, grid: Grid) -> nn.Module:
-    return QuantisedLinear.of(layer, input_gain(layer, grid.std), grid.per_layer)
+    return QuantisedLinear.of(layer, grid)
 
 
 @integer_layer.register
@@ -56,5 +96,6 @@ def _(layer: QuantisedLinear, name: str, behind: Values, given: Values) -> tuple
         raise NetworkError(f"{name} is a Linear over an input of shape {given.shape}; put a Flatten before it")
     # PyTorch flattens CHW, the engine HWC.
     weight, bias, unit = integer_weights(layer, layer.weight.reshape(-1, *given.image), given)
-    made = Dense(name, weight.reshape(len(weight), -1), bias)
-    return made, replace(behind, image=(len(weight), 1, 1), unit=unit, spec=None, sums_of=made)
+    made = Dense(name, weight.reshape(len(weight), -1), bias, inputs=(given.source,))
+    image = (len(weight), 1, 1)
+    return made, replace(behind, image=image, unit=unit, zero_point=0, spec=None, sums_of=made)

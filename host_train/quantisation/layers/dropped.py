@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from host_train.quantisation.layers.rules import fold_layer, follow
-from host_train.quantisation.layers.state import Place
+from host_train.quantisation.layers.rules import role
+from host_train.quantisation.layers.state import Role
 
 Dropped = nn.Dropout | nn.Dropout2d | nn.Identity
 
 
-@follow.register(nn.Dropout)
-@follow.register(nn.Dropout2d)
-@follow.register(nn.Identity)
-def _(layer: Dropped, name: str, given: Place) -> Place:
-    return given
-
-
-@fold_layer.register(nn.Dropout)
-@fold_layer.register(nn.Dropout2d)
-@fold_layer.register(nn.Identity)
-def _(layer: Dropped, name: str, layers: list[tuple[str, nn.Module]]) -> None:
-    """It is removed."""
+@role.register(nn.Dropout)
+@role.register(nn.Dropout2d)
+@role.register(nn.Identity)
+def _(layer: Dropped, name: str) -> Role:
+    return Role.NOTHING

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import nn
 
-from host_train.quantisation.layers.rules import add_to_blocks, check_options, follow, integer_layer, quantised
-from host_train.quantisation.layers.state import Block, Grid, Place, Values
+from host_train.quantisation.layers.rules import (
+    add_to_blocks,
+    check_options,
+    integer_layer,
+    quantised,
+    role,
+    takes_image,
+)
+from host_train.quantisation.layers.state import Block, Grid, Role, Values
 from pynq_cnn.errors import NetworkError
 
 
@@ -19,9 +24,14 @@ def _(layer: nn.Flatten, name: str) -> None:
         )
 
 
-@follow.register
-def _(layer: nn.Flatten, name: str, given: Place) -> Place:
-    return replace(given, last=name, pooled=False, foldable=False)
+@role.register
+def _(layer: nn.Flatten, name: str) -> Role:
+    return Role.FLATTENING
+
+
+@takes_image.register
+def _(layer: nn.Flatten) -> bool:
+    return True
 
 
 @quantised.register

@@ -1,20 +1,20 @@
-"""Batch norm: folded into the weights before it, or into the threshold of a binary layer."""
+"""Batch norm: in the weights before or behind it, a layer of its own, or in the threshold of a binary layer."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from host_train.layers.scale import ChannelScale
 from host_train.quantisation.layers.rules import (
     add_to_blocks,
+    as_scale,
     by_channel,
     check_options,
-    fold_layer,
-    follow,
     last_block,
+    role,
 )
-from host_train.quantisation.layers.state import Block, Place
-from host_train.quantisation.layers.sums import Summing
+from host_train.quantisation.layers.state import Block, Role
 from pynq_cnn.errors import NetworkError
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
@@ -27,32 +27,23 @@ def _(layer: Norm, name: str) -> None:
         raise NetworkError(f"{name} keeps no running statistics; train it with track_running_stats=True")
 
 
-@follow.register(nn.BatchNorm1d)
-@follow.register(nn.BatchNorm2d)
-def _(layer: Norm, name: str, given: Place) -> Place:
-    if not given.foldable:
-        raise NetworkError(
-            f"{name} does not follow a Conv2d or Linear, to be folded into; put it before the ReLU and the pooling",
-            name,
-        )
-    return given
+@role.register(nn.BatchNorm1d)
+@role.register(nn.BatchNorm2d)
+def _(layer: Norm, name: str) -> Role:
+    return Role.SCALE
 
 
-@fold_layer.register(nn.BatchNorm1d)
-@fold_layer.register(nn.BatchNorm2d)
-def _(norm: Norm, name: str, layers: list[tuple[str, nn.Module]]) -> None:
-    """Its scale and shift go into the weight and bias of the layer before it, in float64."""
-    layer = layers[-1][1]
-    assert isinstance(layer, Summing) and layer.bias is not None
+@as_scale.register(nn.BatchNorm1d)
+@as_scale.register(nn.BatchNorm2d)
+def _(norm: Norm) -> ChannelScale:
+    """In float64."""
     assert norm.running_mean is not None and norm.running_var is not None  # `check_options` has seen to it
     mean, variance = norm.running_mean.double(), norm.running_var.double()
     scale = 1 / torch.sqrt(variance + norm.eps)
     shift = torch.zeros_like(mean)
     if norm.affine:
         scale, shift = scale * norm.weight.detach().double(), norm.bias.detach().double()
-    weight = layer.weight.detach().double() * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    layer.weight = nn.Parameter(weight.float())
-    layer.bias = nn.Parameter((shift + (layer.bias.detach().double() - mean) * scale).float())
+    return ChannelScale(scale, shift - mean * scale)
 
 
 @by_channel.register

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
-import numpy as np
 import torch
 from torch import nn
 
-from host_train.layers.about import about
-from host_train.quantisation.fake import ACTIVATION_MAX
-from host_train.quantisation.fixed_point import fixed_point
-from host_train.quantisation.layers.rules import fold_layer, follow, gives_bytes, integer_layer, quantised
-from host_train.quantisation.layers.state import Grid, Place, Values
-from host_train.quantisation.layers.sums import Summing
-from pynq_cnn.errors import NetworkError
-from pynq_cnn.model import Layer, Requantisation
+from host_train.quantisation.fake import fake_quantise_bytes
+from host_train.quantisation.layers.bytes import QuantisedBytes, finished
+from host_train.quantisation.layers.rules import bounds, integer_layer, quantised, role
+from host_train.quantisation.layers.state import ByteGrid, Grid, Role, Values
+from pynq_cnn.model import Layer
 
 
 class QuantisedReLU(nn.Module):
@@ -39,39 +35,26 @@ class QuantisedReLU(nn.Module):
         self.register_buffer("step", torch.tensor(float(step)))
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return torch.fake_quantize_per_tensor_affine(values, self.step.item(), 0, 0, ACTIVATION_MAX)
+        return fake_quantise_bytes(values, self.step)
 
 
-@follow.register
-def _(layer: nn.ReLU, name: str, given: Place) -> Place:
-    if not given.sums_of:
-        raise NetworkError(f"{name} does not follow a Conv2d or Linear; remove it", name)
-    return Place(last=name, image=False)
+@role.register
+def _(layer: nn.ReLU, name: str) -> Role:
+    return Role.ACTIVATION
 
 
-@fold_layer.register
-def _(layer: nn.ReLU, name: str, layers: list[tuple[str, nn.Module]]) -> None:
-    place = len(layers)
-    while not isinstance(layers[place - 1][1], Summing):
-        place -= 1  # over max pooling and flattening: the maximum of what is not below 0 is that of all, or 0
-    layers.insert(place, (name, nn.ReLU()))
-
-
-@gives_bytes.register
-def _(layer: nn.ReLU) -> bool:
-    return True
+@bounds.register
+def _(layer: nn.ReLU) -> tuple[float, float]:
+    return 0.0, math.inf
 
 
 @quantised.register
 def _(layer: nn.ReLU, grid: Grid) -> nn.Module:
-    return QuantisedReLU(1.0 if grid.step is None else grid.step)
+    """Bytes that share their zero point with others that go below 0 have one as well."""
+    step, zero_point = grid.output.step, grid.output.zero_point
+    return QuantisedBytes(step, zero_point, zero_point) if zero_point else QuantisedReLU(step)
 
 
 @integer_layer.register
 def _(layer: QuantisedReLU, name: str, behind: Values, given: Values) -> tuple[Layer, Values]:
-    if given.sums_of is None:
-        raise NetworkError(f"{name} is a ReLU over bytes; remove it")
-    step = np.array([float(layer.step)])
-    with about(given.sums_of.name):
-        finished = replace(given.sums_of, requantisation=Requantisation(*fixed_point(given.unit / step)))  # type: ignore[arg-type]
-    return finished, replace(behind, unit=step, sums_of=None)
+    return finished(behind, given, ByteGrid(float(layer.step)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
 from typing import Any
 
 import torch
 from torch import nn
 
-from host_train.quantisation.layers.state import Block, Grid, Place, Values
+from host_train.layers.scale import ChannelScale
+from host_train.layers.select import Select
+from host_train.quantisation.layers.state import Block, Grid, Role, Values
 from host_train.reason import reason_of
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import Layer
@@ -30,21 +33,63 @@ def check_options(layer: nn.Module, name: str) -> None:
 
 
 @singledispatch
-def follow(layer: nn.Module, name: str, given: Place) -> Place:
-    """The place behind `layer`; `NetworkError` if it is out of place at `given`."""
+def role(layer: nn.Module, name: str) -> Role:
+    """What a layer does in a graph; `NetworkError` if it cannot be mapped."""
     raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {mapped()}", name)
 
 
 @singledispatch
-def fold_layer(layer: nn.Module, name: str, layers: list[tuple[str, nn.Module]]) -> None:
-    """Put a layer, a copy of its own, to the folded ones before it."""
-    layers.append((name, layer))
+def prepared(layer: nn.Module) -> nn.Module:
+    """A layer, a copy of its own, in the form in which it is folded."""
+    return layer
 
 
 @singledispatch
-def gives_bytes(layer: nn.Module) -> bool:
-    """Whether its output is bytes with a step of their own, unless it gives the logits."""
+def as_scale(layer: nn.Module) -> ChannelScale:
+    """A layer of the role SCALE as what it does in evaluation mode."""
+    raise NetworkError(f"a {type(layer).__name__} does not scale channels")
+
+
+@singledispatch
+def scale_outputs(layer: nn.Module, scale: ChannelScale) -> bool:
+    """Change the weights of a layer so that its output is scaled; whether that is done."""
     return False
+
+
+@singledispatch
+def scale_inputs(layer: nn.Module, scale: ChannelScale) -> bool:
+    """Change the weights of a layer so that it does to its input what `scale` would; whether that is done."""
+    return False
+
+
+@singledispatch
+def absorbed(layer: nn.Module, user: nn.Module) -> nn.Module | None:
+    """What does as much as `layer` and `user` behind it; None if no single layer does."""
+    return None
+
+
+@singledispatch
+def select_inputs(layer: nn.Module, select: Select) -> nn.Module | None:
+    """A layer that sees the input of `select` and gives what `layer` gives behind it; None if there is none."""
+    return None
+
+
+@singledispatch
+def takes_skip(layer: nn.Module) -> bool:
+    """Whether another tensor can be added to the sums of a layer."""
+    return False
+
+
+@singledispatch
+def takes_image(layer: nn.Module) -> bool:
+    """Whether a layer can take the bytes of the network's input, whose steps and zero points differ by channel."""
+    return False
+
+
+@singledispatch
+def bounds(layer: nn.Module) -> tuple[float, float]:
+    """The least and the largest value that an activation lets through."""
+    return -math.inf, math.inf
 
 
 @singledispatch
@@ -110,14 +155,19 @@ def is_folded(layer: nn.Module) -> bool:
     return _has_rule(quantised, layer)
 
 
+def gives_sums(layer: nn.Module, name: str) -> bool:
+    """Whether an activation must make bytes of what a folded layer gives."""
+    return role(layer, name) in (Role.SUMS, Role.SCALE, Role.ADDITION)
+
+
 def _names(rule: Any) -> str:
-    names = sorted(kind.__name__ for kind in rule.registry if kind is not object)
+    names = sorted(kind.__name__ for kind in rule.registry if kind.__module__.startswith("torch."))
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def mapped() -> str:
     """The layers that can be mapped to bytes, for messages."""
-    return _names(follow)
+    return _names(role)
 
 
 def mapped_to_bits() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 from torch import nn
@@ -11,32 +12,33 @@ from host_train.layers.binary import BinaryConv2d, BinaryLinear
 from pynq_cnn.model import InputSpec, Layer
 
 
+class Role(Enum):
+    """What a layer does in a graph."""
+
+    SUMS = "gives sums, which an activation makes bytes of"
+    ADDITION = "adds a tensor to the sums of the first layer that it takes"
+    ACTIVATION = "makes bytes of sums"
+    MOVING = "gives values that it is given, not below the values that others give"
+    FLATTENING = "gives all that it is given, in another shape"
+    CONCATENATION = "puts bytes side by side"
+    SCALE = "scales channels, which goes into the weights of another layer or becomes a layer of its own"
+    NOTHING = "changes nothing in evaluation mode"
+
+
 @dataclass(frozen=True)
-class Place:
-    """A place between two layers in floating point.
+class ByteGrid:
+    """The real values of bytes: `step * (byte - zero_point)`.
 
     Parameters
     ----------
-    last : str
-        The layer before it, but for batch norm and what is dropped; empty at the image.
-    sums_of : str
-        The layer with weights whose ReLU has not come yet; empty if there is none.
-    logits_of : str
-        The layer whose values are here and can be logits; empty if there is none.
-    image : bool
-        Whether no layer with weights was before it.
-    pooled : bool
-        Whether there was max pooling since the image, and nothing else.
-    foldable : bool
-        Whether the weights of the layer before it can take a batch norm.
+    step : float
+        Real value of one unit.
+    zero_point : int
+        The byte that stands for 0.
     """
 
-    last: str = ""
-    sums_of: str = ""
-    logits_of: str = ""
-    image: bool = True
-    pooled: bool = False
-    foldable: bool = False
+    step: float = 1.0
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,40 +47,49 @@ class Grid:
 
     Parameters
     ----------
-    step : float, optional
-        Real value of one unit of its output; None where that is no byte with a step of its own.
+    output : ByteGrid
+        Of its output, where it makes bytes.
     std : tuple of float, optional
         Per-channel standard deviation that the image was divided by, where the layer is over the image.
     per_layer : bool
         One step for all its weights, instead of one for each output channel.
+    skip : float, optional
+        The step of what is added to its sums, in units of the step of its input.
     """
 
-    step: float | None
+    output: ByteGrid
     std: tuple[float, ...] | None
     per_layer: bool
+    skip: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """The values between two layers in integers.
+    """The values that a layer in integers gives.
 
     Parameters
     ----------
+    source : str
+        The layer, or "input".
     shape : tuple of int
         Of one image, as PyTorch has it: (channels, height, width) or (features,).
     image : tuple of int
         (channels, height, width), from before a flattening.
     unit : numpy.ndarray
         float64 [1] or [channels]: real value of one unit.
+    zero_point : int
+        The byte that stands for 0.
     spec : InputSpec, optional
         Given for values of the network's input: their real value is `(byte * unit - mean) / std`.
     sums_of : Layer, optional
         The layer whose accumulators they are, which no activation has finished yet.
     """
 
+    source: str
     shape: tuple[int, ...]
     image: tuple[int, ...]
     unit: np.ndarray
+    zero_point: int = 0
     spec: InputSpec | None = None
     sums_of: Layer | None = None
 

@@ -8,27 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.quantisation.fake import WEIGHT_MAX, weight_steps
-from host_train.quantisation.layers.state import Place, Values
-from pynq_cnn.errors import NetworkError
+from host_train.layers.scale import ChannelScale
+from host_train.quantisation.fake import WEIGHT_MAX, skip_steps, weight_steps
+from host_train.quantisation.layers.state import Values
 
 Summing = nn.Conv2d | nn.Linear
 BIAS_BITS = 30  # a bias below 2^30 leaves room in int32 for the sum over any fan-in up to 33,000
-
-
-def check_bytes(given: Place) -> None:
-    """Refuse sums as an input: `NetworkError` names the layer that has no ReLU."""
-    if given.sums_of:
-        raise NetworkError(
-            f"{given.sums_of} has no ReLU behind it; activations are bytes, so every layer but the last needs one",
-            given.sums_of,
-        )
-
-
-def sums_behind(name: str, given: Place) -> Place:
-    """The place behind the layer `name`, whose sums a ReLU must follow, or nothing."""
-    check_bytes(given)
-    return Place(last=name, sums_of=name, logits_of=name, image=False, foldable=True)
 
 
 def with_bias(layer: nn.Conv2d | nn.Linear) -> nn.Module:
@@ -36,6 +21,11 @@ def with_bias(layer: nn.Conv2d | nn.Linear) -> nn.Module:
     if layer.bias is None:
         layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
     return layer
+
+
+def keep_skip(layer: nn.Module, skip: float | None) -> None:
+    """Set what a quantised layer has to know of what is added to its sums; it is stored with its weights."""
+    layer.register_buffer("skip_step", None if skip is None else torch.tensor(float(skip)))
 
 
 def input_gain(layer: nn.Conv2d | nn.Linear, std: tuple[float, ...] | None) -> torch.Tensor:
@@ -53,7 +43,28 @@ def input_gain(layer: nn.Conv2d | nn.Linear, std: tuple[float, ...] | None) -> t
     return gain.repeat_interleave(layer.weight.shape[1] // len(std))
 
 
-def integer_weights(layer: Any, kernels: torch.Tensor, given: Values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def weight_gain(layer: nn.Conv2d, std: tuple[float, ...] | None) -> torch.Tensor:
+    """`input_gain` as what the weights [out, in / groups, height, width] of a convolution are multiplied with.
+
+    Examples
+    --------
+    >>> weight_gain(nn.Conv2d(2, 4, 3, groups=2), (0.5, 0.25)).flatten().tolist()
+    [2.0, 2.0, 4.0, 4.0]
+    """
+    if layer.groups == 1 or std is None:
+        return input_gain(layer, std).reshape(1, -1, 1, 1)
+    gain = 1 / torch.tensor(std, device=layer.weight.device)
+    return _by_weight(gain, len(layer.weight), layer.groups)[:, :, None, None]
+
+
+def _by_weight(values: Any, outputs: int, groups: int) -> Any:
+    """What there is for each input channel, for each weight: [outputs, channels / groups]."""
+    return values.reshape(groups, -1)[[o * groups // outputs for o in range(outputs)]]
+
+
+def integer_weights(
+    layer: Any, kernels: torch.Tensor, given: Values, groups: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights and bias of a quantised layer in integers.
 
     Parameters
@@ -61,31 +72,55 @@ def integer_weights(layer: Any, kernels: torch.Tensor, given: Values) -> tuple[n
     layer : QuantisedConv2d or QuantisedLinear
         The layer.
     kernels : torch.Tensor
-        Its weights [out, channels, height, width].
+        Its weights [out, channels / groups, height, width].
     given : Values
         Its input.
+    groups : int
+        Of channels.
 
     Returns
     -------
     weight : numpy.ndarray
-        int8 [out, height, width, channels].
+        int8 [out, height, width, channels / groups].
     bias : numpy.ndarray
         int32 [out].
     unit : numpy.ndarray
         float64 [1] or [out]: real value of one unit of the accumulator.
     """
-    weight, bias = _array(kernels), _array(layer.bias)
     # The steps of the grid that the fake layer rounds to, in its own float32.
-    steps = _array(weight_steps(layer.weight * layer.gain, layer.per_layer))
+    steps = _array(skip_steps(weight_steps(layer.weight * layer.gain, layer.per_layer), layer.skip_step))
+    return in_units(_array(kernels), _array(layer.bias), steps, given, groups, layer.per_layer)
+
+
+def in_units(
+    weight: np.ndarray, bias: np.ndarray, steps: np.ndarray, given: Values, groups: int = 1, per_layer: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights float64 [out, channels / groups, height, width] and bias in units of `steps` float64 [out], as
+    `integer_weights` gives them.
+    """
     if given.spec is not None:
-        weight = weight / np.array(given.spec.std).reshape(1, -1, 1, 1)
-        bias = bias - (weight.sum((2, 3)) * np.array(given.spec.mean)).sum(1)
+        std, mean = (_by_weight(np.array(values), len(weight), groups) for values in (given.spec.std, given.spec.mean))
+        weight = weight / std[:, :, None, None]
+        bias = bias - (weight.sum((2, 3)) * mean).sum(1)
     # A channel of small weights and a large bias gets a coarser step, so that its bias fits.
     coarse = np.abs(bias) / (given.unit * 2.0**BIAS_BITS)
-    steps = np.maximum(steps, coarse.max() if layer.per_layer else coarse)
+    steps = np.maximum(steps, coarse.max() if per_layer else coarse)
     rounded = np.clip(np.rint(weight / steps.reshape(-1, 1, 1, 1)), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
     unit = steps * given.unit
-    return rounded.transpose(0, 2, 3, 1), np.rint(bias / unit).astype(np.int32), unit[:1] if layer.per_layer else unit
+    whole = np.rint(bias / unit).astype(np.int64) - given.zero_point * rounded.sum((1, 2, 3), dtype=np.int64)
+    return rounded.transpose(0, 2, 3, 1), whole.astype(np.int32), unit[:1] if per_layer else unit
+
+
+def finish_channels(layer: nn.Conv2d | nn.Linear, scale: ChannelScale) -> bool:
+    """Scale the outputs of a layer by its weights and bias, in float64."""
+    assert scale.weight is not None and scale.bias is not None and layer.bias is not None
+    if len(scale.weight) != len(layer.weight):
+        return False
+    factor, shift = scale.weight.detach().double(), scale.bias.detach().double()
+    weight = layer.weight.detach().double() * factor.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    layer.weight = nn.Parameter(weight.float())
+    layer.bias = nn.Parameter((shift + layer.bias.detach().double() * factor).float())
+    return True
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
