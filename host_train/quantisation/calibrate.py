@@ -90,8 +90,8 @@ def grid_of(values: Histogram, method: Callable[[np.ndarray, float], float], bou
     >>> grid = grid_of(Histogram(counts, 4 / BINS, -1.0), step_max, (-math.inf, math.inf))
     >>> round(grid.step * 255, 2), grid.zero_point
     (4.01, 64)
-    >>> grid_of(Histogram(counts, 2 / BINS), step_max, (0.0, 6.0))
-    ByteGrid(step=0.023529411764705882, zero_point=0)
+    >>> grid_of(Histogram(counts, 8 / BINS), step_max, (0.0, 6.0)).step * 255
+    6.0
     """
     zero = round(-values.least / values.width)  # the bin that begins at 0
     low, high = bounds
@@ -231,8 +231,8 @@ def calibrations(
     check_folded(folded)
     groups = _groups(folded)
     histograms = _histograms(folded, groups, batches, progress)
+    made: dict[str, nn.Sequential] = {}
     limits = {name: bounds(folded.get_submodule(name)) for name in groups}
-    made = {}
     for method in methods:
         grids = {}
         for group, values in histograms.items():
