@@ -23,7 +23,7 @@ REFUSED = {
     "efficientnet_like": r"families.py:\d+, .*features.0.2: a SiLU cannot be mapped; use ReLU and train it again",
 }
 BRANCHES = "from_torch takes no graphs yet"
-CHAINS = {"lenet", "vgg", "efficientnet_like"}
+CHAINS = {"lenet", "vgg", "efficientnet_like", "mobilenet_v1"}
 PENDING = set(FAMILIES) - CHAINS
 # Untrained networks give all images nearly the same logits: it is how images differ that integers must keep.
 LEAST_CORRELATION = 0.9
