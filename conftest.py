@@ -1,4 +1,4 @@
-"""Where PyTorch or pynq is not installed, pytest leaves out the modules whose doctests would import them."""
+"""Where PyTorch, pynq or tornado is not installed, pytest leaves out the modules whose doctests would import them."""
 
 from importlib.util import find_spec
 
@@ -24,8 +24,10 @@ NEEDS_PYNQ = (
     "pynq_cnn/virtual_board",
     "tests/soak.py",
 )
+NEEDS_TORNADO = ("pynq_cnn/web/handlers.py", "pynq_cnn/web/server.py")
 
 collect_ignore = [
     *([] if find_spec("torch") else NEEDS_TORCH),
     *([] if find_spec("pynq") else NEEDS_PYNQ),
+    *([] if find_spec("tornado") else NEEDS_TORNADO),
 ]

@@ -52,11 +52,23 @@ train = ["torch>=2.1", "scikit-learn>=1.2", "scipy>=1.7", "matplotlib>=3.6", "tq
 LAPTOP = "python_version < '3.13' and platform_machine != 'armv7l'"
 board = [f"{requirement}; {LAPTOP}" for requirement in ("pynq>=3.1.2,<4", "numpy<2", "pycparser<3")]
 notebooks = ["jupyterlab>=3", "matplotlib>=3.6"]
+web = ["tornado>=6.1"]  # Jupyter brings it, to every board
 vision = ["opencv-python>=4.5.4", "torchvision>=0.16"]
-test_light = [*board, "pytest>=7", "setuptools", "hypothesis>=6.80", "nbclient>=0.7", "ipykernel>=6", "matplotlib>=3.6"]
+test_light = [
+    *board,
+    *web,
+    "pytest>=7",
+    "setuptools",
+    "hypothesis>=6.80",
+    "nbclient>=0.7",
+    "ipykernel>=6",
+    "matplotlib>=3.6",
+]
 # clang and libclang of one version, for the audit of hls_src (hls_src/audit/toolchain.py).
 audit = ["ziglang==0.13.0", "libclang==18.1.1"]
-test = [*test_light, *train, *audit, "ruff>=0.6", "mypy>=1.8"]
+# With Debian's chromium; it has no wheel for 32-bit machines.
+browser = ["playwright>=1.40; platform_machine == 'x86_64' or platform_machine == 'aarch64'"]
+test = [*test_light, *train, *audit, *browser, "ruff>=0.6", "mypy>=1.8"]
 
 # The tools that build the pages, pinned: a new one may warn of something else, and a warning is an error there. These
 # are good for Python 3.10 to 3.13.
@@ -81,7 +93,7 @@ setup(
     ],
     package_dir={"pynq_cnn.overlays": "overlays", "pynq_cnn.notebooks": "notebooks"},
     package_data={
-        "pynq_cnn": ["models/*/*", "samples/*", "py.typed"],
+        "pynq_cnn": ["models/*/*", "samples/*", "web/page/*", "py.typed"],
         "pynq_cnn.overlays": ["*.bit", "*.hwh", "*.md"],
         "pynq_cnn.notebooks": ["*.ipynb"],
     },
@@ -91,6 +103,7 @@ setup(
         "board": board,
         "vision": vision,
         "notebooks": notebooks,
+        "web": web,
         "test-light": test_light,
         "test": test,
         "docs": docs,

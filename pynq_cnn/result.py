@@ -137,6 +137,16 @@ class Classification:
         """The backend and its times, for people."""
         return f"{self.backend}, {_duration(self.seconds)}, of which the run {_duration(self.run_seconds)}"
 
+    @property
+    def seen_png(self) -> bytes:
+        """`seen` as a PNG file, in grey or in true colours."""
+        pixels = self.seen[:, :, 0] if self.seen.shape[2] == 1 else self.seen
+        if self.color == "BGR":
+            pixels = pixels[:, :, ::-1]
+        buffer = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
+        return buffer.getvalue()
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON. What this kind of output does not have is None: of independent probabilities `index` and
         `probability`, of plain values
@@ -176,12 +186,7 @@ class Classification:
         return f"{self.label}  ({self.times}){bars}{notes}"
 
     def _repr_html_(self) -> str:
-        pixels = self.seen[:, :, 0] if self.seen.shape[2] == 1 else self.seen
-        if self.color == "BGR":
-            pixels = pixels[:, :, ::-1]
-        buffer = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
-        source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        source = "data:image/png;base64," + base64.b64encode(self.seen_png).decode("ascii")
         rows = "".join(
             f'<tr><td style="text-align:right">{html.escape(name)}</td><td style="width:160px;text-align:left"><div'
             f' style="background:#4a90d9;height:12px;width:{160 * p:.0f}px"></div></td><td>{100 * p:.1f} %</td></tr>'

@@ -199,6 +199,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     ".ci/run-pythons": check_script(".ci/run-pythons"),
     "apt-get": nothing,
     "scp": nothing,
+    "ssh": nothing,
     "source": nothing,
     "sudo": nothing,
 }

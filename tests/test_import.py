@@ -12,7 +12,7 @@ import pytest
 import pynq_cnn
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"torch", "torchvision", "pynq", "cv2", "matplotlib", "sklearn", "IPython"}
+HEAVY = {"torch", "torchvision", "pynq", "cv2", "matplotlib", "sklearn", "IPython", "tornado"}
 
 
 def loaded_by(code: str) -> set[str]:

@@ -77,16 +77,28 @@ def test_extras(metadata):
         for name, bound in names.items():
             (found,) = [text for text in asked if re.match(rf"{name}\W", text) and f"extra == '{extra}'" in text]
             assert bound in found and "python_version < '3.13'" in found and "platform_machine != 'armv7l'" in found
+    assert any(text.startswith("tornado>=6.1") and "extra == 'web'" in text for text in asked)
     assert any(text.startswith("opencv-python") and "extra == 'vision'" in text for text in asked)
     assert not [text for text in asked if text.startswith("torch") and "extra == 'test-light'" in text]
 
 
 def test_data_files_are_there(site):
     """Whatever is in the checkout's data folders is in the installation."""
-    for source in ("pynq_cnn/models", "pynq_cnn/samples", "overlays", "notebooks"):
-        target = Path(source).name
+    for source in ("pynq_cnn/models", "pynq_cnn/samples", "pynq_cnn/web/page", "overlays", "notebooks"):
+        target = source.removeprefix("pynq_cnn/")
         for path in (ROOT / source).rglob("*"):
-            if path.is_file() and path.suffix in (".npy", ".npz", ".json", ".hwh", ".bit", ".ipynb"):
+            if path.is_file() and path.suffix in (
+                ".npy",
+                ".npz",
+                ".json",
+                ".hwh",
+                ".bit",
+                ".ipynb",
+                ".html",
+                ".css",
+                ".js",
+                ".svg",
+            ):
                 copy = site / "pynq_cnn" / target / path.relative_to(ROOT / source)
                 assert copy.read_bytes() == path.read_bytes()
     assert (site / "pynq_cnn" / "py.typed").exists()

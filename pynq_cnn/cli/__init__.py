@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from pynq_cnn import __version__
-from pynq_cnn.cli import bench, classify, compile, demo, doctor, estimate, models, selftest
+from pynq_cnn.cli import bench, classify, compile, demo, doctor, estimate, models, selftest, web
 from pynq_cnn.errors import ArgumentError, PynqCnnError
 
-COMMANDS = (classify, demo, models, selftest, doctor, bench, estimate, compile)
+COMMANDS = (classify, demo, web, models, selftest, doctor, bench, estimate, compile)
 
 
 def make_parser() -> argparse.ArgumentParser:
