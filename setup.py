@@ -106,6 +106,7 @@ setup(
         "web": web,
         "test-light": test_light,
         "test": test,
+        "audit": audit,
         "docs": docs,
     },
     ext_modules=[] if os.environ.get("PYNQ_CNN_NO_KERNEL") else [engine, cpu],
