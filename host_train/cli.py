@@ -27,6 +27,7 @@ from host_train.commands import (
     sample,
     share,
     spectrum,
+    study,
     sweep,
     thin,
     train,
@@ -57,6 +58,7 @@ COMMANDS = (
     spectrum,
     rates,
     course,
+    study,
 )
 TRAINING_PACKAGES = {"torch", "sklearn", "matplotlib", "tqdm"}
 

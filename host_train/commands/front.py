@@ -18,11 +18,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from dataclasses import replace
+
     from host_train.compression.front import PUBLISHED, plot_front, read_point, to_markdown, write_csv
     from host_train.networks import find_recipe
 
     name = find_recipe(args.network).name
     points = [read_point(folder) for folder in args.folders]
+    if len({point.name for point in points}) < len(points):  # 0.9 of one compression, and 0.9 of another
+        points = [replace(point, name=f"{at.parent.name}/{point.name}") for point, at in zip(points, args.folders)]
     out, published = args.out or Path("front") / name, PUBLISHED.get(name, ())
     plot_front(points, published, out / "front.png", f"{name}: what compression costs")
     write_csv(points, out / "front.csv")

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from host_train.cli import main
+from host_train.commands.study import STUDIES, Study, carry_out
+from host_train.compression.front import read_point
+from host_train.data import load_dataset
 from host_train.networks import RECIPES
 from host_train.networks.step import step_cost
+from host_train.runs.beside import read_training
 from pynq_cnn.model import stored_bytes
 from pynq_cnn.zoo import models
 
@@ -35,6 +39,39 @@ def test_deep_compression(name, reached, ratio, dense, capsys):
     """docs/lab/results.md: the same integers give the same answers, so these are exact."""
     assert top1(name, capsys) == reached
     assert dense / sum(size.stored for size in stored_bytes(models()[name].path)) >= ratio
+
+
+def test_lenet5_small(tmp_path):
+    """docs/lab/compression-study.md: 296.3x at 99.25 %; other sums of PyTorch give another training."""
+    steps = [
+        step
+        for step in STUDIES["compression"].steps
+        if step.split("--out ")[1] in ("{out}/lenet5", "{out}/lenet5-small")
+    ]
+    assert len(steps) == 2
+    carry_out(Study("", "", tuple(steps)), tmp_path)
+    one = read_point(tmp_path / "lenet5-small")
+    assert one.ratio == pytest.approx(296, abs=6) and one.top1 > 0.99 and one.validation > 0.985
+
+
+@pytest.mark.parametrize(("name", "reached"), [("vgg_bnn_half", 0.8651), ("vgg_bnn", 0.8926)])
+def test_binary_networks(name, reached, capsys):
+    """docs/lab/results.md: bits give the same answers everywhere."""
+    assert top1(name, capsys) == reached
+
+
+def test_stochastic_binarisation(tmp_path, monkeypatch):
+    """docs/lab/binary-trainings.md, in small: in as many steps, weights that are drawn learn less."""
+    whole = load_dataset("cifar10")
+    parts = {"train": whole.train[:6000], "test": whole.test[:2000]}
+    arrays = {f"{part}_{what}": getattr(of, what) for part, of in parts.items() for what in ("images", "labels")}
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    words = ["train", "vgg_bnn_half", "--epochs", "2", "--batch", "25", "--quiet", "--data-dir", str(tmp_path)]
+    reached = {}
+    for name, more in (("deterministic", []), ("stochastic", ["--stochastic"])):
+        assert main([*words, *more, "--out", str(tmp_path / name)]) == 0
+        reached[name] = max(one["validation_accuracy"] for one in read_training(tmp_path / name).history)
+    assert reached["deterministic"] > reached["stochastic"] + 0.05
 
 
 def test_the_course(capsys):
