@@ -15,8 +15,8 @@ from host_train.data import load_dataset
 from host_train.networks import RECIPES
 from host_train.networks.step import step_cost
 from host_train.runs.beside import read_training
-from pynq_cnn.model import stored_bytes
-from pynq_cnn.zoo import models
+from pynq_cnn.model import Conv2d, Dense, stored_bytes
+from pynq_cnn.zoo import load_model, models
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +93,18 @@ def test_frequency_of_lenet(tmp_path):
     assert maps[3, "frequency, water-filling"]["top1"] == pytest.approx(0.9872, abs=0.004)
     assert maps[3, "space, uniform"]["top1"] == pytest.approx(0.9852, abs=0.004)
     assert maps[3, "frequency, uniform"]["top1"] < 0.96
+
+
+def test_pruned_networks_lose_in_frequency(tmp_path):
+    """docs/lab/frequency-study.md: bytes of the weights, pruned and shared as they are shipped, and dense."""
+    assert main(["rates", "lenet5", "--of", "weights", "--rates", "8", "--out", str(tmp_path)]) == 0
+    dense = sum(layer.weight_count for layer in load_model("lenet5").layers if isinstance(layer, (Conv2d, Dense)))
+    points = {one["method"]: one for one in np.load(tmp_path / "weights.npy")}
+    assert points["space"]["bits"] * dense / 8 == pytest.approx(40_112, abs=1) and points["space"]["top1"] == 0.9934
+    assert points["frequency"]["bits"] * dense / 8 == pytest.approx(65_258, rel=0.01)
+    arrays = ("codebook", "code_lengths", "stream")
+    files = [path for path in models()["lenet5"].path.glob("layer.*.npy") if path.name.split(".")[2] in arrays]
+    assert sum(path.stat().st_size for path in files) == 8_638
 
 
 def test_network_in_network(tmp_path: Path):
