@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from math import ceil
 
@@ -536,6 +536,12 @@ def test_a_mosaic_has_every_channel_once(values):
     assert (picture[~shown] == 0).all()
 
 
+def suppressed(server, query, content) -> None:
+    """Ask a server that ends meanwhile."""
+    with suppress(OSError, http.client.HTTPException):
+        server.ask("/api/classify", query, content)
+
+
 class TestStartAndEnd:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_stops_it(self, number):
@@ -564,6 +570,47 @@ class TestStartAndEnd:
             server.process.send_signal(signal.SIGINT)
             assert server.ask("/api/choices").status == 200
             assert server.stop() == 0
+
+    def test_it_ends_after_the_picture_that_is_worked_on(self):
+        """Here one that takes the model of the hardware a while."""
+        with running("--backend", "reference") as server:
+            network = load_model("vgg_bnn_half")
+            query = {"model": "vgg_bnn_half", "backend": "kernel"}
+            if server.ask("/api/model", query).status == 503:
+                pytest.skip("the kernel is not compiled here")
+            content = file_of(network.golden.images[8])
+            asking = threading.Thread(target=lambda: suppressed(server, query, content))
+            asking.start()
+            threading.Event().wait(0.2)
+            assert server.stop(signal.SIGINT) == 0
+            asking.join(LONG)
+            assert "".join(server.said).endswith("Ctrl-C stops it.\nstopping\n")
+
+    def test_who_sends_too_slowly_is_cut_off(self):
+        script = (
+            "import sys; import pynq_cnn.web.server as server; server.PATIENCE = 0.5;"
+            " from pynq_cnn.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        with running("--backend", "reference", script=script) as server:
+            slow = [sent(server, "Content-Length: 1000", body=b"x", wait=False) for _ in range(AT_ONCE)]
+            for connection in slow:
+                assert connection.recv(100) == b""
+                connection.close()
+            assert server.ask("/api/classify", LENET, file_of(IMAGES[0])).status == 200
+
+    @pytest.mark.parametrize("host", ["::1", "localhost"])
+    def test_other_names_of_this_machine(self, host):
+        if host == "::1":
+            try:
+                socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+            except OSError as error:
+                pytest.skip(f"no IPv6 here: {error}")
+        with running("--host", host, "--backend", "reference") as server:
+            assert re.fullmatch(r"http://(localhost|\[::1\]):\d+/", server.url)
+            connection = http.client.HTTPConnection(host, server.port, timeout=LONG)
+            connection.request("GET", "/api/choices")
+            assert connection.getresponse().status == 200
+            connection.close()
 
     def test_the_port_is_in_use(self, server, capsys):
         assert main(["web", "--port", str(server.port)]) == 1

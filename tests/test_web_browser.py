@@ -236,6 +236,7 @@ class TestFiles:
         expect(label(page)).to_have_text(re.compile(f"^{LABELS[7]}"))
         expect(page.get_by_role("radio", name="File")).to_be_checked()
         expect(page.get_by_alt_text("The picture picture.png")).to_be_visible()
+        assert page.get_by_label("Picture file").input_value().endswith("picture.png")
 
     def test_one_that_is_chosen(self, page, tmp_path):
         (tmp_path / "photo.png").write_bytes(png(IMAGES[9]))

@@ -57,9 +57,9 @@ class Guard:
     token: str = ""
 
     @classmethod
-    def local(cls) -> Guard:
-        """Of a server that only this machine reaches."""
-        return cls(frozenset({"localhost"}))
+    def local(cls, host: str = "localhost") -> Guard:
+        """Of a server that only this machine reaches, by a loopback address or as `--host` calls it."""
+        return cls(frozenset({"localhost", host.lower()}))
 
     @classmethod
     def open_to_all(cls, host: str, token: str = "") -> Guard:

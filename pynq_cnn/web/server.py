@@ -117,7 +117,7 @@ async def serve(
     sockets = bind(host, port)
     number = sockets[0].getsockname()[1]
     local = all(is_loopback(one.getsockname()[0]) for one in sockets)
-    guard = Guard.local() if local else Guard.open_to_all(host)
+    guard = Guard.local(host) if local else Guard.open_to_all(host)
     desk = Desk(models, tuple(labels), open_classifier)
     served = Served(desk, guard, model, backend, dict(labels), cookie=f"pynq-cnn-{number}")
     server = HTTPServer(

@@ -112,8 +112,11 @@ function show(source) {
   if (source !== "camera" && camera.runs) stopCamera();
 }
 
-function load(file) {
+// The first of some files.
+function load(files) {
+  const file = files?.[0];
   if (!file) return;
+  find("chosen").files = files; // that it may say the name of one that was dropped
   show("file");
   const preview = find("preview");
   URL.revokeObjectURL(preview.src);
@@ -166,14 +169,14 @@ async function example() {
 for (const radio of sources) radio.addEventListener("change", () => show(radio.value));
 find("clear").addEventListener("click", () => drawing.clear());
 find("example").addEventListener("click", example);
-find("chosen").addEventListener("change", (event) => load(event.target.files[0]));
+find("chosen").addEventListener("change", (event) => load(event.target.files));
 find("film").addEventListener("click", film);
 find("no-camera").hidden = Camera.there;
 find("film").disabled = !Camera.there;
 find("tunnel").textContent = `ssh -L ${location.port}:localhost:${location.port} USER@${location.hostname}`;
 
 document.addEventListener("visibilitychange", () => document.hidden && camera.runs && stopCamera());
-document.addEventListener("paste", (event) => load(event.clipboardData?.files[0]));
+document.addEventListener("paste", (event) => load(event.clipboardData?.files));
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("dropping");
@@ -182,7 +185,7 @@ document.addEventListener("dragleave", () => document.body.classList.remove("dro
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
-  load(event.dataTransfer?.files[0]);
+  load(event.dataTransfer?.files);
 });
 
 // -- networks and executions -------------------------------------------------------------------------------------
