@@ -33,7 +33,7 @@ from host_train.commands import (
     train,
 )
 from host_train.memory import keep_freed_memory
-from pynq_cnn.errors import PynqCnnError
+from pynq_cnn.errors import ArgumentError, PynqCnnError
 
 COMMANDS = (
     data,
@@ -96,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     keep_freed_memory()
     try:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not getattr(args, "together", False):
+            raise ArgumentError(f"only train works in several processes; give {args.command} without torchrun")
         args.run(args)
         sys.stdout.flush()
     except PynqCnnError as error:
@@ -119,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print(f"\nhost_train: interrupted{going_on(args)}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes of torchrun, all are interrupted
+            print(f"\nhost_train: interrupted{going_on(args)}", file=sys.stderr)
         return 130
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from shlex import quote
 
@@ -54,6 +54,9 @@ class Settings:
     fit : {"crop", "digit"}, optional
         How those are fitted to the network's input; `"crop"` if not given. `"digit"` finds one stroke in a grey
         picture, as of the networks for digits.
+    processes : int
+        That trained together. It changes a training by rounding alone, or little (`host_train.training.processes`), so
+        that others may go on with it.
     """
 
     recipe: str
@@ -69,6 +72,7 @@ class Settings:
     teacher: str | None = None
     pictures: str | None = None
     fit: str | None = None
+    processes: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.recipe, str):
@@ -78,6 +82,7 @@ class Settings:
             ("batch", 1, None),
             ("qat_epochs", 0, None),
             ("threads", 1, None),
+            ("processes", 1, None),
             ("size", 1, 1024),
         ):
             if getattr(self, name) is not None:
@@ -184,9 +189,12 @@ class Settings:
         >>> Settings("lenet", seed=1, epochs=5).command()
         'python -m host_train train lenet --seed 1 --epochs 5'
         """
+        given = {OPTIONS.get(name, name.replace("_", "-")): value for name, value in asdict(self).items()}
         given = {
-            OPTIONS.get(name, name.replace("_", "-")): one for name, one in asdict(self).items() if name != "recipe"
+            name: value
+            for name, value in given.items()
+            if value is not None and value is not False and name not in ("recipe", "processes")
         }
-        given = {name: value for name, value in given.items() if value is not None and value is not False}
         options = [f"--{name}" if value is True else f"--{name} {quote(str(value))}" for name, value in given.items()]
-        return " ".join([f"python -m host_train train {self.recipe}", *options])
+        python = "python" if self.processes == 1 else f"torchrun --nproc-per-node {self.processes}"
+        return " ".join([f"{python} -m host_train train {self.recipe}", *options])

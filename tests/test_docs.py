@@ -191,6 +191,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "pynq-cnn": lambda words: parses(pynq_cnn.cli.make_parser(), words),
     "python": check_python,
     "python3": check_python,
+    "torchrun": lambda words: check_python(words[words.index("-m") :]),
     "pip": check_pip,
     "make": check_make,
     "pynq": check_pynq,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from pynq_cnn.table import text_table
 if TYPE_CHECKING:
     from host_train.networks import Recipe
     from host_train.runs.run import Run
+    from host_train.training.processes import Processes
     from host_train.training.record import EpochRecord
 
 
@@ -67,10 +70,22 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     add_threads(parser)
     add_data_dir(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, together=True)
 
 
 def run(args: argparse.Namespace) -> None:
+    from host_train.training.processes import together
+
+    set_threads(args.threads)
+    with together(find_device(args.device)) as (processes, device):
+        if processes.first:
+            _train(args, processes, device)
+        else:  # the first speaks for all
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                _train(args, processes, device)
+
+
+def _train(args: argparse.Namespace, processes: Processes, device: str) -> None:
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.evaluation.plot import plot_confusion
     from host_train.runs.record import RUN
@@ -79,8 +94,6 @@ def run(args: argparse.Namespace) -> None:
     from host_train.settings import Settings
     from host_train.training.checkpoint import write_text
 
-    set_threads(args.threads)
-    device = find_device(args.device)
     settings = Settings(
         args.network,
         args.seed,
@@ -95,18 +108,28 @@ def run(args: argparse.Namespace) -> None:
         args.teacher,
         args.data,
         args.fit,
+        processes.count,
     )
     recipe, folder = settings.resolve(), args.out or Path("runs") / args.network
-    if args.force:
-        say_aside(folder, RUN)
-    run = Run.create(folder, settings, args.data_dir)
+    processes.share(recipe.schedule.batch)  # before data are read
+    if processes.first:
+        if args.force:
+            say_aside(folder, RUN)
+        run = Run.create(folder, settings, args.data_dir)
+    processes.wait()
+    if not processes.first:
+        run = Run.create(folder, settings, args.data_dir)
     print(settings.command())
     print(plan(recipe))
     images = f"{len(run.train)} images to train on, {len(run.validation)} held back"
-    print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}")
+    several = f", {processes.count} processes" if processes.count > 1 else ""
+    print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}{several}")
     if settings.pictures is not None:
         print(own_pictures(run))
-    train(run, resume=args.resume, device=device, progress=not args.quiet, report=None if args.quiet else print_epoch)
+    report = None if args.quiet or not processes.first else print_epoch
+    train(run, resume=args.resume, device=device, progress=not args.quiet, report=report, processes=processes)
+    if not processes.first:
+        return
     spec = run.dataset.spec
     predict = predict_torch(run.float_model(), run.mean, run.std, device, title="test set", progress=not args.quiet)
     result = evaluate(predict, run.dataset.test, spec.classes)

@@ -16,6 +16,7 @@ from host_train.runs.teaching import teacher_of, teacher_run
 from host_train.training.checkpoint import load_weights
 from host_train.training.curves import plot_history
 from host_train.training.fit import WEIGHTS, fit, seed_everything
+from host_train.training.processes import ALONE, Processes
 from host_train.training.record import EpochRecord
 from host_train.training.schedule import Schedule
 
@@ -30,6 +31,7 @@ def train(
     device: str = "cpu",
     progress: bool = True,
     report: Callable[[str, int, EpochRecord], None] | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train what the recipe says: its teacher, with real weights, in floating point, on all images, quantisation-aware;
     resumes each.
@@ -46,11 +48,14 @@ def train(
         Show a bar where there is a terminal.
     report : callable, optional
         Called after every epoch with the training's name, its number of epochs and the epoch's record.
+    processes : Processes
+        That train together, on one machine or with one folder.
     """
+    progress = progress and processes.first
     taught_by = teacher_run(run)
     if taught_by is not None and not (taught_by.folder / taught_by.recipe.result / WEIGHTS).is_file():
         told = None if report is None else lambda _stage, epochs, record: report("teacher", epochs, record)
-        train(taught_by, resume=resume, device=device, progress=progress, report=told)
+        train(taught_by, resume=resume, device=device, progress=progress, report=told, processes=processes)
     for stage, schedule, build in _stages(run, progress):
         place = stage_device(stage, device)
         everything = stage == "whole"
@@ -61,14 +66,15 @@ def train(
             schedule,
             run.folder / stage,
             teacher=teacher_of(run, place) if schedule.distillation else None,
+            processes=processes,
             seed=run.settings.seed + SEEDS[stage] * 2**32,
             resume=resume,
             progress=progress,
             report=None if report is None else partial(report, stage, schedule.epochs),
         )
-        plot_history(
-            history, run.folder / stage / "curves.png", f"{run.recipe.name} on {run.dataset.spec.title}: {stage}"
-        )
+        if processes.first:
+            title = f"{run.recipe.name} on {run.dataset.spec.title}: {stage}"
+            plot_history(history, run.folder / stage / "curves.png", title)
 
 
 def _stages(run: Run, progress: bool) -> list[tuple[str, Schedule, Callable[[], nn.Module]]]:

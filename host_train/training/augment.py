@@ -70,22 +70,24 @@ class Augmentation:
         if self.reflect and not self.crop:
             raise ArgumentError("reflect says what a crop sees outside of the image; give a crop too")
 
-    def apply(self, images: torch.Tensor) -> torch.Tensor:
+    def apply(self, images: torch.Tensor, part: slice = slice(None), whole: int | None = None) -> torch.Tensor:
         """Distorted copies of float [n, channels, height, width] images, by torch's global generator.
 
-        Pixels from outside are 0, or reflected; `ArgumentError` if the images are too small for that.
+        Pixels from outside are 0, or reflected; `ArgumentError` if the images are too small for that. Where `images`
+        are only the `part` of a batch of `whole`, they are distorted as they would be in it.
         """
+        total = len(images) if whole is None else whole
         if self.flip:
-            mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+            mirrored = torch.rand(total, 1, 1, 1, device=images.device)[part] < 0.5
             images = torch.where(mirrored, images.flip(-1), images)
         if self.crop:
-            images = _random_crop(images, self.crop, self.reflect)
+            images = _random_crop(images, self.crop, self.reflect, part, total)
         if self.erase:
-            images = _random_erase(images, self.erase)
+            images = _random_erase(images, self.erase, part, total)
         if not (self.shift or self.rotation or self.scale or self.shear):
             return images
         height, width = images.shape[-2:]
-        angle, size, shear, down, right = (torch.rand(5, len(images), device=images.device) * 2 - 1).unbind()
+        angle, size, shear, down, right = (torch.rand(5, total, device=images.device)[:, part] * 2 - 1).unbind()
         angle, size, shear = angle * math.radians(self.rotation), 1 + size * self.scale, shear * self.shear
         # affine_grid works in units of half the image; the matrix takes output coordinates to input coordinates.
         down, right = down * self.shift * 2 / height, right * self.shift * 2 / width
@@ -95,27 +97,27 @@ class Augmentation:
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _random_crop(images: torch.Tensor, border: int, reflect: bool) -> torch.Tensor:
+def _random_crop(images: torch.Tensor, border: int, reflect: bool, part: slice, total: int) -> torch.Tensor:
     """Each image cut at random out of itself with a border around, black or its reflection."""
     n, _, height, width = images.shape
     if reflect and border >= min(height, width):
         raise ArgumentError(f"images of {height} x {width} have no reflection of crop={border} pixels; lower it")
     padded = F.pad(images, (border,) * 4, mode="reflect" if reflect else "constant")
-    down, right = torch.randint(0, 2 * border + 1, (2, n, 1), device=images.device)
+    down, right = torch.randint(0, 2 * border + 1, (2, total, 1), device=images.device)[:, part]
     rows = down + torch.arange(height, device=images.device)
     columns = right + torch.arange(width, device=images.device)
     chosen = torch.arange(n, device=images.device)[:, None, None]
     return padded[chosen, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _random_erase(images: torch.Tensor, side: int) -> torch.Tensor:
+def _random_erase(images: torch.Tensor, side: int, part: slice, total: int) -> torch.Tensor:
     """Each image with a square of `side` around a pixel of it at random, as far as it is inside, filled with its mean
     of each channel.
     """
-    n, _, height, width = images.shape
+    height, width = images.shape[-2:]
     inside = []
     for extent in (height, width):
-        first = torch.randint(0, extent, (n, 1), device=images.device) - side // 2
+        first = torch.randint(0, extent, (total, 1), device=images.device)[part] - side // 2
         place = torch.arange(extent, device=images.device)
         inside.append((place >= first) & (place < first + side))
     return torch.where((inside[0][:, :, None] & inside[1][:, None, :])[:, None], images.mean((2, 3), True), images)

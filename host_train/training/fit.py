@@ -8,6 +8,7 @@ one that was not (on the same machine, with the same number of threads).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -27,6 +28,7 @@ from host_train.training.gradients import Computed, Gradients, gradients
 from host_train.training.measure import measure
 from host_train.training.norms import estimate_norms
 from host_train.training.optimiser import make_optimiser, one_cycle
+from host_train.training.processes import ALONE, Processes
 from host_train.training.record import EpochRecord
 from host_train.training.schedule import Schedule
 from host_train.training.teacher import Teacher
@@ -51,6 +53,7 @@ def fit(
     folder: Path,
     *,
     teacher: Teacher | None = None,
+    processes: Processes = ALONE,
     seed: int = 0,
     resume: bool = False,
     progress: bool = True,
@@ -74,6 +77,9 @@ def fit(
         Where its files are.
     teacher : Teacher, optional
         Whose answers are learnt, where the schedule asks for it.
+    processes : Processes
+        That train together, each on its share of every batch (`host_train.training.processes.together`). The first
+        alone writes files, reads the checkpoint, shows the bar and reports.
     seed : int
         Determines everything random.
     resume : bool
@@ -92,7 +98,8 @@ def fit(
     ------
     ArgumentError
         If there is a checkpoint and not `resume`, or it is of another schedule, seed or teacher, or there is less than
-        a batch to train on, or the schedule distils and there is no teacher.
+        a batch to train on, or the schedule distils and there is no teacher, or the batch cannot be divided among the
+        processes.
     """
     if schedule.distillation and teacher is None:
         raise ArgumentError(f"distillation={schedule.distillation} learns from a teacher; give one")
@@ -101,6 +108,7 @@ def fit(
             f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the"
             " batch (--batch)"
         )
+    processes.share(schedule.batch)
     steps = len(train) // schedule.batch
     optimiser = make_optimiser(model, schedule)
     policy = one_cycle(optimiser, schedule.learning_rate, steps * schedule.epochs)
@@ -109,35 +117,28 @@ def fit(
     history: list[EpochRecord] = []
     best: dict[str, Any] | None = None
     path = folder / CHECKPOINT
-    if path.exists():
-        if not resume:
-            raise ArgumentError(
-                f"{path} is of an earlier run; go on with it (--resume), put it aside (--force), or choose another"
-                " folder (--out)"
-            )
-        state = load_state(path)
-        if not isinstance(state, dict) or _completed(state.get("identity")) != identity:
-            found = state.get("identity") if isinstance(state, dict) else type(state).__name__
-            raise ArgumentError(
-                f"{path} is of another run, {found}, not {identity}; put it aside (--force), or choose another folder"
-                " (--out)"
-            )
+    state = processes.from_first(lambda: _earlier(path, identity, resume))
+    if state is not None:
         with fitting(path, "state", "choose another folder (--out)"):
             model.load_state_dict(state["model"])
             optimiser.load_state_dict(state["optimiser"])
             policy.load_state_dict(state["policy"])
             history, best = [EpochRecord(**record) for record in state["history"]], state["best"]
-    forward = Forward.of(model, schedule, train.images.device)  # takes seconds: not before all that may be refused
+    forward = Forward.of(
+        model, schedule, train.images.device, processes
+    )  # takes seconds: not before all that may be refused
     with torch.random.fork_rng():  # what a caller draws afterwards does not depend on this training
-        step = gradients(Computed(model.train(), forward, train, schedule, teacher))
+        step = gradients(Computed(model.train(), forward, train, schedule, teacher, processes))
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             seed_everything(seed, epoch)
             start = perf_counter()
             title = f"epoch {epoch}/{schedule.epochs}"
-            loss, accuracy = _epoch(model, step, train, schedule, optimiser, policy, title, progress)
+            shown = progress and processes.first
+            loss, accuracy = _epoch(model, step, train, schedule, optimiser, policy, title, shown, processes)
             if schedule.clean_images:
                 estimate_norms(model, train, schedule.clean_images)
-            loss_then, accuracy_then = (None, None) if validation is None else measure(model, validation)
+            processes.align(model)
+            loss_then, accuracy_then = (None, None) if validation is None else measure(model, validation, processes)
             # Rounding cannot order two epochs differently: both are compared as they were measured.
             key = [epoch, 0] if loss_then is None or accuracy_then is None else [accuracy_then, -loss_then]
             better = best is None or key > best["key"]
@@ -150,6 +151,8 @@ def fit(
             rate = float(policy.get_last_lr()[0])
             record = EpochRecord(epoch, loss, accuracy, loss_then, accuracy_then, rate, better, *times)
             history.append(record)
+            if not processes.first:
+                continue
             save_state(
                 path,
                 {
@@ -167,8 +170,29 @@ def fit(
     assert best is not None  # there is at least one epoch
     model.load_state_dict(best["model"])
     model.eval()
-    save_state(folder / WEIGHTS, best["model"])
+    if processes.first:
+        save_state(folder / WEIGHTS, best["model"])
+    processes.wait()  # for the weights, with which all may go on
     return history
+
+
+def _earlier(path: Path, identity: dict[str, Any], resume: bool) -> dict[str, Any] | None:
+    """The state of the checkpoint to go on from, None if there is none; `ArgumentError` as of `fit`."""
+    if not path.exists():
+        return None
+    if not resume:
+        raise ArgumentError(
+            f"{path} is of an earlier run; go on with it (--resume), put it aside (--force), or choose another folder"
+            " (--out)"
+        )
+    state = load_state(path)
+    if not isinstance(state, dict) or _completed(state.get("identity")) != identity:
+        found = state.get("identity") if isinstance(state, dict) else type(state).__name__
+        raise ArgumentError(
+            f"{path} is of another run, {found}, not {identity}; put it aside (--force), or choose another folder"
+            " (--out)"
+        )
+    return state
 
 
 def _completed(identity: Any) -> Any:
@@ -192,8 +216,10 @@ def _epoch(
     policy: torch.optim.lr_scheduler.LRScheduler,
     title: str,
     progress: bool,
+    processes: Processes,
 ) -> tuple[float, float]:
     """One time through the training images, less those that fill no batch; mean loss and accuracy on the way."""
+    own = schedule.batch // processes.count
     model.train()
     order = torch.randperm(len(train), device=train.images.device)[: len(train) // schedule.batch * schedule.batch]
     real = torch.float32 if order.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
@@ -204,10 +230,11 @@ def _epoch(
         optimiser.step()
         clip_latent_weights(model)
         policy.step()
-        loss_sum += loss * len(chosen)
+        loss_sum += loss * own
         right += answered
-    if not torch.isfinite(loss_sum):
+    loss_then, right_then = processes.total(loss_sum, right)
+    if not math.isfinite(loss_then):
         raise ArgumentError(
-            f"the loss became {loss_sum.item()} in {title}; lower the learning rate ({schedule.learning_rate})"
+            f"the loss became {loss_then} in {title}; lower the learning rate ({schedule.learning_rate})"
         )
-    return loss_sum.item() / len(order), right.item() / len(order)
+    return loss_then / len(order), right_then / len(order)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from host_train.reason import reason_of
+from host_train.training.processes import ALONE, Processes
 from host_train.training.schedule import Schedule
 
 
@@ -58,14 +59,15 @@ class Forward:
     bfloat16: bool
 
     @classmethod
-    def of(cls, model: nn.Module, schedule: Schedule, device: torch.device) -> Forward:
+    def of(cls, model: nn.Module, schedule: Schedule, device: torch.device, processes: Processes = ALONE) -> Forward:
+        own = processes.network(model, device)
         if not schedule.compiled:
-            return cls(model, torch.contiguous_format, schedule.bfloat16 and has_bfloat16(device))
-        run = _compiled(model, device)
+            return cls(processes.averaging(own), torch.contiguous_format, schedule.bfloat16 and has_bfloat16(device))
+        run = _compiled(own, device)
         # How the fast convolutions want 4-D tensors; sums are taken in another order, so only where the schedule asks
         # for it.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(run, torch.channels_last, schedule.bfloat16 and has_bfloat16(device))
+        return cls(processes.averaging(run), torch.channels_last, schedule.bfloat16 and has_bfloat16(device))
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         with torch.autocast(images.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from host_train.training.forward import Forward
+from host_train.training.processes import ALONE, Processes
 from host_train.training.schedule import Schedule
 from host_train.training.teacher import Teacher
 from host_train.training.tensors import TensorData
@@ -17,7 +18,7 @@ from host_train.training.tensors import TensorData
 WARM_UP = 3  # batches before a recording: libraries choose their algorithms, and torch compiles, in the first
 
 # Takes the indices of a batch, int64 [batch]; leaves gradients in the parameters, gives the mean loss and how many
-# answers were right.
+# answers were right, of several processes over the share of this one.
 Gradients = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -37,6 +38,8 @@ class Computed:
         Distortion and loss.
     teacher : Teacher, optional
         Whose answers are learnt too.
+    processes : Processes
+        That each take a share of the batch.
     """
 
     model: nn.Module
@@ -44,10 +47,13 @@ class Computed:
     train: TensorData
     schedule: Schedule
     teacher: Teacher | None = None
+    processes: Processes = ALONE
 
     def __call__(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        images = self.schedule.augmentation.apply(self.train.images[chosen].float() / 255)
-        labels = self.train.labels[chosen]
+        part = self.processes.share(len(chosen))
+        own = chosen[part]
+        images = self.schedule.augmentation.apply(self.train.images[own].float() / 255, part, len(chosen))
+        labels = self.train.labels[own]
         logits = self.forward(self.train.normalise(images))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.schedule.label_smoothing)
         if self.teacher is not None:
@@ -90,6 +96,7 @@ class Recorded:
 
 
 def gradients(computed: Computed) -> Gradients:
-    """The form for the device: on CUDA recorded, if the schedule lets it be compiled."""
-    recorded = computed.schedule.compiled and computed.train.images.device.type == "cuda"
+    """The form for the device: on CUDA recorded, if the schedule lets it be compiled, and one process trains."""
+    alone = computed.processes.count == 1
+    recorded = computed.schedule.compiled and computed.train.images.device.type == "cuda" and alone
     return Recorded(computed, computed.schedule.batch) if recorded else computed

@@ -111,11 +111,11 @@ def test_interruption_in_the_middle_of_an_epoch_loses_that_epoch_only(tmp_path, 
     history = fit(whole, *data, SCHEDULE, tmp_path / "whole", seed=5)
     apply, calls = Augmentation.apply, []
 
-    def interrupted(self, images):
+    def interrupted(self, *images):
         calls.append(1)
         if len(calls) == 22:  # nine batches an epoch: in the third
             raise KeyboardInterrupt
-        return apply(self, images)
+        return apply(self, *images)
 
     monkeypatch.setattr(Augmentation, "apply", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -250,11 +250,11 @@ def test_an_interrupted_training_of_many_parts_goes_on(recipes, digits_folder, t
     assert main(["train", "bits", "--out", str(tmp_path / "whole"), *data]) == 0
     apply, calls = Augmentation.apply, []
 
-    def interrupted(self, images):
+    def interrupted(self, *images):
         calls.append(1)
         if len(calls) in (10, 50, 80, 110):
             raise KeyboardInterrupt
-        return apply(self, images)
+        return apply(self, *images)
 
     monkeypatch.setattr(Augmentation, "apply", interrupted)
     words, times = ["train", "bits", "--out", str(tmp_path / "parts"), *data], 1
