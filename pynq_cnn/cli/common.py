@@ -66,6 +66,12 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_virtual(backend: str) -> None:
+    """`ArgumentError` if `--virtual` does not go with this `--backend`."""
+    if backend not in ("auto", "overlay"):
+        raise ArgumentError(f"--virtual is the overlay on an emulated board, it does not go with --backend {backend}")
+
+
 @contextmanager
 def open_classifier(
     model: str | Network, backend: str, virtual: bool, batch: int = 64, timeout: float | None = None
@@ -75,8 +81,7 @@ def open_classifier(
         with Classifier(model, backend, batch, timeout=timeout) as classifier:
             yield classifier
         return
-    if backend not in ("auto", "overlay"):
-        raise ArgumentError(f"--virtual is the overlay on an emulated board, it does not go with --backend {backend}")
+    check_virtual(backend)
     from pynq_cnn.virtual_board import VirtualBoard
 
     with VirtualBoard() as board:

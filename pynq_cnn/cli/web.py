@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 
 from pynq_cnn.checks import integer
 from pynq_cnn.classifier import Classifier
-from pynq_cnn.cli.common import EXECUTIONS, add_backend, add_model, open_classifier
-from pynq_cnn.errors import ArgumentError, PynqCnnError
+from pynq_cnn.cli.common import EXECUTIONS, add_backend, add_model, check_virtual, open_classifier
+from pynq_cnn.errors import PynqCnnError
 from pynq_cnn.model import Network
 from pynq_cnn.zoo import load_model, models
 
@@ -40,10 +40,8 @@ def opener(model: str | Network, backend: str) -> AbstractContextManager[Classif
 def run(args: argparse.Namespace) -> None:
     """Serve until Ctrl-C."""
     integer("--port", args.port, 0, 65535)
-    if args.virtual and args.backend not in ("auto", "overlay"):
-        raise ArgumentError(
-            f"--virtual is the overlay on an emulated board, it does not go with --backend {args.backend}"
-        )
+    if args.virtual:
+        check_virtual(args.backend)
     try:
         from pynq_cnn.web.server import serve
     except ImportError as error:
