@@ -53,6 +53,7 @@ LAPTOP = "python_version < '3.13' and platform_machine != 'armv7l'"
 board = [f"{requirement}; {LAPTOP}" for requirement in ("pynq>=3.1.2,<4", "numpy<2", "pycparser<3")]
 notebooks = ["jupyterlab>=3", "matplotlib>=3.6"]
 web = ["tornado>=6.1"]  # Jupyter brings it, to every board
+onnx = ["onnx>=1.15", "onnx2torch>=1.5.15"]
 vision = ["opencv-python>=4.5.4", "torchvision>=0.16"]
 test_light = [
     *board,
@@ -102,6 +103,7 @@ setup(
         "train": train,
         "board": board,
         "vision": vision,
+        "onnx": onnx,
         "notebooks": notebooks,
         "web": web,
         "test-light": test_light,

@@ -39,7 +39,11 @@ def name(page: Path) -> str:
 
 def needs(text: str) -> None:
     """Skip where what a page's code imports is not installed."""
-    signs = {"torch": r"\bimport .*\btorch\b|host_train import", "pynq": r"\bimport pynq$|virtual_board"}
+    signs = {
+        "torch": r"\bimport .*\btorch\b|host_train import",
+        "pynq": r"\bimport pynq$|virtual_board",
+        "onnx2torch": r"\bfrom_onnx\b",
+    }
     for library, sign in signs.items():
         if re.search(sign, text, re.MULTILINE) and find_spec(library) is None:
             pytest.skip(NO_PYNQ if library == "pynq" else f"{library} is not installed")

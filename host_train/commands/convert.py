@@ -1,5 +1,5 @@
-"""`convert`: a network of your own to a model package: from a Python file, calibrated and measured on a data set, or
-from a parameter folder of BNN-PYNQ."""
+"""`convert`: a network of your own to a model package: from a Python file or an ONNX file, calibrated and
+measured on a data set, or from a parameter folder of BNN-PYNQ."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        metavar="FILE:NAME",
-        help="a Python file and the function or class in it that makes the model",
+        metavar="MODEL",
+        help="FILE:NAME, a Python file and the function or class in it that makes the model; or an ONNX file",
     )
     folder = "instead: a folder of parameters, such as bnn/params/cifar10/cnvW1A1; --dataset is then only to measure on"
     parser.add_argument("--bnn-pynq", type=Path, metavar="FOLDER", help=folder)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
 
     if (args.model is None) == (args.bnn_pynq is None):
         raise ArgumentError(
-            "give one of the two: a model, as FILE:NAME, or a folder of parameters, as --bnn-pynq FOLDER"
+            "give one of the two: a model, as FILE:NAME or FILE.onnx, or a folder of parameters, as --bnn-pynq FOLDER"
         )
     if args.bnn_pynq is not None:
         _convert_bnn_pynq(args)
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> None:
 def _convert_bnn_pynq(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
+    from host_train import from_bnn_pynq
     from host_train.data import load_dataset
-    from host_train.foreign import from_bnn_pynq
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import save_package
 
@@ -135,12 +135,19 @@ def _convert_model(args: argparse.Namespace) -> None:
     from pynq_cnn.model import InputSpec, save_package
 
     set_threads(args.threads)
-    model = load_model(args.model)
+    dataset = load_dataset(args.dataset, args.data_dir)
+    about = dataset.spec
+    if args.model.endswith(".onnx"):
+        from host_train.foreign.onnx_file import load_onnx
+
+        if args.weights is not None:
+            raise ArgumentError("an ONNX file has its weights; remove --weights")
+        model = load_onnx(args.model, (about.shape[2], *about.shape[:2]))
+    else:
+        model = load_model(args.model)
     if args.weights is not None:
         for note in load_weights(model, args.weights):
             print(note)
-    dataset = load_dataset(args.dataset, args.data_dir)
-    about = dataset.spec
     mean, std = (tuple(given or own) for given, own in ((args.mean, about.mean), (args.std, about.std)))
     fit = "digit" if args.dataset == "mnist" else "crop"
     invert = "auto" if about.shape[2] == 1 else "never"  # MNIST and Fashion-MNIST are negatives of what was on white

@@ -13,12 +13,15 @@ import torch
 from pynq_cnn.errors import NetworkError
 
 TORCH = os.path.dirname(torch.__file__) + os.sep
+GENERATED = "<eval_with_key>"  # how the code of a GraphModule is called
 OWN = os.path.dirname(__file__) + os.sep
 
 
 def place_of(file: str, line: int) -> str:
-    """File and line, and what is written there."""
+    """File and line, and what is written there; of code that torch.fx has written itself the line alone."""
     code = linecache.getline(file, line).strip()
+    if file.startswith(GENERATED):
+        return f"`{code.partition(';')[0]}`"
     shown = os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
     return f"{shown}:{line}, `{code}`" if code else f"{shown}:{line}"
 

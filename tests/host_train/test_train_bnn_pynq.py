@@ -254,7 +254,7 @@ def test_the_command_needs_no_torch(written, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give one of the two: a model, as FILE:NAME, or a folder"),
+        ([], "give one of the two: a model, as FILE:NAME or FILE.onnx"),
         (["mine.py:Mine", "--bnn-pynq", "FOLDER"], "give one of the two: "),
         (["--bnn-pynq", "FOLDER", "--weights", "w.pt", "--classes", "a", "b"], "remove --weights, --classes"),
         (["--bnn-pynq", "nowhere"], "nowhere is no folder"),
