@@ -116,10 +116,10 @@ def load_onnx(path: str | os.PathLike[str], shape: Shape | None = None) -> nn.Mo
 
 def _read(file: Path) -> Any:
     """The file's model, with the weights that lie beside it."""
-    onnx = load_onnx_library()
-    load_onnx2torch()
     if not file.is_file():
         raise ArgumentError(f"{file}: there is no such file")
+    onnx = load_onnx_library()
+    load_onnx2torch()
     try:
         model = onnx.load(str(file), load_external_data=False)
     except Exception as error:  # whatever protobuf raises
