@@ -502,7 +502,7 @@ class TestEstimate:
 
     def test_a_timeline_without_matplotlib(self, fails, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-        assert "--plot needs matplotlib" in fails(2, "estimate", "--plot", "out.png")
+        assert "a timeline needs matplotlib" in fails(2, "estimate", "--plot", "out.png")
 
     @pytest.mark.parametrize(
         ("option", "value"),

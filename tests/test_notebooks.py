@@ -119,7 +119,7 @@ def test_on_the_emulated_board(path, run_on_board):
     """There `auto` takes the overlay; all that does not vary is what it is elsewhere."""
     cells = run_on_board(path)
     everything = "".join(text(cell) + "".join(shown(cell, "text/html")) for cell in cells.values() if "outputs" in cell)
-    assert re.search(r"\boverlay[:,]|'overlay'", everything)
+    assert re.search(r"\boverlay[:,]|'overlay'|^a board$", everything, re.MULTILINE)
     for cell in code(stored(path)):
         if VARIES not in cell.metadata.get("tags", ()):
             assert said(cells[cell.id]) == said(cell), cell.id
@@ -175,6 +175,39 @@ def test_the_film(run):
     cells = run("02")
     assert len([output for output in cells["film"].outputs if output.output_type == "display_data"]) == 1
     assert "ms a frame" in text(cells["speed"])
+
+
+@pytest.mark.parametrize("name", ["07", "09", "11", "12"])
+def test_what_is_done_by_hand_is_what_the_package_does(name, run):
+    cells = run(name)
+    printed = "".join(text(cell) for cell in cells.values() if cell.cell_type == "code")
+    assert "DIFFERENT" not in printed
+    assert re.search("identical|the tiles are the network's weights", printed)
+
+
+def test_a_forgotten_flush_shows(run):
+    """On the emulated board the engine sees the old images then."""
+    cells = run("12")
+    assert (
+        text(cells["forgotten"]).split("flush ")[1]
+        == text(cells["results"]).splitlines()[0].split("answers ")[1] + "\n"
+    )
+
+
+def test_cycles_are_counted_as_estimated(run):
+    counted, estimated = re.findall(r": +([\d,]+) cycles", text(run("11")["count"]))
+    assert counted == estimated
+
+
+@pytest.mark.parametrize(("name", "cell", "least"), [("05", "measure", 80), ("06", "dense", 80)])
+def test_a_short_training_learns(name, cell, least, run):
+    assert float(re.search(r"([\d.]+) % of (the )?", text(run(name)[cell]))[1]) > least
+
+
+def test_the_compressed_network_is_small(run):
+    cells = run("06")
+    (table,) = shown(cells["table"], "text/markdown")
+    assert float(table.splitlines()[-1].split("|")[-2].strip(" x")) > 25
 
 
 def test_a_cell_may_await_a_prediction(tmp_path):

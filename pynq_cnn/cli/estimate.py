@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pynq_cnn.cli.common import add_batch, add_json, add_model, print_json, print_table, working
+from pynq_cnn.cli.timeline import SHARED, draw
 from pynq_cnn.compiler import Program, compile_network
 from pynq_cnn.compiler.estimate import PHASES, Cost, instruction_costs, layer_costs
 from pynq_cnn.compiler.host import Throughput, host_seconds
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.zoo import load_model
-
-SHARED = "(all layers)"  # instructions, and constants that are loaded for several layers at once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +54,8 @@ def run(args: argparse.Namespace) -> None:
     layers = layer_costs(each)
     batch, one = throughput(program, args.clock_mhz), throughput(single, args.clock_mhz)
     if args.plot is not None:
-        from pynq_cnn.cli.timeline import draw
-
         title = f"{network.name}, a batch of {args.batch}: estimate, {program.cycles / args.batch:,.0f} cycles an image"
-        draw(args.plot, each, SHARED, title)
+        draw(args.plot, each, title)
     if args.json:
         print_json(
             {

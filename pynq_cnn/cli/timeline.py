@@ -4,44 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pynq_cnn.compiler.estimate import PHASES, Cost
 from pynq_cnn.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 COLORS = ("#9e9e9e", "#8e6bbf", "#3b82c4", "#2e9e5b", "#e08a2e")  # of the phases
 ROW_INCHES = 0.32
+SHARED = "(all layers)"  # instructions, and constants that are loaded for several layers at once
 
 
-def draw(path: Path, costs: Sequence[Cost], shared: str, title: str) -> None:
-    """Draw a bar for each instruction, one behind the other, in the row of its layer.
+def timeline(costs: Sequence[Cost], title: str) -> Figure:
+    """A bar for each instruction, one behind the other, in the row of its layer.
 
     Parameters
     ----------
-    path : Path
-        Where the picture goes; its suffix says of what kind it is.
     costs : sequence of Cost
-        Of each instruction, in order.
-    shared : str
-        What the row of those is called that belong to no layer, or to several.
+        Of each instruction, in order, as of `pynq_cnn.compiler.estimate.instruction_costs`.
     title : str
         What is written above.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Shows itself in a notebook.
 
     Raises
     ------
     ArgumentError
-        If there is no matplotlib, or the file cannot be written.
+        If there is no matplotlib.
     """
     try:
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
     except ImportError as error:
-        raise ArgumentError("--plot needs matplotlib; pip install matplotlib") from error
-    names = list(dict.fromkeys(shared if ", " in one.layer or not one.layer else one.layer for one in costs))
+        raise ArgumentError("a timeline needs matplotlib; pip install matplotlib") from error
+    rows = [SHARED if ", " in one.layer or not one.layer else one.layer for one in costs]
+    names = list(dict.fromkeys(rows))
     figure = Figure(figsize=(10, 1.6 + ROW_INCHES * len(names)), layout="constrained")
     axes = figure.add_subplot()
     start = 0
-    for one in costs:
-        name = shared if ", " in one.layer or not one.layer else one.layer
+    for name, one in zip(rows, costs):
         for cycles, color in zip(one.cycles, COLORS):
             if cycles:
                 axes.barh(names.index(name), cycles, left=start, color=color, height=0.8)
@@ -52,6 +58,18 @@ def draw(path: Path, costs: Sequence[Cost], shared: str, title: str) -> None:
     axes.set_title(title)
     patches = [Patch(color=color, label=phase.replace("_", " ")) for color, phase in zip(COLORS, PHASES)]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(PHASES))
+    return figure
+
+
+def draw(path: Path, costs: Sequence[Cost], title: str) -> None:
+    """Write `timeline(costs, title)` to a file, whose suffix says of what kind it is.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no matplotlib, or the file cannot be written.
+    """
+    figure = timeline(costs, title)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
