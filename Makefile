@@ -4,7 +4,7 @@ PYTHON ?= $(if $(wildcard .venv/bin/python),$(CURDIR)/.venv/bin/python,python3)
 # Where `make docs` writes.
 OUT ?= build/docs
 
-.PHONY: help test test-slow check docs messages ci pythons kernel audit bitstream
+.PHONY: help test test-slow check docs notebooks messages ci pythons kernel audit bitstream
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,6 +23,9 @@ check:  ## style and types: ruff, mypy
 
 docs:  ## the pages and the API, as HTML in build/docs; a warning is an error (pip install -e '.[docs]')
 	$(PYTHON) -m sphinx -q -W --keep-going -j auto -c docs -d $(OUT)/../doctrees . $(OUT)
+
+notebooks:  ## runs the notebooks and stores their outputs, some minutes (python tests/notebooks.py 01 for one of them)
+	$(PYTHON) tests/notebooks.py
 
 messages:  ## the lists of messages in docs/guide/troubleshooting.md, after an error message has changed
 	$(PYTHON) docs/messages.py
