@@ -50,7 +50,7 @@ class Settings:
         Of a network that learns from another: the folder of a run of that one, trained already.
     pictures : str, optional
         Pictures of one's own instead of the recipe's data set: their folder, or `torchvision:NAME`
-        (`host_train.data.pictures.load_pictures`).
+        (`host_train.data.own.load_pictures`).
     fit : {"crop", "digit"}, optional
         How those are fitted to the network's input; `"crop"` if not given. `"digit"` finds one stroke in a grey
         picture, as of the networks for digits.

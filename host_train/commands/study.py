@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from host_train.commands.options import add_data_dir, add_force, say_aside
 
 DONE = "done.txt"
+Parsers = Mapping[str, argparse.ArgumentParser]
 
 
 @dataclass(frozen=True)
@@ -138,10 +141,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where its files go (default: studies/NAME)")
     add_force(parser)
     add_data_dir(parser)
-    parser.set_defaults(run=run, goes_on=True)
+    parser.set_defaults(run=partial(run, parsers=commands.choices), goes_on=True)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace, parsers: Parsers) -> None:
     if args.study is None:
         for name, one in STUDIES.items():
             print(f"{name:20} {one.about} ({one.page})")
@@ -153,11 +156,11 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.force:
         say_aside(out, DONE)
-    carry_out(STUDIES[args.study], out, args.data_dir)
+    carry_out(STUDIES[args.study], out, parsers, args.data_dir)
     print(f"\nEverything is in {out}; the figures as they were measured: {STUDIES[args.study].page}")
 
 
-def carry_out(study: Study, out: Path, data_dir: Path | None = None) -> None:
+def carry_out(study: Study, out: Path, parsers: Parsers, data_dir: Path | None = None) -> None:
     """Run the steps of a study that have not ended yet.
 
     Parameters
@@ -166,16 +169,16 @@ def carry_out(study: Study, out: Path, data_dir: Path | None = None) -> None:
         Which.
     out : pathlib.Path
         Folder of its files; `done.txt` in it has the steps that have ended.
+    parsers : mapping of str to argparse.ArgumentParser
+        Of every command, by name.
     data_dir : pathlib.Path, optional
         For the commands that take data.
 
     Raises
     ------
-    SystemExit
-        With the code of a step that failed or was interrupted; what it said is all there is to say.
+    PynqCnnError
+        Of a step that failed.
     """
-    from host_train.cli import main, make_parser
-
     data = [] if data_dir is None else ["--data-dir", str(data_dir)]
     noted = out / DONE
     done = noted.read_text(encoding="utf-8").splitlines() if noted.is_file() else []
@@ -186,10 +189,11 @@ def carry_out(study: Study, out: Path, data_dir: Path | None = None) -> None:
             continue
         print(told, flush=True)
         words = [found for word in shlex.split(step) for found in _paths(word, out)]
-        _, unknown = make_parser().parse_known_args([*words, *data])
-        code = main(words if unknown else [*words, *data])  # some commands take no data
-        if code:
-            raise SystemExit(code)
+        parser = parsers[words[0]]
+        args, unknown = parser.parse_known_args([*words[1:], *data])
+        if unknown:  # some commands take no data
+            args = parser.parse_args(words[1:])
+        args.run(args)
         out.mkdir(parents=True, exist_ok=True)
         with noted.open("a", encoding="utf-8") as file:
             file.write(f"{step}\n")

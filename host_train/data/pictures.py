@@ -29,7 +29,6 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-TORCHVISION = "torchvision:"  # before the name of one of its data sets
 TESTED = 5  # of a class's pictures, where the folder has no test set, one in so many is for testing
 LEAST = 10  # pictures to train on, of which one is held back
 
@@ -45,32 +44,6 @@ class Part:
 
     def __getitem__(self, index: np.ndarray) -> Part:
         return Part(self.split[index], tuple(self.names[i] for i in np.arange(len(self.names))[index]))
-
-
-def load_pictures(where: str, spec: InputSpec, data_dir: Path | None = None, progress: bool = True) -> Dataset:
-    """Pictures of one's own.
-
-    Parameters
-    ----------
-    where : str
-        Their folder, as of `load_folder`; or `torchvision:NAME`, as of `host_train.data.vision.load_torchvision`.
-    spec : InputSpec
-        The network's input.
-    data_dir : pathlib.Path, optional
-        The folder, where it is no longer `where`; of torchvision's data set, the folder of its files.
-    progress : bool
-        Show a bar where there is a terminal.
-
-    Raises
-    ------
-    DatasetError, ImageError
-        As of these.
-    """
-    if where.startswith(TORCHVISION):
-        from host_train.data.vision import load_torchvision
-
-        return load_torchvision(where.removeprefix(TORCHVISION), spec, data_dir, progress)
-    return load_folder(Path(where) if data_dir is None else data_dir, spec, progress)
 
 
 def load_folder(folder: Path, spec: InputSpec, progress: bool = True) -> Dataset:

@@ -12,7 +12,7 @@ from torch import nn
 from host_train.data import Dataset, Split, load_dataset
 from host_train.data.dataset import COLORS
 from host_train.data.divide import hold_back
-from host_train.data.pictures import load_pictures
+from host_train.data.own import load_pictures
 from host_train.data.resize import resize_dataset
 from host_train.networks import Recipe
 from host_train.quantisation.calibrate import quantisable

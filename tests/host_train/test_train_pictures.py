@@ -18,7 +18,8 @@ import pynq_cnn
 import pynq_cnn.cli
 from host_train.cli import main
 from host_train.data.dataset import Dataset
-from host_train.data.pictures import load_folder, load_pictures
+from host_train.data.own import load_pictures
+from host_train.data.pictures import load_folder
 from host_train.networks import RECIPES
 from host_train.runs.run import Run
 from host_train.settings import Settings

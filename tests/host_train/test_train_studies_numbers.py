@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host_train.cli import main
+from host_train.cli import main, make_parser
 from host_train.commands.study import STUDIES, Study, carry_out
 from host_train.compression.front import read_point
 from host_train.data import load_dataset
@@ -49,7 +49,7 @@ def test_lenet5_small(tmp_path):
         if step.split("--out ")[1] in ("{out}/lenet5", "{out}/lenet5-small")
     ]
     assert len(steps) == 2
-    carry_out(Study("", "", tuple(steps)), tmp_path)
+    carry_out(Study("", "", tuple(steps)), tmp_path, make_parser()._subparsers._group_actions[0].choices)
     one = read_point(tmp_path / "lenet5-small")
     assert one.ratio == pytest.approx(296, abs=6) and one.top1 > 0.99 and one.validation > 0.985
 
