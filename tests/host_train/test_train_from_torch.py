@@ -90,7 +90,7 @@ def test_binary_layers_that_are_not_used_make_no_binary_network():
 
 def test_what_is_too_large_for_the_accelerator_is_converted_with_a_warning():
     model = nn.Sequential(nn.Conv2d(1, 128, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128 * SIDE**2, 2))
-    message = "n does not fit .*'reference'.*: 3: 16 output channels need 1152 weight tiles"
+    message = "n does not fit .* on the CPU only: 3: 16 output channels need 1152 weight tiles"
     with pytest.warns(UserWarning, match=message) as warned:
         network = from_torch(
             model, images(8), name="n", min_agreement=0
