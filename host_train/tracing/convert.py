@@ -24,6 +24,7 @@ from host_train.quantisation.fold import fold
 from host_train.quantisation.golden import with_golden
 from host_train.quantisation.to_network import to_network
 from host_train.reason import reason_of
+from host_train.tracing.brought import model_in
 from host_train.tracing.calibration import normalise, read_calibration
 from host_train.tracing.doubts import check_images, doubts
 from host_train.tracing.evaluating import evaluating
@@ -134,6 +135,7 @@ def from_torch(
     >>> [layer.name for layer in network.layers], network.metadata["conversion"]["agreement"] > 0.9
     (['0', '2', '4'], True)
     """
+    model = model_in(model)
     _check(model, spec, method, images, metadata, folder)
     check_kind(output)
     check_min_agreement(min_agreement)
@@ -183,9 +185,7 @@ def from_torch(
     return network
 
 
-def _check(model: Any, spec: Any, method: Any, images: Any, metadata: Any, folder: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise ArgumentError(f"model must be a torch.nn.Module, not {model!r:.60}; for a class, give an object of it")
+def _check(model: nn.Module, spec: Any, method: Any, images: Any, metadata: Any, folder: Any) -> None:
     if method not in ("auto", *METHODS):
         raise ArgumentError(f"method must be one of auto, {', '.join(METHODS)}, not {method!r}")
     integer("images", images, 1)

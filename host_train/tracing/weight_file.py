@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +20,8 @@ NESTED = (
     "model_state_dict",
     "model",
 )
-PREFIXES = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and Lightning put before every name
+# What DataParallel, torch.compile and Lightning put before every name; in any order and number.
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 HOW = "save the weights alone: torch.save(model.state_dict(), FILE)"
 SHOWN = 3  # names in a message
 
@@ -44,10 +46,10 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     own = {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
     # Lazy layers take any shape.
     ours = {name: None if is_lazy(value) else tuple(value.shape) for name, value in own.items()}
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in ours):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-            notes.append(f"{path}: took the names without {prefix!r}")
+    before = _before_all(state, ours)
+    if before:
+        state = {name.removeprefix(before): value for name, value in state.items()}
+        notes.append(f"{path}: took the names without {before!r}")
     theirs = {name: tuple(value.shape) for name, value in state.items()}
     differences = {
         "it has no": [name for name in ours if name not in theirs],
@@ -67,6 +69,23 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     return notes
 
 
+def _before_all(theirs: Iterable[str], ours: Iterable[str]) -> str:
+    """Prefixes that all names of a file have, the fewest without which some are the model's own; none if nothing helps.
+
+    Examples
+    --------
+    >>> _before_all(["model._orig_mod.module.fc.weight"], ["fc.weight"])
+    'model._orig_mod.module.'
+    """
+    names, own, found = list(theirs), set(ours), ""
+    while not own & set(names):
+        prefix = next((one for one in PREFIXES if all(name.startswith(one) for name in names)), "")
+        if not prefix:
+            return ""
+        names, found = [name.removeprefix(prefix) for name in names], found + prefix
+    return found
+
+
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
     """The state_dict in a file, and what was done to get it."""
     if not path.is_file():
@@ -74,7 +93,13 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on files that are of another kind, which the message says
-            held = torch.load(path, map_location="cpu", weights_only=True)
+            # TorchScript is a program for PyTorch's interpreter, not Python; only its tensors are looked at.
+            scripted = _is_torchscript(path)
+            held = (
+                dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+                if scripted
+                else torch.load(path, map_location="cpu", weights_only=True)
+            )
     except Exception as error:  # other files make torch raise nearly anything
         # torch names what it will not load, for instance a class of the user's: that would run code from the file.
         named = re.search(r"(?:GLOBAL|Unsupported class) (\S+)", str(error))
@@ -84,7 +109,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
             else "no weights that torch can read; it may be damaged or of another kind"
         )
         raise ArgumentError(f"{path} holds {what}; {HOW}") from error
-    notes = []
+    notes = [f"{path}: took the weights of the TorchScript"] if scripted else []
     for key in NESTED:
         if isinstance(held, dict) and isinstance(held.get(key), dict):
             held = held[key]
@@ -93,6 +118,14 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
         inside = f" of {_first_of([str(key) for key in held])}" if isinstance(held, dict) and held else ""
         raise ArgumentError(f"{path} holds a {type(held).__name__}{inside}, not a state_dict of tensors; {HOW}")
     return {str(name): value for name, value in held.items()}, notes
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is what torch.jit.save writes."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _first_of(names: Sequence[str]) -> str:

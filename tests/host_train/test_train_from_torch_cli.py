@@ -306,6 +306,18 @@ ACCEPTED = {
     "parallel": (lambda: prefixed("module."), ["took the names without 'module.'"]),
     "compiled": (lambda: prefixed("_orig_mod."), ["took the names without '_orig_mod.'"]),
     "both": (lambda: {"model_state_dict": prefixed("module.")}, ["from its 'model_state_dict'", "without 'module.'"]),
+    "compiled, then parallel": (
+        lambda: prefixed("_orig_mod.module."),
+        ["took the names without '_orig_mod.module.'"],
+    ),
+    "parallel in lightning": (lambda: prefixed("model.module."), ["took the names without 'model.module.'"]),
+    "compiled in lightning": (lambda: prefixed("model._orig_mod."), ["took the names without 'model._orig_mod.'"]),
+    "all of them": (
+        lambda: {"state_dict": prefixed("model._orig_mod.module.")},
+        ["from its 'state_dict'", "took the names without 'model._orig_mod.module.'"],
+    ),
+    "twice": (lambda: prefixed("module.module."), ["took the names without 'module.module.'"]),
+    "in a training module": (lambda: prefixed("net."), ["took the names without 'net.'"]),
     "lightning": (lambda: {"state_dict": prefixed("model.")}, ["from its 'state_dict'", "without 'model.'"]),
 }
 
@@ -402,9 +414,15 @@ def test_files_of_another_kind_are_told(tmp_path, octets):
     )
 
 
-def test_torchscript_is_told(tmp_path):
-    torch.jit.trace(net().eval(), torch.zeros(1, 1, 4, 4)).save(str(tmp_path / "w.pt"))
-    check_refused(tmp_path / "w.pt", "holds no weights that torch can read")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_weights_of_torchscript_are_taken(tmp_path):
+    trained, model = net().eval(), net()
+    torch.jit.trace(trained, torch.zeros(1, 1, 4, 4)).save(str(tmp_path / "w.pt"))
+    for module in model.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    assert load_weights(model, tmp_path / "w.pt") == [f"{tmp_path / 'w.pt'}: took the weights of the TorchScript"]
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values()))
 
 
 def check_refused(path: Path, message: str) -> None:
