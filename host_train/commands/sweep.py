@@ -42,6 +42,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from host_train.compression.subject import subject_of
     from host_train.compression.sweep import STORED, THRESHOLDS, SweepPoint, sweep
     from host_train.runs.run import Run
     from pynq_cnn.errors import ArgumentError
@@ -60,13 +61,12 @@ def run(args: argparse.Namespace) -> None:
     if args.force:
         say_aside(out, STORED)
     sweep(
-        trained,
+        subject_of(trained, device),
         out,
         args.thresholds or THRESHOLDS,
         absolute=args.absolute,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
-        device=device,
         progress=not args.quiet,
         report=report,
     )

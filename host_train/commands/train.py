@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +69,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--teacher", metavar="RUN", help=teacher)
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
+    log = "write every epoch to a CSV file, from which other programs draw"
+    parser.add_argument("--csv", type=Path, metavar="FILE", help=log)
+    board = "write every epoch for TensorBoard, if it is installed (tensorboard --logdir FOLDER)"
+    parser.add_argument("--tensorboard", type=Path, metavar="FOLDER", help=board)
     add_threads(parser)
     add_data_dir(parser)
     parser.set_defaults(run=run, together=True)
@@ -126,7 +131,7 @@ def _train(args: argparse.Namespace, processes: Processes, device: str) -> None:
     print(f"{run.dataset.spec.title} from {run.dataset.source}: {images}; on {device}{several}")
     if settings.pictures is not None:
         print(own_pictures(run))
-    report = None if args.quiet or not processes.first else print_epoch
+    report = told(args, folder) if processes.first else None
     train(run, resume=args.resume, device=device, progress=not args.quiet, report=report, processes=processes)
     if not processes.first:
         return
@@ -137,6 +142,30 @@ def _train(args: argparse.Namespace, processes: Processes, device: str) -> None:
     plot_confusion(result, run.folder / "confusion.png", f"{run.recipe.name}, float32, {spec.title} test set")
     print(f"\nfloat32 on the test set of {spec.title}: {result}\n")
     print(f"Everything is in {run.folder}. Next: python -m host_train export {run.folder}")
+
+
+def told(args: argparse.Namespace, folder: Path) -> Callable[[str, int, EpochRecord], None]:
+    """What is done after every epoch: a line, and the files that were asked for; these are begun at once."""
+    from host_train.runs.logs import TensorBoard, write_epochs
+    from host_train.training.checkpoint import check_file
+
+    if args.csv:
+        check_file(args.csv)
+    board = TensorBoard(folder, args.tensorboard) if args.tensorboard else None
+
+    def report(stage: str, epochs: int, record: EpochRecord) -> None:
+        if not args.quiet:
+            print_epoch(stage, epochs, record)
+        update()
+
+    def update() -> None:
+        if args.csv:
+            write_epochs(folder, args.csv)
+        if board is not None:
+            board.update()
+
+    update()
+    return report
 
 
 def plan(recipe: Recipe) -> str:

@@ -9,6 +9,8 @@ target     how much to keep for a package of a given size
 pipeline   all of it, in a folder of its run, to be resumed
 stages     what is in that folder of each stage
 sweep      accuracy against threshold and sparsity
+sensitivity  accuracy with one layer alone pruned, or alone in few values
+subject    what is compressed: of a run, or a network of one's own with its data
 
 [Han, Mao and Dally 2016, "Deep Compression", arXiv 1510.00149]
 """

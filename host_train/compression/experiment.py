@@ -15,6 +15,7 @@ from host_train.compression.dense import dense_model
 from host_train.compression.prune import kept, masked, plain, prune_to, threshold_keep
 from host_train.compression.recipe import OTHERS
 from host_train.compression.share import share, unshared
+from host_train.compression.subject import tuning_schedule
 from host_train.runs.run import Run
 from host_train.training.checkpoint import load_weights, write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
@@ -105,7 +106,7 @@ def experiment(
         "learning_rate": learning_rate,
     }
     _claim(folder / STORED, about)
-    schedule = replace(run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
+    schedule = replace(tuning_schedule(run), epochs=epochs, learning_rate=learning_rate)
     train, validation, test = (run.tensors(split, device) for split in (run.train, run.validation, run.dataset.test))
     model = masked(dense_model(run)).to(device)
     first = measure(model, test)[1]

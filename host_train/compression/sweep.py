@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from host_train.compression.dense import dense_model
 from host_train.compression.prune import kept, masked, prune_to, threshold_keep
+from host_train.compression.subject import Subject
 from host_train.progress import track
-from host_train.runs.run import Run
 from host_train.training.checkpoint import write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
-from host_train.training.measure import measure
 from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 
@@ -50,14 +47,13 @@ class SweepPoint:
 
 
 def sweep(
-    run: Run,
+    subject: Subject,
     folder: Path,
     thresholds: Sequence[float] = THRESHOLDS,
     *,
     absolute: bool = False,
     epochs: int = 0,
     learning_rate: float = 1e-3,
-    device: str = "cpu",
     progress: bool = True,
     report: Callable[[SweepPoint], None] | None = None,
 ) -> list[SweepPoint]:
@@ -67,8 +63,8 @@ def sweep(
 
     Parameters
     ----------
-    run : Run
-        Trained.
+    subject : Subject
+        The network with its data; those to train on are needed for fine-tuning alone.
     folder : pathlib.Path
         Gets `sweep.json` and the three plots.
     thresholds : sequence of float
@@ -79,8 +75,6 @@ def sweep(
         Of fine-tuning at each; 0 for none.
     learning_rate : float
         Its highest.
-    device : str
-        torch's.
     progress : bool
         Show a bar where there is a terminal.
     report : callable, optional
@@ -89,29 +83,27 @@ def sweep(
     Raises
     ------
     ArgumentError
-        Without thresholds, for a negative one, or if the folder's sweep had other settings.
+        Without thresholds, for a negative one, to fine-tune without images to train on, or if the folder's sweep had
+        other settings.
     """
     if not thresholds:
         raise ArgumentError("there are no thresholds to sweep over")
     epochs = integer("epochs", epochs, 0)
     path = folder / STORED
-    about: dict[str, object] = {"of": run.settings.command(), "epochs": epochs, "learning_rate": learning_rate}
+    about: dict[str, object] = {"of": subject.name, "epochs": epochs, "learning_rate": learning_rate}
     about |= {"absolute": True} if absolute else {}  # sweeps of before had standard deviations alone
     points = {point.threshold: point for point in _earlier(path, about)}
-    dense, validation = dense_model(run), run.tensors(run.validation, device)
+    tune = subject.tuning(epochs, learning_rate) if epochs else None
     _store(path, about, points)  # before the first point: its checkpoint is of this sweep
-    train = run.tensors(run.train, device) if epochs else None
     for threshold in track(sorted(set(thresholds) - set(points)), "sweep", "threshold", progress):
-        model = masked(copy.deepcopy(dense))
-        prune_to(model, threshold_keep(dense, threshold, absolute))
-        model.to(device)
-        accuracy, tuned = measure(model, validation)[1], None
+        model = masked(subject.copy())
+        prune_to(model, threshold_keep(subject.model, threshold, absolute))
+        accuracy, tuned = subject.measure(model)[1], None
         counts = kept(model)
-        if train is not None:
+        if tune is not None:
             place = folder / f"threshold-{threshold:g}"
-            schedule = replace(run.recipe.schedule, epochs=epochs, learning_rate=learning_rate, compiled=False)
-            fit(model, train, validation, schedule, place, seed=run.settings.seed, resume=True, progress=progress)
-            tuned = measure(model, validation)[1]
+            fit(model, *tune, place, seed=subject.seed, resume=True, progress=progress)
+            tuned = subject.measure(model)[1]
             for name in (CHECKPOINT, WEIGHTS):
                 (place / name).unlink()  # the point is all that is wanted of it
         layers = {name: 1 - left / size for name, (left, size) in counts.items()}
@@ -121,7 +113,7 @@ def sweep(
         if report is not None:
             report(points[threshold])
     chosen = [points[one] for one in sorted(set(thresholds))]
-    plot_sweep(chosen, folder, f"{run.recipe.name} on {run.dataset.spec.title}", absolute)
+    plot_sweep(chosen, folder, subject.title, absolute)
     return chosen
 
 

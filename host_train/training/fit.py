@@ -25,6 +25,7 @@ from host_train.progress import track
 from host_train.training.checkpoint import fitting, load_state, save_state, write_text
 from host_train.training.forward import Forward
 from host_train.training.gradients import Computed, Gradients, gradients
+from host_train.training.loader import Loader
 from host_train.training.measure import measure
 from host_train.training.norms import estimate_norms
 from host_train.training.optimiser import make_optimiser, one_cycle
@@ -47,10 +48,10 @@ def seed_everything(seed: int, epoch: int) -> None:
 
 def fit(
     model: nn.Module,
-    train: TensorData,
-    validation: TensorData | None,
+    train: TensorData | Loader,
+    validation: TensorData | Loader | None,
     schedule: Schedule,
-    folder: Path,
+    folder: Path | None,
     *,
     teacher: Teacher | None = None,
     processes: Processes = ALONE,
@@ -69,12 +70,12 @@ def fit(
     ----------
     model : torch.nn.Module
         Takes normalised images float32 [n, channels, height, width], gives logits [n, classes].
-    train, validation : TensorData
+    train, validation : TensorData or Loader
         To train on, and to choose the best epoch by; None where all images are trained on.
     schedule : Schedule
         Its epochs, batch, learning rate and so on.
     folder : pathlib.Path
-        Where its files are.
+        Where its files are; None for none.
     teacher : Teacher, optional
         Whose answers are learnt, where the schedule asks for it.
     processes : Processes
@@ -103,30 +104,28 @@ def fit(
     """
     if schedule.distillation and teacher is None:
         raise ArgumentError(f"distillation={schedule.distillation} learns from a teacher; give one")
-    if len(train) < schedule.batch:
+    if isinstance(train, Loader) and (teacher is not None or schedule.clean_images or processes.count > 1):
         raise ArgumentError(
-            f"there are {len(train)} images to train on, less than a batch of {schedule.batch}; lower the"
-            " batch (--batch)"
+            "a loader of one's own has no images in 0..1: no distillation, no clean_images, and one process alone"
         )
     processes.share(schedule.batch)
-    steps = len(train) // schedule.batch
+    steps = train.steps(schedule.batch)
     optimiser = make_optimiser(model, schedule)
     policy = one_cycle(optimiser, schedule.learning_rate, steps * schedule.epochs)
     taught = {"teacher": teacher.digest()} if teacher is not None else {}
     identity = json.loads(json.dumps({"seed": seed, "images": len(train), "schedule": asdict(schedule), **taught}))
     history: list[EpochRecord] = []
     best: dict[str, Any] | None = None
-    path = folder / CHECKPOINT
-    state = processes.from_first(lambda: _earlier(path, identity, resume))
-    if state is not None:
+    path = None if folder is None else folder / CHECKPOINT
+    state = None if path is None else processes.from_first(lambda: _earlier(path, identity, resume))
+    if state is not None and path is not None:
         with fitting(path, "state", "choose another folder (--out)"):
             model.load_state_dict(state["model"])
             optimiser.load_state_dict(state["optimiser"])
             policy.load_state_dict(state["policy"])
             history, best = [EpochRecord(**record) for record in state["history"]], state["best"]
-    forward = Forward.of(
-        model, schedule, train.images.device, processes
-    )  # takes seconds: not before all that may be refused
+    # Takes seconds: not before all that may be refused.
+    forward = Forward.of(model, schedule, train.device, processes)
     with torch.random.fork_rng():  # what a caller draws afterwards does not depend on this training
         step = gradients(Computed(model.train(), forward, train, schedule, teacher, processes))
         for epoch in range(len(history) + 1, schedule.epochs + 1):
@@ -135,7 +134,7 @@ def fit(
             title = f"epoch {epoch}/{schedule.epochs}"
             shown = progress and processes.first
             loss, accuracy = _epoch(model, step, train, schedule, optimiser, policy, title, shown, processes)
-            if schedule.clean_images:
+            if schedule.clean_images and isinstance(train, TensorData):
                 estimate_norms(model, train, schedule.clean_images)
             processes.align(model)
             loss_then, accuracy_then = (None, None) if validation is None else measure(model, validation, processes)
@@ -153,24 +152,24 @@ def fit(
             history.append(record)
             if not processes.first:
                 continue
-            save_state(
-                path,
-                {
+            if folder is not None:
+                records = [asdict(one) for one in history]
+                now = {
                     "identity": identity,
                     "model": model.state_dict(),
                     "optimiser": optimiser.state_dict(),
                     "policy": policy.state_dict(),
-                    "history": [asdict(one) for one in history],
+                    "history": records,
                     "best": best,
-                },
-            )
-            write_text(folder / HISTORY, json.dumps([asdict(one) for one in history], indent=1))
+                }
+                save_state(folder / CHECKPOINT, now)
+                write_text(folder / HISTORY, json.dumps(records, indent=1))
             if report is not None:
                 report(record)
     assert best is not None  # there is at least one epoch
     model.load_state_dict(best["model"])
     model.eval()
-    if processes.first:
+    if processes.first and folder is not None:
         save_state(folder / WEIGHTS, best["model"])
     processes.wait()  # for the weights, with which all may go on
     return history
@@ -210,7 +209,7 @@ def _completed(identity: Any) -> Any:
 def _epoch(
     model: nn.Module,
     step: Gradients,
-    train: TensorData,
+    train: TensorData | Loader,
     schedule: Schedule,
     optimiser: torch.optim.Optimizer,
     policy: torch.optim.lr_scheduler.LRScheduler,
@@ -219,22 +218,24 @@ def _epoch(
     processes: Processes,
 ) -> tuple[float, float]:
     """One time through the training images, less those that fill no batch; mean loss and accuracy on the way."""
-    own = schedule.batch // processes.count
     model.train()
-    order = torch.randperm(len(train), device=train.images.device)[: len(train) // schedule.batch * schedule.batch]
-    real = torch.float32 if order.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
-    loss_sum = torch.zeros((), device=order.device, dtype=real)
-    right = torch.zeros((), device=order.device, dtype=torch.int64)
-    for chosen in track(order.split(schedule.batch), title, "batch", progress):
+    device = train.device
+    real = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    loss_sum = torch.zeros((), device=device, dtype=real)
+    right, seen = (torch.zeros((), device=device, dtype=torch.int64) for _ in range(2))
+    batches = train.epoch(schedule.batch)
+    for chosen in track(batches, title, "batch", progress, len(batches)):
         loss, answered = step(chosen)
         optimiser.step()
         clip_latent_weights(model)
         policy.step()
+        own = train.size(chosen) // processes.count
         loss_sum += loss * own
         right += answered
-    loss_then, right_then = processes.total(loss_sum, right)
+        seen += own
+    loss_then, right_then, images = processes.total(loss_sum, right, seen)
     if not math.isfinite(loss_then):
         raise ArgumentError(
             f"the loss became {loss_then} in {title}; lower the learning rate ({schedule.learning_rate})"
         )
-    return loss_then / len(order), right_then / len(order)
+    return loss_then / images, right_then / images

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from host_train.training.forward import Forward
+from host_train.training.loader import Loader
+from host_train.training.measure import check_logits
 from host_train.training.processes import ALONE, Processes
 from host_train.training.schedule import Schedule
 from host_train.training.teacher import Teacher
@@ -17,9 +20,9 @@ from host_train.training.tensors import TensorData
 
 WARM_UP = 3  # batches before a recording: libraries choose their algorithms, and torch compiles, in the first
 
-# Takes the indices of a batch, int64 [batch]; leaves gradients in the parameters, gives the mean loss and how many
-# answers were right, of several processes over the share of this one.
-Gradients = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+# Takes a batch, of TensorData its indices int64 [batch]; leaves gradients in the parameters, gives the mean loss and
+# how many answers were right, of several processes over the share of this one.
+Gradients = Callable[[Any], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Computed:
         What has the parameters.
     forward : Forward
         How it is computed.
-    train : TensorData
+    train : TensorData or Loader
         The images.
     schedule : Schedule
         Distortion and loss.
@@ -44,17 +47,16 @@ class Computed:
 
     model: nn.Module
     forward: Forward
-    train: TensorData
+    train: TensorData | Loader
     schedule: Schedule
     teacher: Teacher | None = None
     processes: Processes = ALONE
 
-    def __call__(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        part = self.processes.share(len(chosen))
-        own = chosen[part]
-        images = self.schedule.augmentation.apply(self.train.images[own].float() / 255, part, len(chosen))
-        labels = self.train.labels[own]
-        logits = self.forward(self.train.normalise(images))
+    def __call__(self, chosen: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        images, inputs, labels = self.train.taken(chosen, self.schedule.augmentation, self.processes)
+        logits = self.forward(inputs)
+        if isinstance(self.train, Loader):
+            check_logits(logits, labels)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.schedule.label_smoothing)
         if self.teacher is not None:
             weight, softness = self.schedule.distillation, self.schedule.temperature
@@ -73,7 +75,7 @@ class Recorded:
     """
 
     def __init__(self, computed: Computed, batch: int) -> None:
-        self.chosen = torch.zeros(batch, dtype=torch.int64, device=computed.train.labels.device)
+        self.chosen = torch.zeros(batch, dtype=torch.int64, device=computed.train.device)
         buffers = [(one, one.clone()) for one in computed.model.buffers()]  # of batch norm: a warm-up is no training
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -98,5 +100,5 @@ class Recorded:
 def gradients(computed: Computed) -> Gradients:
     """The form for the device: on CUDA recorded, if the schedule lets it be compiled, and one process trains."""
     alone = computed.processes.count == 1
-    recorded = computed.schedule.compiled and computed.train.images.device.type == "cuda" and alone
+    recorded = computed.schedule.compiled and computed.train.device.type == "cuda" and alone
     return Recorded(computed, computed.schedule.batch) if recorded else computed

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from host_train.data import Split
+from host_train.training.augment import Augmentation
+from host_train.training.processes import Processes
+from pynq_cnn.errors import ArgumentError
 
 EVALUATION_BATCH = 100  # small enough that activations stay near the core: of wide networks four times as fast as 1,000
 
@@ -46,6 +50,36 @@ class TensorData:
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """(images - mean) / std of float images in 0..1."""
         return (images - self.mean) / self.std
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.images.device
+
+    def steps(self, batch: int) -> int:
+        """Batches of an epoch of training; `ArgumentError` if there is less than one."""
+        if len(self) < batch:
+            raise ArgumentError(
+                f"there are {len(self)} images to train on, less than a batch of {batch}; lower the batch (--batch)"
+            )
+        return len(self) // batch
+
+    def epoch(self, batch: int) -> Sequence[torch.Tensor]:
+        """The indices of each batch of one epoch, shuffled by torch's generator; not of those that fill none."""
+        return torch.randperm(len(self), device=self.device)[: len(self) // batch * batch].split(batch)
+
+    def size(self, chosen: torch.Tensor) -> int:
+        """Images in one of the batches."""
+        return len(chosen)
+
+    def taken(
+        self, chosen: torch.Tensor, augmentation: Augmentation, processes: Processes
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """This process's share of the batch of indices: distorted images in 0..1, the same normalised, and labels."""
+        part = processes.share(len(chosen))
+        own = chosen[part]
+        images = augmentation.apply(self.images[own].float() / 255, part, len(chosen))
+        return images, self.normalise(images), self.labels[own]
 
     def batches(self, size: int | None = None) -> Any:
         """Normalised images and labels, in order; `size` of them at once, or as many as suit the device."""

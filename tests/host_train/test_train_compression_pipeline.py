@@ -17,6 +17,7 @@ from host_train.commands.compression import command_line
 from host_train.compression.dense import dense_model, layer_sizes
 from host_train.compression.prune import kept, prune_to, threshold_keep, weighted_layers
 from host_train.compression.recipe import find_compression
+from host_train.compression.subject import subject_of
 from host_train.compression.sweep import sweep
 from host_train.compression.table import (
     compression_table,
@@ -354,9 +355,9 @@ def test_a_sweep_interrupted_in_its_first_point_is_of_its_run(trained, digits_fo
         patch.setattr("host_train.compression.sweep.fit", interrupted)
         for epochs in (2, 1):  # that of two has not come as far as a checkpoint, and blocks nothing
             with pytest.raises(KeyboardInterrupt):
-                sweep(run, tmp_path, [1.0], epochs=epochs)
+                sweep(subject_of(run), tmp_path, [1.0], epochs=epochs)
     with pytest.raises(ArgumentError, match="of another sweep"):
-        sweep(replace(run, settings=replace(run.settings, seed=9)), tmp_path, [1.0], epochs=1)
+        sweep(subject_of(replace(run, settings=replace(run.settings, seed=9))), tmp_path, [1.0], epochs=1)
 
 
 def test_absolute_thresholds_by_the_command_line(trained, digits_folder, tmp_path, capsys):
@@ -429,7 +430,7 @@ def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_pat
     assert main([*arguments[:-1], "2", "--thresholds", "0"]) == 1
     assert "of another sweep" in capsys.readouterr().err
     with pytest.raises(ArgumentError, match="no thresholds"):
-        sweep(run, tmp_path, [])
+        sweep(subject_of(run), tmp_path, [])
 
 
 @pytest.mark.parametrize(
