@@ -4,7 +4,7 @@ PYTHON ?= $(if $(wildcard .venv/bin/python),$(CURDIR)/.venv/bin/python,python3)
 # Where `make docs` writes.
 OUT ?= build/docs
 
-.PHONY: help test test-slow check docs notebooks messages ci pythons kernel audit bitstream
+.PHONY: help test test-slow check docs notebooks messages pages pictures wheels hooks ci pythons kernel audit bitstream
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +29,18 @@ notebooks:  ## runs the notebooks and stores their outputs, some minutes (python
 
 messages:  ## the lists of messages in docs/guide/troubleshooting.md, after an error message has changed
 	$(PYTHON) docs/messages.py
+
+pages:  ## links, indexes and commands of the Markdown pages, half a minute
+	$(PYTHON) -m pytest -q tests/test_docs.py -k "not python_runs"
+
+pictures:  ## the drawings of the docs and the picture of the README, from what the package gives
+	$(PYTHON) docs/pictures.py
+
+wheels:  ## the wheels of a release, in dist: for every machine, and for this one; two builds give the same bytes
+	PYTHON=$(PYTHON) .ci/wheels
+
+hooks:  ## have pre-commit check every commit (pip install pre-commit)
+	$(PYTHON) -m pre_commit install
 
 ci:  ## everything CI checks, from a clean clone: about a quarter of an hour
 	.ci/run

@@ -27,6 +27,7 @@ NEEDS_PYNQ = (
 NEEDS_TORNADO = ("pynq_cnn/web/handlers.py", "pynq_cnn/web/server.py")
 
 collect_ignore = [
+    "pynq_cnn/tests/test_examples.py",  # for installations: here pytest runs the doctests itself
     *([] if find_spec("torch") else NEEDS_TORCH),
     *([] if find_spec("pynq") else NEEDS_PYNQ),
     *([] if find_spec("tornado") else NEEDS_TORNADO),

@@ -26,7 +26,7 @@ engine = Extension(
     sources=["hls_src/engine.cpp", "hls_src/host/abi.cpp"],
     depends=[str(path.relative_to(ROOT)) for path in sorted(HLS.glob("*.hpp"))],
     define_macros=[("PCNN_BUILD", build_hash())],
-    extra_compile_args=["-std=c++14", "-O3", "-Wno-unknown-pragmas", "-Wno-unused-label"],
+    extra_compile_args=["-std=c++14", "-O3", "-g0", "-Wno-unknown-pragmas", "-Wno-unused-label"],
     language="c++",
     optional=True,
 )
@@ -39,7 +39,7 @@ cpu = Extension(
     sources=[str(path.relative_to(ROOT)) for path in sorted([*CPU.glob("*.cpp"), *CPU.glob("sets/*.cpp")])],
     depends=[str(path.relative_to(ROOT)) for path in sorted(CPU.glob("*.hpp"))],
     # GCC 12 takes the undefined operands in its own AVX-512 intrinsics for a mistake (its bug 105593).
-    extra_compile_args=["-std=c++14", "-O3", "-pthread", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas"],
+    extra_compile_args=["-std=c++14", "-O3", "-g0", "-pthread", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas"],
     extra_link_args=["-pthread"],
     language="c++",
     optional=True,

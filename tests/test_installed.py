@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import Distribution, distributions
@@ -116,6 +117,37 @@ def test_it_runs(python, site):
         "overlay (virtual board)": "skipped",
     }
     assert python("-c", "import pynq_cnn; print(pynq_cnn.__file__)").startswith(str(site))
+
+
+def test_it_tests_itself(python):
+    """`python -m pytest --pyargs pynq_cnn`, the installation's own tests: those of the package, and every doctest."""
+    outcome = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "pynq_cnn", "-rs")
+    assert int(re.findall(r"(\d+) passed", outcome)[-1]) > 120
+    assert "failed" not in outcome
+    for line in outcome.splitlines():
+        assert not line.startswith("SKIPPED") or re.search("was not compiled|bitstream|pynq", line)
+
+
+def test_a_fault_of_the_installation_is_found(python, site, tmp_path):
+    """A network's damaged file, and a docstring that says something else, fail the package's own tests."""
+    copy = tmp_path / "copy"
+    shutil.copytree(site, copy)
+    weights = next((copy / "pynq_cnn" / "models" / "lenet").glob("*weight.npy"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x07")
+    table = copy / "pynq_cnn" / "checks.py"
+    table.write_text(table.read_text(encoding="utf-8").replace("    64\n", "    65\n"), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "pynq_cnn"]
+    done = subprocess.run(
+        [*command, "-k", "whole and lenet or examples and checks"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    failed = set(re.findall(r"^FAILED .*?\[(.+?)\]", done.stdout, re.MULTILINE))
+    assert failed == {"lenet", "pynq_cnn.checks"}
 
 
 def test_pynq_delivers_the_notebooks(python, tmp_path):

@@ -3,9 +3,9 @@
 A layer of R rows (output channels) and C columns (what a row is multiplied with) is spread over P processing elements,
 each of which takes S columns at once. Element p has two files, of 64-bit little-endian numbers:
 
-`L-p-weights.bin`   for each of its R / P rows in turn, each of the C / S pieces of a row in turn, a word, whose bit s,
-                    from the lowest, is the weight of column S * piece + s: 1 for +1, 0 for -1
-`L-p-thres.bin`     for each of its R / P rows in turn, a signed threshold
+* `L-p-weights.bin`: for each of its R / P rows in turn, each of the C / S pieces of a row in turn, a word, whose bit s,
+  from the lowest, is the weight of column S * piece + s: 1 for +1, 0 for -1
+* `L-p-thres.bin`: for each of its R / P rows in turn, a signed threshold
 
 The element's rows are p, P + p, 2 P + p and so on. Columns go by kernel row, kernel column, channel. [Umuroglu et al.
 2017, "FINN", arXiv 1612.07119]
