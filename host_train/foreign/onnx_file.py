@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.foreign.onnx_graph import channels_first, to_known_opset
+from host_train.foreign.onnx_graph import channels_first, flatten_channels_first, to_known_opset
 from host_train.foreign.onnx_libraries import load_onnx2torch, load_onnx_library
 from host_train.foreign.onnx_plain import plain
 from host_train.foreign.onnx_quantised import without_quantisation
@@ -142,6 +142,7 @@ def _made(model: Any, images: np.ndarray) -> nn.Module:
     onnx = load_onnx_library()
     known = onnx.ModelProto.FromString(model.SerializeToString())
     to_known_opset(known)
+    flatten_channels_first(known)
     onnx2torch = load_onnx2torch()
     _check_nodes(known, onnx2torch.node_converters.registry.get_converter)
     try:

@@ -69,6 +69,43 @@ def channels_first(model: Any) -> bool:
     return True
 
 
+def flatten_channels_first(model: Any) -> None:
+    """Have channels last only for a flattening no more: the weights behind it take their inputs in another order."""
+    onnx = load_onnx_library()
+    graph = model.graph
+    known = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {one.name: [d.dim_value for d in one.type.tensor_type.shape.dim] for one in known.value_info}
+    constants = {one.name: one for one in graph.initializer}
+    for node in list(graph.node):
+        if node.op_type != "Transpose" or list(attribute(node, "perm", [])) != [0, 2, 3, 1]:
+            continue
+        flat = _only_taker(graph, node.output[0], "Reshape", "Flatten")
+        product = None if flat is None else _only_taker(graph, flat.output[0], "MatMul", "Gemm")
+        sides = shapes.get(node.input[0], [])[1:]
+        if product is None or product.input[1] not in constants or len(sides) != 3 or not all(sides):
+            continue
+        channels, height, width = sides
+        weight = onnx.numpy_helper.to_array(constants[product.input[1]])
+        turned = bool(attribute(product, "transB", 0))
+        rows = weight.T if turned else weight
+        if len(rows) != channels * height * width:
+            continue
+        rows = rows.reshape(height, width, channels, -1).transpose(2, 0, 1, 3).reshape(len(rows), -1)
+        name = f"{product.input[1]} of {node.output[0]}"
+        ordered = np.ascontiguousarray(rows.T if turned else rows)
+        graph.initializer.append(onnx.numpy_helper.from_array(ordered, name))
+        product.input[1] = name
+        graph.node.remove(node)
+        take_instead(graph, node.output[0], node.input[0])
+
+
+def _only_taker(graph: Any, name: str, *kinds: str) -> Any:
+    """The node of one of these kinds that alone takes a tensor, first of its inputs; None if there is none such."""
+    takers = [node for node in graph.node if name in node.input]
+    alone = len(takers) == 1 and not any(output.name == name for output in graph.output)
+    return takers[0] if alone and takers[0].op_type in kinds and takers[0].input[0] == name else None
+
+
 def to_known_opset(model: Any) -> None:
     """Write the operations as those of `OPSET`; `NetworkError` if the model's is too old or too new."""
     onnx = load_onnx_library()

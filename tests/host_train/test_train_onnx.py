@@ -20,11 +20,13 @@ if not find_spec("onnx") or not find_spec("onnx2torch"):
     )
 
 import onnx
+import onnx.reference
 from onnx import TensorProto, helper, numpy_helper
 
 from host_train import from_onnx, from_torch
 from host_train.cli import main
 from host_train.foreign.onnx_file import load_onnx
+from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model import InputSpec, load_package
 
@@ -152,6 +154,26 @@ def test_channels_last_and_products_with_bias(tmp_path):
     assert [type(layer).__name__ for layer in network.layers] == ["Conv2d", "AvgPool2d", "Dense"]
     assert network.layers[-1].weight.shape == (5, 4) and network.output.kind == "softmax"
     assert np.ptp(network.output.offset) > 0 or network.layers[-1].bias.any()
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_channels_last_for_a_flattening(tmp_path, turned):
+    """As TensorFlow's models go on: transposed back before they are flattened."""
+    nodes = [
+        conv(),
+        tail()[0],
+        helper.make_node("Transpose", ["r"], ["t"], perm=[0, 2, 3, 1]),
+        helper.make_node("Reshape", ["t", "shape"], ["f"]),
+        helper.make_node("Gemm", ["f", "d"], ["logits"], transB=turned),
+    ]
+    dense = constant("d", *((5, 256) if turned else (256, 5)))
+    model = made(nodes, [*WEIGHTS[:1], dense, numpy_helper.from_array(np.array([-1, 256]), "shape")])
+    network = from_onnx(saved(model, tmp_path), SMALL, name="tf")
+    expected = onnx.reference.ReferenceEvaluator(model).run(None, {"image": SMALL.numpy()})[0]
+    octets = (SMALL.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+    assert [type(layer).__name__ for layer in network.layers] == ["Conv2d", "Dense"]
+    ours = network.logits(ReferenceBackend(network).run(octets))
+    assert np.abs(ours - expected).mean() < 0.05 * expected.std()
 
 
 @pytest.mark.parametrize("opset", [17, 18])
