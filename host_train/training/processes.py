@@ -139,12 +139,14 @@ def together(device: str) -> Iterator[tuple[Processes, str]]:
     Raises
     ------
     ArgumentError
-        For another device than `cpu` and `cuda`, or more processes than GPUs.
+        For another device than `cpu` and `cuda`, more processes than GPUs, or processes that torchrun did not start.
     """
     count = count_processes()
     if count == 1:
         yield ALONE, device
         return
+    if "LOCAL_RANK" not in os.environ:
+        raise ArgumentError(f"WORLD_SIZE={count} is set, but not what torchrun sets besides: start the processes by it")
     local, here = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", count))
     if device not in ("cpu", "cuda"):
         raise ArgumentError(f"{count} processes train on the CPU or each on a GPU: --device cpu or cuda, not {device}")

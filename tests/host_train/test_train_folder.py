@@ -82,6 +82,20 @@ def test_pictures_of_any_kind_are_fitted_and_the_case_of_labels_does_not_matter(
     assert split.images[0, 16, 16, 2] > 250 and (split.images[1] == 9).all()
 
 
+def test_all_pictures_that_cannot_be_read_are_listed(tmp_path):
+    """Links that lead nowhere too, which are no files and yet are no folders either."""
+    for label in DIGITS:
+        (tmp_path / label).mkdir()
+        Image.new("L", (28, 28), 9 * int(label)).save(tmp_path / label / "good.png")
+    (tmp_path / "3" / "text.png").write_text("no picture")
+    with pytest.raises(ImageError, match=r"3/text\.png"):
+        read_folder(tmp_path, PLAIN, DIGITS)
+    (tmp_path / "4" / "dangling.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(ImageError, match="2 of 12 pictures cannot be read; repair or remove them") as told:
+        read_folder(tmp_path, PLAIN, DIGITS)
+    assert "3/text.png" in str(told.value) and "4/dangling.jpg" in str(told.value)
+
+
 def test_letters_may_be_composed_or_not(tmp_path):
     """Some programs write the dots of an umlaut as a letter of their own."""
     Image.fromarray(np.pad(np.full((20, 3), 255, np.uint8), ((4, 4), (12, 13)))).save(

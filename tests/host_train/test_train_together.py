@@ -202,6 +202,12 @@ def test_one_process_goes_on_with_what_two_began(trained, digits_folder, tmp_pat
     assert read_settings(tmp_path / "lenet").processes == 2
 
 
+def test_what_fails_in_the_first_fails_in_all(trained, digits_folder):
+    """Where the others wait for it."""
+    done = run_two(words(digits_folder, trained[0]))
+    assert done.returncode != 0 and "float/checkpoint.pt is of an earlier run; go on with it (--resume)" in done.stderr
+
+
 def test_errors_are_told(digits_folder, tmp_path, capsys, monkeypatch):
     done = run_two(words(digits_folder, tmp_path / "a", "--batch", "31"))
     assert done.returncode != 0
@@ -210,6 +216,8 @@ def test_errors_are_told(digits_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["networks"]) == 1
     assert "only train works in several processes; give networks without torchrun" in capsys.readouterr().err
+    with pytest.raises(ArgumentError, match="WORLD_SIZE=2 is set, but not what torchrun sets besides"), together("cpu"):
+        pass
     monkeypatch.setenv("LOCAL_RANK", "0")
     for device, message in (("mps", "--device cpu or cuda, not mps"), ("cuda", "2 processes want a GPU each")):
         if device == "mps" or torch.cuda.device_count() < 2:
