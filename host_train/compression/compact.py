@@ -66,10 +66,11 @@ def _chains(network: Network) -> list[tuple[int, int]]:
         if node.inputs != (before,) or read[before] != 1:
             first = None
         weighted = isinstance(layer, (Conv2d, Dense)) and layer.skip is None
-        if weighted and first is not None and getattr(layer, "groups", 1) == 1:
+        whole = weighted and getattr(layer, "groups", 1) == 1
+        if whole and first is not None:
             found.append((first, place))
         if not isinstance(layer, (MaxPool2d, AvgPool2d)) or any(layer.padding):
-            first = place if weighted and layer.requantisation is not None else None  # type: ignore[union-attr]
+            first = place if whole and layer.requantisation is not None else None  # type: ignore[union-attr]
         before = node.name
     return found
 

@@ -14,20 +14,20 @@ class Select(nn.Module):
     ----------
     index : torch.Tensor
         int64 [channels, height, width]: of each value its place in the flattened image, -1 for a 0.
-    size : int
-        How many values that image has.
+    shape : tuple of int
+        (channels, height, width) of that image.
 
     Examples
     --------
-    >>> Select(torch.tensor([[[1]], [[-1]]]), 2)(torch.tensor([[[[5.0, 6.0]]]])).flatten().tolist()
+    >>> Select(torch.tensor([[[1]], [[-1]]]), (1, 1, 2))(torch.tensor([[[[5.0, 6.0]]]])).flatten().tolist()
     [6.0, 0.0]
     """
 
     index: torch.Tensor
 
-    def __init__(self, index: torch.Tensor, size: int) -> None:
+    def __init__(self, index: torch.Tensor, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.size = size
+        self.shape = shape
         self.register_buffer("index", index)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:

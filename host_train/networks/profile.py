@@ -13,11 +13,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from host_train.layers.binary import BinaryConv2d, BinaryLayer, BinaryLinear
+from host_train.layers.join import Concat
 from host_train.reason import reason_of
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import text_table
 
-COMPUTING = (nn.Conv2d, nn.Linear, BinaryConv2d, BinaryLinear, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+COMPUTING = (nn.Conv2d, nn.Linear, BinaryConv2d, BinaryLinear, *POOLING, Concat)
 WEIGHTED = (nn.Conv2d, nn.Linear, BinaryLayer)
 
 

@@ -36,7 +36,7 @@ def normalise(draft: Draft) -> None:
     """Bring a graph to its form; `NetworkError` if it ends with something else than sums."""
     for name in _of(draft, Role.NOTHING):
         draft.remove(name)
-    _check_end(draft)
+    check_end(draft)
     _scales(draft)
     _selections(draft)
     _activations(draft)
@@ -61,7 +61,7 @@ def _sums(draft: Draft, name: str) -> bool:
     return name != INPUT and gives_sums(draft.layers[name], name)
 
 
-def _check_end(draft: Draft) -> None:
+def check_end(draft: Draft) -> None:
     """Refuse a network whose last layer gives no sums."""
     name = draft.output
     while _role(draft, name) is Role.FLATTENING:

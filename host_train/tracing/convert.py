@@ -30,6 +30,7 @@ from host_train.tracing.doubts import check_images, doubts
 from host_train.tracing.evaluating import evaluating
 from host_train.tracing.fidelity import MIN_AGREEMENT, Fidelity, check_agreement, check_min_agreement, partings_of
 from host_train.tracing.kind import check_kind, output_kind
+from host_train.tracing.recording import held
 from host_train.tracing.trace import Traced, trace
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.checks import integer
@@ -141,6 +142,7 @@ def from_torch(
     check_min_agreement(min_agreement)
     spec, octets, inputs = read_calibration(calibration_data, spec, mean, std, images)
     check_images(octets)
+    model = held(model)
     device = _device(model)
     traced = trace(model, inputs[:1].repeat(2, 1, 1, 1).to(device))
     with evaluating(model), _exact_products():

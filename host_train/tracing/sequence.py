@@ -1,131 +1,166 @@
-"""The layers of a traced model in their order; the first that is out of place is refused."""
+"""The layers of a traced model in the order in which they are computed; the first that is out of place is refused."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from host_train.quantisation import blocks, fold
-from host_train.tracing.operations import Reshape, Unchanged, unmapped_shape
+from host_train.layers.select import Select
+from host_train.quantisation import blocks
+from host_train.quantisation.draft import Draft
+from host_train.quantisation.fold import check_layer
+from host_train.quantisation.graph import LayerGraph
+from host_train.quantisation.layers.rules import role, shape_behind
+from host_train.quantisation.layers.select import one_hot
+from host_train.quantisation.layers.state import Role
+from host_train.quantisation.normalise import check_end
+from host_train.tracing.flow import Flow, Shape
+from host_train.tracing.operations.moving import unmapped_shape
 from host_train.tracing.places import located
 from pynq_cnn.errors import NetworkError
+from pynq_cnn.model.layers import INPUT
 
 LONGEST_NAME = 64
-ENDINGS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)
-
-
-def _unique(wanted: str, taken: set[str]) -> str:
-    """A name for a layer that a package and an nn.Sequential can hold."""
-    clean = re.sub(r"[^A-Za-z0-9_-]", "_", wanted)[-LONGEST_NAME + 5 :]
-    name, count = clean, 1
-    while name in taken or hasattr(nn.Sequential, name):
-        count += 1
-        name = f"{clean}_{count}"
-    taken.add(name)
-    return name
 
 
 class Layers:
-    """The layers that were found so far. One that is out of place is refused as soon as that is certain, so the first
-    is named.
+    """The layers that were found so far.
 
     Parameters
     ----------
     binary : bool
-        Whether the model has binary layers.
+        Whether the model has binary layers, which must be one behind the other.
+    shape : tuple of int
+        (n, channels, height, width) of the images.
     """
 
-    def __init__(self, binary: bool) -> None:
+    def __init__(self, binary: bool, shape: Shape) -> None:
         self.binary = binary
-        self.layers: OrderedDict[str, nn.Module] = OrderedDict()
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.images = shape[0]
+        self.layers: dict[str, nn.Module] = {}
+        self.inputs: dict[str, tuple[str, ...]] = {}
+        self.shapes: dict[str, Shape] = {INPUT: shape[1:]}  # of what each gives for one image
         self.places: dict[str, str] = {}
-        self._taken: set[str] = set()
-        # Since the last layer, with their places: what they come to is known at the next.
-        self._reshaped: list[tuple[str, Reshape]] = []
-        self._unchanged: tuple[str, str, tuple[int, ...]] | None = (
-            None  # pooling of single pixels: name, place and shape
-        )
 
-    def append(self, wanted: str, layer: nn.Module, place: str, shape: tuple[int, ...]) -> None:
-        """Add a layer whose result has this shape."""
-        if isinstance(layer, Reshape):
-            self._reshaped.append((": ".join(filter(None, (place, wanted))), layer))
-            return
-        if isinstance(layer, Unchanged):
-            self._unchanged = (wanted, place, shape)
-            return
-        last = next(reversed(self.layers), "")
-        if last and isinstance(self.layers[last], ENDINGS):
-            kind = "sigmoid" if isinstance(self.layers[last], nn.Sigmoid) else "softmax"
-            error = f"{last}: a {kind} can only be the last operation; use ReLU between layers"
-            raise located(
-                NetworkError(f"{error} and train it again" if kind == "sigmoid" else error, last), self.places
-            )
-        self._add(wanted, self._behind_reshapes(layer), place, shape)
+    def add(self, wanted: str, layer: nn.Module, place: str, *given: str) -> str:
+        """Add a layer that takes what these give.
 
-    def finish(self) -> tuple[nn.Sequential, nn.Module]:
-        """All layers, and the softmax or sigmoid behind them."""
-        if self._reshaped:
-            where, reshape = self._reshaped[-1]
-            if any(side != 1 for side in reshape.after[2:]) and reshape.after != self._reshaped[0][1].before:
-                raise NetworkError(f"{where}: {unmapped_shape(self._reshaped[0][1].before, reshape.after)}")
-        ending = self.layers.popitem()[1] if self.layers and isinstance(self._last(), ENDINGS) else nn.Identity()
-        if self.layers and isinstance(self._last(), nn.Flatten):
-            self.layers.popitem()  # logits are flat anyway
-        if (
-            self.layers
-            and self._unchanged is not None
-            and isinstance(self._last(), (nn.ReLU, nn.MaxPool2d))
-            and not self.binary
-        ):
-            wanted, place, shape = self._unchanged
-            self._add(wanted, nn.AvgPool2d(1), place, shape)
-        self._check((lambda layers: blocks.check_end(blocks.blocks(layers))) if self.binary else fold.check_end)
-        last = next(reversed(self.layers))
-        pixels = self.shapes[last][2:]
-        if any(side != 1 for side in pixels):
-            error = (
-                f"{last} is the last layer and gives {' x '.join(map(str, pixels))} pixels, not one number per class"
-            )
-            remedy = "put nn.AdaptiveAvgPool2d(1), or nn.Flatten and nn.Linear, behind it"
-            raise located(NetworkError(f"{error}; {remedy}", last), self.places)
-        return nn.Sequential(self.layers).eval(), ending
-
-    def _last(self) -> nn.Module:
-        return next(reversed(self.layers.values()))
-
-    def _add(self, wanted: str, layer: nn.Module, place: str, shape: tuple[int, ...]) -> None:
-        name = _unique(wanted, self._taken)
-        self.layers[name], self.places[name], self.shapes[name] = layer, place, shape
-        if not isinstance(layer, ENDINGS):
-            self._check(blocks.blocks if self.binary else lambda _layers: fold.check_layer(layer, name))
-
-    def _behind_reshapes(self, layer: nn.Module) -> nn.Module:
-        """`layer`, with the flattening before it that all reshapes since the last layer come to; `NetworkError` if they
-        come to another.
+        Returns
+        -------
+        str
+            Its name.
         """
-        if not self._reshaped:
-            return layer
-        before, (where, reshape) = self._reshaped[0][1].before, self._reshaped[-1]
-        after = reshape.after
-        self._reshaped = []
-        if after == before or len(before) == len(after) + 1 == 2:
-            return layer
-        if len(after) <= 2 and len(before) > 2:
-            place, _, wanted = where.rpartition(": ")
-            self._add(wanted, nn.Flatten(), place, after)
-            return layer
-        pixels = before[2] * before[3] if len(before) == 4 else 0
-        if isinstance(layer, nn.AvgPool2d) and after == (*before[:2], pixels, 1) and layer.kernel_size == (pixels, 1):
-            return nn.AvgPool2d((before[2], before[3]))  # over pixels in a row, which is the mean over height and width
-        raise NetworkError(f"{where}: {unmapped_shape(before, after)}")
+        name = self._unique(wanted)
+        if self.binary and given != (next(reversed(self.layers), INPUT),):
+            raise NetworkError("the layers of a binary network must be one behind the other; remove what branches")
+        self.layers[name], self.inputs[name], self.places[name] = layer, given, place
+        if self.binary:
+            self._check(lambda: blocks.blocks(self.layers.items()))
+        else:
+            self._check(lambda: check_layer(layer, name))
+        self.shapes[name] = shape_behind(layer, name, *(self.shapes[one] for one in given))
+        return name
 
-    def _check(self, check: Callable[[Iterable[tuple[str, nn.Module]]], object]) -> None:
+    def image(self, flow: Flow) -> str:
+        """The layer that gives the numbers of [n, channels, height, width] or [n, channels, length]."""
+        wanted = (flow.shape[1], 1, flow.shape[2]) if len(flow.shape) == 3 else flow.shape[1:]
+        if len(wanted) != 3:
+            raise self._moved(flow)
+        return flow.name if flow.index is None and flow.given == wanted else self._selected(flow, wanted)
+
+    def features(self, flow: Flow) -> str:
+        """The layer that gives the numbers of [n, features]."""
+        if flow.index is not None:
+            pixels = math.prod(flow.given[1:])
+            count = flow.shape[1]
+            shapes = [(count // pixels, *flow.given[1:])] if len(flow.given) == 3 and count % pixels == 0 else []
+            for shape in shapes:
+                try:
+                    return self._flat(self._selected(flow, shape), flow.where)
+                except NetworkError:
+                    pass  # perhaps single pixels
+            return self._flat(self._selected(flow, (count, 1, 1)), flow.where)
+        return flow.name if len(flow.given) == 1 else self._flat(flow.name, flow.where)
+
+    def finish(self, flow: Flow) -> LayerGraph:
+        """All layers that the output depends on."""
+        if flow.where and (flow.shape[0] == 1 or any(side != 1 for side in flow.shape[2:])):
+            raise self._moved(flow)
+        if flow.index is None and any(side != 1 for side in flow.given[1:]):
+            sides = " x ".join(map(str, flow.given[1:]))
+            error = f"{flow.name} is the last layer and gives {sides} pixels, not one number per class"
+            remedy = "put nn.AdaptiveAvgPool2d(1), or nn.Flatten and nn.Linear, behind it"
+            raise located(NetworkError(f"{error}; {remedy}", flow.name), self.places)
+        if flow.index is not None:
+            if len(flow.shape) != 2:
+                raise self._moved(flow)
+            output = self.features(flow)
+        else:
+            output = flow.name
+        needed, stack = set(), [output]
+        while stack:
+            name = stack.pop()
+            if name not in needed and name != INPUT:
+                needed.add(name)
+                stack += self.inputs[name]
+        layers = {name: layer for name, layer in self.layers.items() if name in needed}
+        if self.binary:
+            self._check(lambda: blocks.check_end(blocks.blocks(layers.items())))
+        else:
+            self._check(lambda: check_end(Draft(layers, self.inputs, output)))
+        return LayerGraph(layers, self.inputs).eval()
+
+    def ends_in_bytes(self, name: str) -> bool:
+        """Whether a layer gives bytes."""
+        return not self.binary and role(self.layers[name], name) in (Role.ACTIVATION, Role.MOVING)
+
+    def _unique(self, wanted: str) -> str:
+        """A name for a layer that a package and a graph can hold."""
+        clean = re.sub(r"[^A-Za-z0-9_-]", "_", wanted)[-LONGEST_NAME + 5 :]
+        name, count = clean, 1
+        while name in self.layers or name == INPUT or hasattr(LayerGraph, name):
+            count += 1
+            name = f"{clean}_{count}"
+        return name
+
+    def _moved(self, flow: Flow) -> NetworkError:
+        """What is wrong with a tensor that is neither an image nor flat."""
+        return NetworkError(f"{flow.where}: {unmapped_shape((self.images, *flow.given), flow.shape)}", flow.name)
+
+    def _selected(self, flow: Flow, wanted: Sequence[int]) -> str:
+        """A layer that puts the numbers of `flow` in its order; found again where there is one."""
+        shape = tuple(wanted)
+        if shape not in flow.made:
+            if self.binary:
+                raise self._moved(flow)
+            try:
+                index = flow.of_one().reshape(shape).contiguous()
+                given = flow.given if len(flow.given) == 3 else (flow.given[0], 1, 1)
+                one_hot(index.numpy(), given)
+            except NetworkError as error:
+                raise NetworkError(f"{self._moved(flow)}: {error}", flow.name) from error
+            place, _, operation = flow.where.rpartition(": ")
+            select = Select(index, given)
+            flow.made[shape] = self.add(operation or "select", select, place, flow.name)
+        return flow.made[shape]
+
+    def _flat(self, name: str, where: str) -> str:
+        """A flattening behind a layer, one for all that want it."""
+        if len(self.shapes[name]) == 1:
+            return name
+        known = [
+            one for one, taken in self.inputs.items() if taken == (name,) and isinstance(self.layers[one], nn.Flatten)
+        ]
+        if known:
+            return known[0]
+        place, _, operation = where.rpartition(": ")
+        return self.add(operation or "flatten", nn.Flatten(), place, name)
+
+    def _check(self, check: Callable[[], object]) -> None:
         try:
-            check(self.layers.items())
+            check()
         except NetworkError as error:
             raise located(error, self.places) from error

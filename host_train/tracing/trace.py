@@ -1,31 +1,50 @@
-"""A model walked in the order of its computation, as a flat nn.Sequential; what cannot be one is refused with its
-source line.
+"""A model walked in the order of its computation, as a graph of layers; what cannot be one is refused with its source
+line.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import fx, nn
 
 from host_train.layers.binary import BinaryLayer
+from host_train.layers.join import Add, Concat
+from host_train.layers.scale import ChannelScale
+from host_train.quantisation.graph import LayerGraph
+from host_train.quantisation.sequential import pair
 from host_train.reason import reason_of
-from host_train.tracing.operations import FUNCTIONS, LEARNED, TENSOR_METHODS, advice, module_layers
+from host_train.tracing.flow import Ending, Flow, Shape
+from host_train.tracing.operations import (
+    LEARNED,
+    Unchanged,
+    advice,
+    arithmetic,
+    handler_of,
+    is_single,
+    joins,
+    module_layers,
+    moving,
+)
 from host_train.tracing.places import located
-from host_train.tracing.recording import TensorShape, operation_of, record, where_of
+from host_train.tracing.recording import HELD, TensorShape, Tracer, held, operation_of, record, where_of
 from host_train.tracing.sequence import Layers
 from pynq_cnn.errors import NetworkError
+from pynq_cnn.model.layers import INPUT
+
+ENDINGS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)
 
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """A model as a flat sequence.
+    """A model as a graph of layers.
 
     Parameters
     ----------
-    layers : torch.nn.Sequential
+    layers : LayerGraph
         In evaluation mode, on the CPU, with weights of its own; gives the logits.
     ending : torch.nn.Module
         Softmax, LogSoftmax or Sigmoid that the model puts behind its logits; Identity if none.
@@ -35,7 +54,7 @@ class Traced:
         Layers with weights that the model has but does not compute.
     """
 
-    layers: nn.Sequential
+    layers: LayerGraph
     ending: nn.Module
     places: dict[str, str]
     unused: tuple[str, ...] = ()
@@ -46,7 +65,7 @@ class Traced:
 
 
 def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
-    """`model` as a flat nn.Sequential of the layers that `host_train.quantisation` takes.
+    """`model` as a graph of the layers that `host_train.quantisation` takes.
 
     Parameters
     ----------
@@ -75,99 +94,240 @@ def trace(model: nn.Module, inputs: torch.Tensor) -> Traced:
     ...
     pynq_cnn.errors.NetworkError: 1: a Tanh cannot be mapped; use ReLU and train it again
     """
-    whole, graph, recorder = record(model, inputs)
-    values = recorder.values
+    model = held(model)
+    whole, graph, tracer = record(model, inputs)
     called = {whole.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"}
-    found = Layers(any(isinstance(module, BinaryLayer) for module in called))
-    constants: set[fx.Node] = set()  # weights, and what is computed from them alone: what takes them is looked at
-    current: fx.Node | None = None  # the operation whose result the next one takes
-    for node in graph.nodes:
-        if node not in values and recorder.failure is not None:
-            raise NetworkError(recorder.reason) from recorder.failure
-        value = values.get(node)
-        if node.op == "output":
-            if node.args[0] is not current:
-                raise NetworkError(
-                    f"{type(model).__name__}.forward must return one tensor, the logits, not {_returned(node.args[0])}"
-                )
-        elif node.op == "placeholder":
-            current = node
-        elif not _has_tensor(value):
-            continue  # a size
-        elif node.op == "get_attr" or (node.op != "call_module" and not set(_sources(node, values)) - constants):
-            constants.add(node)
-        else:
-            assert current is not None
-            try:
-                made = _map(node, current, constants, whole, values)
-            except NetworkError as error:
-                raise NetworkError(f"{where_of(node)}: {error}") from error
-            wanted = str(node.target).removeprefix("model.") if node.op == "call_module" else node.name
-            for layer in made:
-                found.append(wanted, layer, node.meta.get("place", ""), values[node].shape)
-            current = node
-    layers, ending = found.finish()
+    binary = any(isinstance(module, BinaryLayer) for module in called)
+    walk = _Walk(model, whole, tracer, Layers(binary, tuple(inputs.shape)))
+    nodes = list(graph.nodes)
+    live = _live(nodes)
+    for node in nodes:
+        if node.op != "output" and node not in tracer.values and tracer.failure is not None:
+            raise NetworkError(tracer.reason) from tracer.failure
+        if node in live:
+            walk.visit(node)
+    assert walk.result is not None  # a recording that ended early has raised by now
+    layers, ending = walk.finish(walk.result)
     unused = tuple(name for name, one in model.named_modules() if isinstance(one, LEARNED) and one not in called)
-    return Traced(layers, ending, found.places, unused)
+    return Traced(layers, ending, walk.layers.places, unused)
 
 
-def _has_tensor(value: Any) -> bool:
-    return isinstance(value, (TensorShape, torch.Tensor)) or (
-        isinstance(value, (tuple, list)) and any(_has_tensor(v) for v in value)
-    )
+def _live(nodes: list[fx.Node]) -> set[fx.Node]:
+    """The operations that the output depends on; all of them where there is no output."""
+    if not nodes or nodes[-1].op != "output":
+        return set(nodes)
+    live, stack = set(), [nodes[-1]]
+    while stack:
+        node = stack.pop()
+        if node not in live:
+            live.add(node)
+            stack += node.all_input_nodes
+    return live
 
 
-def _sources(node: fx.Node, values: dict[fx.Node, Any]) -> list[fx.Node]:
-    """The operations whose tensors an operation takes."""
-    return [n for n in node.all_input_nodes if _has_tensor(values.get(n))]
+class _Walk:
+    """Goes through the recorded operations, and collects their layers."""
 
+    def __init__(self, model: nn.Module, whole: nn.Module, tracer: Tracer, layers: Layers) -> None:
+        self.model, self.whole, self.tracer, self.layers = model, whole, tracer, layers
+        self.flows: dict[fx.Node, Any] = {}  # of what depends on the images: a Flow, or a list of them
+        self.ones: dict[str, tuple[str, str]] = {}  # averages of single pixels: by layer their names and places
+        self.result: Flow | None = None
 
-def _returned(value: Any) -> str:
-    return (
-        f"the result of {value.name}, which is not the last operation"
-        if isinstance(value, fx.Node)
-        else f"a {type(value).__name__}"
-    )
+    def visit(self, node: fx.Node) -> None:
+        """Take one operation; `NetworkError` with its place if it cannot be mapped."""
+        if node.op == "output":
+            self.result = self._returned(node.args[0])
+        elif node.op == "placeholder":
+            shape = tuple(self.tracer.inputs.shape)
+            self.flows[node] = Flow(INPUT, shape[1:], shape)
+        elif any(one in self.flows for one in node.all_input_nodes):
+            try:
+                self.flows[node] = self._operation(node)
+            except NetworkError as error:
+                if error.layer is not None:
+                    raise  # it has its place
+                raise NetworkError(f"{where_of(node)}: {error}") from error
 
+    def finish(self, flow: Flow) -> tuple[LayerGraph, nn.Module]:
+        """The graph, and the softmax or sigmoid behind it."""
+        if flow.name in self.ones and self.layers.ends_in_bytes(flow.name):
+            wanted, place = self.ones[flow.name]
+            flow = replace(flow, name=self.layers.add(wanted, nn.AvgPool2d(1), place, flow.name))
+        return self.layers.finish(flow), nn.Identity() if flow.ending is None else flow.ending.layer
 
-def _map(
-    node: fx.Node, current: fx.Node, constants: set[fx.Node], whole: nn.Module, values: dict[fx.Node, Any]
-) -> list[nn.Module]:
-    """The layers of one operation, which must take the tensor of `current` and no other that is computed from the
-    images.
-    """
-    operation = operation_of(node)
-    after = values[node]
-    sources = [n for n in _sources(node, values) if n not in constants]
-    if len(sources) > 1:
+    def _returned(self, value: Any) -> Flow:
+        flow = self.flows.get(value) if isinstance(value, fx.Node) else None
+        if isinstance(flow, Flow):
+            return flow
+        several = "; join several with torch.cat(outputs, 1)" if isinstance(value, (tuple, list)) else ""
+        what = f"the result of {value.name}" if isinstance(value, fx.Node) else f"a {type(value).__name__}"
         raise NetworkError(
-            f"{len(sources)} tensors go into one operation, which cannot be mapped; {advice(operation, len(sources))}"
+            f"{type(self.model).__name__}.forward must return one tensor, the logits, not {what}{several}"
         )
-    if not isinstance(after, TensorShape):
-        raise NetworkError(f"it gives several tensors, which cannot be mapped; {advice(operation)}")
-    if sources != [current]:
-        raise NetworkError(
-            f"it does not take the result of the operation before it ({current.name}): the model branches here, or a"
-            " result is not used; use one straight line of layers"
+
+    def _argument(self, node: fx.Node) -> Any:
+        """What an operation is given: a Flow, or a real value."""
+        if node in self.flows:
+            return self.flows[node]
+        if node.op == "get_attr" and node not in self.tracer.values:
+            return attrgetter(str(node.target))(self.tracer.root)
+        value = self.tracer.values[node]
+        if isinstance(value, TensorShape):
+            raise NetworkError("a Python number that depends on what is in the images cannot be mapped; remove it")
+        return value
+
+    def _operation(self, node: fx.Node) -> Any:
+        args, options = fx.node.map_arg((node.args, node.kwargs), self._argument)
+        operation = operation_of(node)
+        module = self.whole.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if moving.moves(node.target if module is None else module, operation):
+            return self._moved(node, module, tuple(args), dict(options))
+        flows = _flows([*args, *options.values()])
+        what = arithmetic.NAMES.get(operation) if module is None else None
+        value = self.tracer.values[node]
+        after = value.shape if isinstance(value, TensorShape) else None
+        last = len(flows[0].shape) == 2 and all(user.op == "output" for user in node.users)
+        if what is not None and len(flows) == 1:
+            made = arithmetic.made(what, operation, args, options, flows[0].shape, after)
+        elif what == arithmetic.DIFFERENCE and len(flows) == 2:
+            flows = [flows[0], self._behind(node, arithmetic.negative(flows[1].shape), flows[1:], flows[1].shape)]
+            made = [Add()]
+        elif module is not None:
+            made = module_layers(module, flows[0].shape, after or (), last)
+        else:
+            made = self._called(node, operation, tuple(args), dict(options), flows, after, last)
+        if after is None:
+            raise NetworkError(f"it gives several tensors, which cannot be mapped; {advice(operation)}")
+        if len(flows) > 1 and made:
+            return self._joined(node, made[0], flows, after)
+        return self._behind(node, made, flows, after)
+
+    def _moved(self, node: fx.Node, module: nn.Module | None, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The same numbers elsewhere: the operation is done to their places."""
+        first = args[0] if args else next(iter(options.values()))
+        if isinstance(first, (tuple, list)):
+            return first[args[1]]  # one of several tensors
+        if not isinstance(first, Flow):
+            raise NetworkError("what it moves depends on the images only by what it is told; remove it")
+
+        def move(index: torch.Tensor) -> Any:
+            given, named = fx.node.map_aggregate(
+                (args, options),
+                lambda one: index if one is first else torch.empty(one.shape) if isinstance(one, Flow) else one,
+            )
+            return moving.apply(node.target if module is None else module, operation_of(node), given, named)
+
+        return first.moved(move, where_of(node))
+
+    def _called(
+        self,
+        node: fx.Node,
+        operation: str,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        flows: list[Flow],
+        after: Shape | None,
+        last: bool,
+    ) -> list[nn.Module]:
+        """The layers of a function or method."""
+        handler = handler_of(node.target, operation)
+        if handler is None or (len(flows) > 1 and not joins(handler)):
+            raise NetworkError(
+                f"{'' if len(flows) > 1 else 'it cannot be mapped; '}{advice(operation, len(flows), last=last)}"
+            )
+        rest = [one for one in args if not _flows([one])]
+        named = {name: one for name, one in options.items() if not _flows([one])}
+        try:
+            return handler(flows[0].shape, after or (), *rest, **named)
+        except TypeError as error:
+            raise NetworkError(
+                f"its arguments cannot be mapped ({reason_of(error)}); use the module of torch.nn instead"
+            ) from error
+
+    def _joined(self, node: fx.Node, layer: nn.Module, flows: list[Flow], after: Shape) -> Flow:
+        """Several tensors in one."""
+        self._refuse_endings(flows)
+        wanted, place = _wanted(node), node.meta.get("place", "")
+        first = flows[0]
+        if isinstance(layer, Add):
+            if any(one.shape != after for one in flows):
+                shapes = " and ".join(str(one.shape) for one in flows)
+                raise NetworkError(f"tensors of {shapes} are added, which cannot be mapped; bring both to one shape")
+            alike = all(_alike(one, first) for one in flows)
+            if alike and first.all_there:
+                name = self.layers.add(wanted, layer, place, *(one.name for one in flows))
+                return replace(first, name=name, made={})
+        if len(flows) == 1:
+            return first
+        name = self.layers.add(wanted, layer, place, *(self._source(one) for one in flows))
+        return Flow(name, self.layers.shapes[name], after)
+
+    def _behind(self, node: fx.Node, made: list[nn.Module], flows: list[Flow], after: Shape) -> Flow:
+        """Layers one behind the other."""
+        flow = flows[0]
+        wanted, place = _wanted(node), node.meta.get("place", "")
+        for layer in made:
+            self._refuse_endings([flow])
+            if isinstance(layer, ENDINGS):
+                flow = replace(flow, ending=Ending(wanted, layer, place))
+            elif isinstance(layer, Unchanged):
+                self.ones[flow.name] = wanted, place
+            elif isinstance(layer, Concat):
+                pass  # of one tensor
+            elif is_single([layer]) and flow.all_there:
+                flow = replace(flow, name=self.layers.add(wanted, layer, place, flow.name), made={})
+            else:
+                layer, source = self._over(layer, flow)
+                name = self.layers.add(wanted, layer, place, source)
+                flow = Flow(name, self.layers.shapes[name], (flow.shape[0], *self.layers.shapes[name]))
+        if flow.shape != after:
+            flow = replace(flow, shape=after, index=None if flow.index is None else flow.index.reshape(after))
+        return flow
+
+    def _over(self, layer: nn.Module, flow: Flow) -> tuple[nn.Module, str]:
+        """A layer, and what it takes. To what treats all pixels alike, or takes their mean, it does not matter whether
+        they are in rows or one behind the other.
+        """
+        in_order = (
+            flow.index is None and len(flow.given) == 3 and len(flow.shape) > 2 and flow.shape[1] == flow.given[0]
         )
-    if not node.users:
-        raise NetworkError("its result is not used; write x = ... or remove it")
-    before = values[current].shape
-    last = len(before) == 2 and all(user.op == "output" for user in node.users)
-    if node.op == "call_module":
-        return module_layers(whole.get_submodule(str(node.target)), before, after.shape, last)
-    handler = TENSOR_METHODS.get(operation) if node.op == "call_method" else FUNCTIONS.get(node.target)
-    if handler is None:
-        raise NetworkError(f"it cannot be mapped; {advice(operation, last=last)}")
-    arguments, options = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])
-    arguments = tuple(arguments)
-    if arguments:
-        arguments = arguments[1:]
-    else:
-        options = {name: option for name, option in options.items() if name not in ("input", "self")}
-    try:
-        return handler(before, after.shape, *arguments, **options)
-    except TypeError as error:
-        raise NetworkError(
-            f"its arguments cannot be mapped ({reason_of(error)}); use the module of torch.nn instead"
-        ) from error
+        if in_order and flow.shape[1:] != flow.given:
+            if isinstance(layer, nn.AvgPool2d) and pair(layer.kernel_size) == flow.shape[2:] and not layer.padding:
+                return nn.AdaptiveAvgPool2d(1), flow.name
+            if isinstance(layer, (nn.AdaptiveAvgPool2d, nn.BatchNorm2d, ChannelScale)):
+                return layer, flow.name
+        return layer, self._source(flow)
+
+    def _source(self, flow: Flow) -> str:
+        """The layer that gives the numbers of a tensor, as an image or flat."""
+        if len(flow.shape) == 1:
+            flow = replace(flow, shape=(*flow.shape, 1), index=None if flow.index is None else flow.index[:, None])
+        return self.layers.features(flow) if len(flow.shape) == 2 else self.layers.image(flow)
+
+    def _refuse_endings(self, flows: list[Flow]) -> None:
+        for ending in (flow.ending for flow in flows):
+            if ending is not None:
+                kind = "sigmoid" if isinstance(ending.layer, nn.Sigmoid) else "softmax"
+                again = " and train it again" if kind == "sigmoid" else ""
+                error = f"{ending.name}: a {kind} can only be the last operation; use ReLU between layers{again}"
+                raise NetworkError(": ".join(filter(None, (ending.place, error))), ending.name)
+
+
+def _wanted(node: fx.Node) -> str:
+    """What the layer of an operation is called."""
+    return str(node.target).removeprefix("model.").replace(HELD, "") if node.op == "call_module" else node.name
+
+
+def _flows(values: Any) -> list[Flow]:
+    """The tensors among arguments that depend on the images."""
+    if isinstance(values, Flow):
+        return [values]
+    return [flow for one in values for flow in _flows(one)] if isinstance(values, (tuple, list)) else []
+
+
+def _alike(one: Flow, other: Flow) -> bool:
+    """Whether the numbers of two tensors are in the same order."""
+    if one.given != other.given or (one.index is None) != (other.index is None):
+        return False
+    return one.index is None or (other.index is not None and torch.equal(one.index, other.index))

@@ -254,7 +254,7 @@ REFUSED = {
         [first(), nn.MaxPool2d(2), nn.BatchNorm2d(4), nn.MaxPool2d(2)],
         "3 pools what is pooled already",
     ),
-    "padded pooling": ([first(), nn.MaxPool2d(3, padding=1)], "1 has padding=1; max pooling must be square"),
+    "padded pooling": ([first(), nn.MaxPool2d(3, padding=1)], "1 has padding=1; in a binary network leave it out"),
     "padding": ([first(padding=3)], r"0 has padding=3, which must be smaller than its kernel \(3, 3\)"),
     "inputs": (
         [first(), nn.Flatten(), BinaryLinear(99, 10)],

@@ -22,9 +22,6 @@ REFUSED = {
     "senet": r"families.py:\d+, `out = out \* w`: .*(gate|product).*",
     "efficientnet_like": r"families.py:\d+, .*features.0.2: a SiLU cannot be mapped; use ReLU and train it again",
 }
-BRANCHES = "from_torch takes no graphs yet"
-CHAINS = {"lenet", "vgg", "efficientnet_like", "mobilenet_v1"}
-PENDING = set(FAMILIES) - CHAINS
 # Untrained networks give all images nearly the same logits: it is how images differ that integers must keep.
 LEAST_CORRELATION = 0.9
 
@@ -54,17 +51,7 @@ def check_conversion(model: nn.Module, name: str, side: int = 32, images: int = 
 
 
 @pytest.mark.filterwarnings("ignore:the model gives the same answer for all")
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name, marks=[pytest.mark.xfail(strict=True, reason=BRANCHES, raises=(NetworkError, AssertionError))]
-        )
-        if name in PENDING
-        else name
-        for name in FAMILIES
-    ],
-)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_families(name, record_property):
     model = family(name)
     if name in REFUSED:
@@ -78,7 +65,6 @@ def test_families(name, record_property):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the model gives the same answer for all")
-@pytest.mark.xfail(strict=True, reason=BRANCHES, raises=NetworkError)
 @pytest.mark.parametrize("side", [64, 224])
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1", "googlenet"])
 def test_torchvision(name, side, record_property):

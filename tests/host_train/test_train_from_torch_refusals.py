@@ -17,34 +17,12 @@ from pynq_cnn.errors import NetworkError
 pytestmark = IGNORE_NOISE
 
 
-class Residual(Base):
-    def forward(self, x):
-        x = F.relu(self.conv(x))
-        y = F.relu(self.more(x))
-        return self.fc((x + y).flatten(1))  # here
-
-
-class InPlaceResidual(Base):
-    def forward(self, x):
-        x = F.relu(self.conv(x))
-        y = F.relu(self.more(x))
-        y += x  # here
-        return self.fc(y.flatten(1))
-
-
-class Join(Base):
-    def forward(self, x):
-        x = F.relu(self.conv(x))
-        x = torch.cat([x, F.relu(self.more(x))], 1)  # here
-        return self.fc(x[:, :4].flatten(1))
-
-
 class Branch(Base):
     def forward(self, x):
         a = F.relu(self.conv(x))
         b = F.relu(self.more(a))
-        a = self.grouped(a)  # here
-        return self.fc((a * b).flatten(1))
+        a = self.grouped(a)
+        return self.fc((a * b).flatten(1))  # here
 
 
 class Condition(Base):
@@ -52,18 +30,6 @@ class Condition(Base):
         x = F.relu(self.conv(x))
         if x.sum() > 0:  # here
             x = self.more(x)
-        return self.fc(x.flatten(1))
-
-
-class Length(Base):
-    def forward(self, x):
-        x = F.relu(self.conv(x))
-        return self.fc(x.view(len(x), -1))  # here
-
-
-class Inline(Base):
-    def forward(self, x):
-        x = nn.ReLU()(self.conv(x))  # here
         return self.fc(x.flatten(1))
 
 
@@ -94,13 +60,6 @@ class WrongMean(Base):
         return self.fc(x.repeat(1, 4, 1, 1).flatten(1))
 
 
-class WrongView(Base):
-    def forward(self, x):
-        x = F.relu(self.conv(x))
-        x = x.view(x.size(0), 2, -1)  # here
-        return self.fc(F.relu(x).flatten(1))
-
-
 class AlwaysDropout(Base):
     def forward(self, x):
         x = F.dropout(F.relu(self.conv(x)), 0.3)  # here
@@ -120,26 +79,6 @@ class Softmax(Base):
         return self.fc(x)
 
 
-class Functional(Base):
-    def forward(self, x):
-        x = F.relu(F.conv2d(x, self.conv.weight, padding=1))  # here
-        return self.fc(x.flatten(1))
-
-
-class Unused(Base):
-    def forward(self, x):
-        x = self.conv(x)
-        F.relu(x, inplace=True)  # here
-        return self.fc(x.flatten(1))
-
-
-class Several(Base):
-    def forward(self, x):
-        x = F.relu(self.conv(x))
-        a, b = x.chunk(2, 1)  # here
-        return self.fc(torch.cat([a, b], 1).flatten(1))
-
-
 class Misfit(Base):
     def forward(self, x):
         x = F.relu(self.conv(x))
@@ -156,42 +95,6 @@ class Tuple(Base):
     def forward(self, x):
         x = F.relu(self.conv(x))
         return self.fc(x.flatten(1)), 1
-
-
-class NotLast(Base):
-    def forward(self, x):
-        y = F.relu(self.conv(x))
-        self.more(y)  # here
-        return self.fc(y.flatten(1))
-
-
-class Normalised(Base):
-    def forward(self, x):
-        x = (x - 0.5) / 0.5  # here
-        return self.fc(F.relu(self.conv(x)).flatten(1))
-
-
-class NormalisedByBuffers(Base):
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor([0.5]))
-
-    def forward(self, x):
-        x = x - self.mean.view(1, -1, 1, 1)  # here
-        return self.fc(F.relu(self.conv(x)).flatten(1))
-
-
-class Temperature(Base):
-    def forward(self, x):
-        x = self.fc(F.relu(self.conv(x)).flatten(1))
-        x *= 2.0  # here
-        return x
-
-
-class Product(Base):
-    def forward(self, x):
-        x = F.relu(self.conv(x)).flatten(1)
-        return x @ self.fc.weight.t()  # here
 
 
 class PaddedByMore(Base):
@@ -275,33 +178,17 @@ class EndsWithReLU(Base):
 
 
 REFUSALS = {
-    Residual: "2 tensors go into one operation.*no branches yet: remove the skip connection",
-    InPlaceResidual: "2 tensors go into one.*skip connection",
-    Join: "2 tensors go into one.*use one wider Conv2d",
-    Branch: "does not take the result of the operation before it",
+    Branch: "mul: a product of two tensors, such as a gate.*remove the gate",
     Condition: "cannot be traced.*control flow.*remove conditions",
-    Length: r"cannot be traced.*len.*torch.flatten\(x, 1\)",
-    Inline: "cannot be traced.*make every module in __init__",
     Sigmoid: "sigmoid: a sigmoid can only be the last operation; use ReLU between layers and train it again",
-    Indices: "several tensors.*without return_indices",
+    Indices: "cannot be mapped; use max pooling without return_indices",
     Uneven: r"of \(12, 12\) to \(5, 5\) has windows of different sizes",
     WrongMean: r"a mean over dimensions 1 of \(2, 4, 12, 12\)",
-    WrongView: r"making \(2, 2, 288\) of \(2, 4, 12, 12\) cannot be mapped",
     AlwaysDropout: "training=self.training",
     OtherNorm: "LocalResponseNorm cannot be mapped; use BatchNorm2d",
     Softmax: "a softmax can only be the last",
-    Functional: "use the module nn.Conv2d",
-    Unused: "its result is not used",
-    Several: "several tensors",
     Misfit: "fc fails on the calibration images: mat1 and mat2 shapes cannot be multiplied",
     MisfitLater: "tanh: it cannot be mapped",
-    NotLast: "its result is not used",
-    Normalised: "sub: it cannot be mapped; remove it here: what normalises the images goes into the mean and std",
-    NormalisedByBuffers: "sub: it cannot be mapped; remove it here",
-    Temperature: (
-        "i?mul: it cannot be mapped; remove it here.* a factor or shift behind a layer into that layer's weights"
-    ),
-    Product: "matmul: it cannot be mapped; use the module nn.Linear",
     PaddedByMore: r"c1 has padding=\(5, 5\), which must be smaller than the kernel \(3, 3\); use less",
     LongStride: r"c1.stride must be 2 integer\(s\) from 1 to 255, not \(300, 300\)",
     Pixels: (

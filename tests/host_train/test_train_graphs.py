@@ -55,7 +55,7 @@ def photos(count: int = 64, seed: int = 0) -> np.ndarray:
 def channels(taken: list[int], count: int, height: int, width: int) -> Select:
     pixels = torch.arange(height * width).reshape(height, width)
     return Select(
-        torch.stack([pixels + c * height * width if c >= 0 else pixels * 0 - 1 for c in taken]), count * height * width
+        torch.stack([pixels + c * height * width if c >= 0 else pixels * 0 - 1 for c in taken]), (count, height, width)
     )
 
 
@@ -236,14 +236,14 @@ def graph_of(kind: str) -> nn.Sequential:
     if kind == "zeros for a shortcut":
         index = torch.full((12, 6, 5), -1)
         index[2:10] = torch.arange(8 * 12 * 10).reshape(8, 12, 10)[:, ::2, ::2]
-        layers = {**stem, "c": C(8, 12, 3, 2, 1), "short": Select(index, 960), "sum": Add(), "r": R()}
+        layers = {**stem, "c": C(8, 12, 3, 2, 1), "short": Select(index, (8, 12, 10)), "sum": Add(), "r": R()}
         return headed(layers, {"short": ("relu",), "sum": ("c", "short")}, 12)
     if kind == "zeros around":
         index = torch.full((8, 14, 12), -1)
         index[:, 1:13, 0:10] = torch.arange(960).reshape(8, 12, 10)
         layers = {
             "a": C(3, 8, 3, padding=1),
-            "pad": Select(index, 960),
+            "pad": Select(index, (8, 12, 10)),
             "b": C(8, 8, 3),
             "bias": ChannelScale(torch.ones(8), torch.full((8,), 0.1)),
         }
@@ -468,7 +468,7 @@ def test_selections_are_convolutions_of_ones_or_refused():
         given = nn.functional.pad(x, (left, right, top, bottom))
         weight = torch.from_numpy(made_.weight.transpose(0, 3, 1, 2).copy()).float()
         ours = nn.functional.conv2d(given, weight, stride=made_.stride)
-        assert torch.equal(ours, Select(torch.from_numpy(index.copy()), 60)(x))
+        assert torch.equal(ours, Select(torch.from_numpy(index.copy()), (2, 6, 5))(x))
     for index in (image[:, ::-1], image.transpose(0, 2, 1), np.repeat(image, 2, 1)):
         with pytest.raises(NetworkError, match="no convolution; only whole channels"):
             one_hot(np.ascontiguousarray(index), (2, 6, 5))

@@ -37,9 +37,17 @@ def _(layer: BinaryLinear, name: str, found: list[Block]) -> None:
     found.append(Block(name, layer))
 
 
-@add_to_blocks.register(nn.Hardtanh)
-@add_to_blocks.register(Sign)
-def _(layer: nn.Module, name: str, found: list[Block]) -> None:
+@add_to_blocks.register
+def _(layer: nn.Hardtanh, name: str, found: list[Block]) -> None:
+    if not layer.min_val < 0 < layer.max_val:
+        raise NetworkError(
+            f"{name} is a Hardtanh from {layer.min_val:g} to {layer.max_val:g}, which hides the sign; use one around 0"
+        )
+    last_block(layer, name, found).add(layer)
+
+
+@add_to_blocks.register
+def _(layer: Sign, name: str, found: list[Block]) -> None:
     last_block(layer, name, found).add(layer)
 
 

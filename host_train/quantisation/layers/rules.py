@@ -161,7 +161,9 @@ def gives_sums(layer: nn.Module, name: str) -> bool:
 
 
 def _names(rule: Any) -> str:
-    names = sorted(kind.__name__ for kind in rule.registry if kind.__module__.startswith("torch."))
+    """Those that people write: no layers that only `fold` makes."""
+    kinds = (kind for kind in rule.registry if kind is not object)
+    names = sorted(kind.__name__ for kind in kinds if rule is not role or kind.__module__.startswith("torch."))
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -113,7 +113,7 @@ def zeros_around(select: Select) -> Sides | None:
         return None
     top, left, bottom, right = rows[0], columns[0], index.shape[1] - 1 - rows[-1], index.shape[2] - 1 - columns[-1]
     image = index[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    same = image.size == select.size and np.array_equal(image.reshape(-1), np.arange(image.size))
+    same = image.shape == select.shape and np.array_equal(image.reshape(-1), np.arange(image.size))
     return (int(top), int(left), int(bottom), int(right)) if same else None
 
 
@@ -122,8 +122,9 @@ def moved_channels(select: Select) -> tuple[list[int], int] | None:
     None if it does more.
     """
     index = select.index.cpu().numpy()
-    pixels = index[0].size
-    if select.size % pixels:
+    count, height, width = select.shape
+    pixels = height * width
+    if index.shape[1:] != (height, width):
         return None
     whole = index.reshape(len(index), -1)
     first = whole[:, 0]
@@ -132,7 +133,7 @@ def moved_channels(select: Select) -> tuple[list[int], int] | None:
     expected = np.where(first[:, None] >= 0, first[:, None] + np.arange(pixels), -1)
     if not np.array_equal(whole, expected):
         return None
-    return [int(one) // pixels if one >= 0 else -1 for one in first], select.size // pixels
+    return [int(one) // pixels if one >= 0 else -1 for one in first], count
 
 
 @role.register

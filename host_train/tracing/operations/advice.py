@@ -6,12 +6,12 @@ import re
 
 from host_train.quantisation.layers.rules import mapped
 
-_JOIN = "from_torch maps no branches yet: remove the skip connection and use one straight line of layers"
-_SCALE = (
-    "remove it here: what normalises the images goes into the mean and std that from_torch is given, a factor or"
-    " shift behind a layer into that layer's weights and bias"
+_GATE = (
+    "a product of two tensors, such as a gate, is beyond bytes times weights: remove the gate (squeeze-and-excitation,"
+    " attention), and train it again without"
 )
-_PRODUCTS = ("matmul", "mm", "bmm")
+_SCALE = "use a plain number, or one for each channel"
+_PRODUCTS = ("matmul", "mm", "bmm", "einsum", "scaled_dot_product_attention")
 # Methods in place and the operators of Python too.
 _ARITHMETIC = re.compile(r"[ir]?(add|sub|mul|div|truediv|neg)_?")
 ACTIVATION = "use ReLU and train it again"
@@ -19,34 +19,32 @@ _AT_THE_END = "remove it, say output 'values', and apply it to what Classifier.p
 _NORM = "use BatchNorm2d, which folds into the layer before it"
 
 ADVICE = {
+    **dict.fromkeys(("stack", "hstack", "vstack"), "use torch.cat(tensors, 1), which puts channels side by side"),
     **dict.fromkeys(
-        ("cat", "concat", "stack", "hstack", "vstack"),
-        "from_torch maps no branches yet: use one wider Conv2d in their place",
-    ),
-    **dict.fromkeys(("chunk", "split", "unbind"), "from_torch maps no branches yet: use one straight line of layers"),
-    **dict.fromkeys(
-        ("tanh", "gelu", "silu", "leaky_relu", "elu", "relu6", "hardswish", "prelu", "selu", "mish"), ACTIVATION
+        ("interpolate", "Upsample", "UpsamplingNearest2d", "upsample_nearest2d", "ConvTranspose2d", "conv_transpose2d"),
+        "nothing here makes an image larger: leave it out, or do it to the picture before the network",
     ),
     **dict.fromkeys(
-        ("Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "ReLU6", "Hardswish", "PReLU", "SELU", "Mish"), ACTIVATION
+        ("LSTM", "GRU", "RNN", "MultiheadAttention", "TransformerEncoderLayer", "Embedding"),
+        "the accelerator has no such layer; use a network of convolutions",
+    ),
+    **dict.fromkeys(
+        ("tanh", "gelu", "silu", "leaky_relu", "elu", "hardswish", "hardsigmoid", "prelu", "selu", "mish"), ACTIVATION
+    ),
+    **dict.fromkeys(
+        ("Tanh", "GELU", "SiLU", "LeakyReLU", "ELU", "Hardswish", "Hardsigmoid", "PReLU", "SELU", "Mish"), ACTIVATION
     ),
     **dict.fromkeys(
         ("LayerNorm", "GroupNorm", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm"), _NORM
     ),
     **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "give from_torch the model inside it: model.module"),
-    "conv2d": "use the module nn.Conv2d",
-    **dict.fromkeys(("linear", *_PRODUCTS), "use the module nn.Linear"),
-    "batch_norm": "use the module nn.BatchNorm2d",
+    **dict.fromkeys(_PRODUCTS, "use the module nn.Linear"),
     **dict.fromkeys(
         ("where", "ge", "gt"),
         "for the sign before binary layers use torch.sign(x), or the layer Sign of host_train.layers.binary",
     ),
     **dict.fromkeys(
-        ("permute", "transpose"), "keep the order [n, channels, height, width]; flattening is torch.flatten(x, 1)"
-    ),
-    "clamp": "use ReLU",
-    **dict.fromkeys(
-        ("argmax", "max", "topk", "round"), "remove it: Classifier.predict chooses the class from the logits"
+        ("argmax", "max", "topk", "round", "sort"), "remove it: Classifier.predict chooses the class from the logits"
     ),
     **dict.fromkeys(
         ("logsigmoid", "LogSigmoid"), "remove it, and give from_torch output='sigmoid' or output='independent'"
@@ -67,6 +65,6 @@ def advice(operation: str, tensors: int = 1, last: bool = False) -> str:
     """
     arithmetic = _ARITHMETIC.fullmatch(operation)
     if tensors > 1 and (arithmetic or operation in _PRODUCTS):
-        return _JOIN
-    found = _SCALE if arithmetic else ADVICE.get(operation, f"use {mapped()}, one behind the other")
+        return _GATE
+    found = _SCALE if arithmetic else ADVICE.get(operation, f"use {mapped()}")
     return _AT_THE_END if last and found == ACTIVATION else found

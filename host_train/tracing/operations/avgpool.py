@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,8 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from host_train.quantisation.sequential import pair
-from host_train.tracing.operations.kind import Kind, Shape, plain_size
-from host_train.tracing.operations.reshape import Reshape
+from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size
 from pynq_cnn.errors import NetworkError
 
 
@@ -28,8 +28,9 @@ def _avg_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> list[nn.Module]:
+    acts = ceil_mode and after[2:] != _floor_size(before, kernel_size, stride, padding)
     pool = nn.AvgPool2d(
-        plain_size(kernel_size), plain_size(stride), plain_size(padding), ceil_mode, count_include_pad, divisor_override
+        plain_size(kernel_size), plain_size(stride), plain_size(padding), acts, count_include_pad, divisor_override
     )
     return (
         [Unchanged()]
@@ -38,9 +39,30 @@ def _avg_pool(
     )
 
 
+def _floor_size(before: Shape, kernel_size: Any, stride: Any, padding: Any) -> Shape:
+    """Height and width without ceil_mode."""
+    sizes = (before[2:], pair(kernel_size), pair(stride or kernel_size), pair(padding))
+    return tuple((side + 2 * pad - window) // step + 1 for side, window, step, pad in zip(*sizes))
+
+
+def _avg_pool1d(
+    before: Shape,
+    after: Shape,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> list[nn.Module]:
+    one, other = ((*shape[:2], 1, shape[2]) for shape in (before, after))
+    around = (0, in_a_row(padding)[1])
+    sizes = in_a_row(kernel_size), in_a_row(stride or None), around
+    return _avg_pool(one, other, *sizes, ceil_mode, count_include_pad)
+
+
 def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn.Module]:
     """Average pooling of the size that this input needs."""
-    if len(before) != 4:
+    if len(before) not in (3, 4):
         raise NetworkError(f"average pooling takes [n, channels, height, width], not {before}")
     given, wanted = before[2:], after[2:]
     if any(side % parts for side, parts in zip(given, wanted)):
@@ -48,14 +70,17 @@ def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn
             f"adaptive pooling of {given} to {wanted} has windows of different sizes; choose an output size that"
             " divides it"
         )
-    return _average((given[0] // wanted[0], given[1] // wanted[1]))
+    if math.prod(wanted) == 1 and len(before) == 3:
+        return [Unchanged() if given == (1,) else nn.AdaptiveAvgPool2d(1)]
+    windows = tuple(side // parts for side, parts in zip(given, wanted))
+    return _average((windows[-2] if len(windows) > 1 else 1, windows[-1]))
 
 
 def _average(window: tuple[int, int]) -> list[nn.Module]:
     return [Unchanged() if window == (1, 1) else nn.AvgPool2d(window)]
 
 
-def _mean(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False) -> list[nn.Module]:
+def _mean(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> list[nn.Module]:
     """The mean over height and width is global average pooling; so is that over pixels in a row, or over one side and
     then the other.
     """
@@ -64,10 +89,10 @@ def _mean(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False) -
         raise NetworkError(
             f"a mean over dimensions {dim} of {before} cannot be mapped; over height and width, dim=(2, 3), it can"
         )
-    image = (*before, 1) if len(before) == 3 else before
-    left = tuple(1 if d in dims else side for d, side in enumerate(image))
-    pooled = _average((image[2] // left[2], image[3] // left[3]))
-    return [Reshape(before, image), *pooled, Reshape(left, after)]
+    if len(before) == 3:  # whether these are pixels of a row, or of an image
+        return [Unchanged() if before[2] == 1 else nn.AdaptiveAvgPool2d(1)]
+    window = tuple(side if d in dims else 1 for d, side in enumerate(before))
+    return _average((window[2], window[3]))
 
 
 def _module(layer: nn.AvgPool2d, before: Shape, after: Shape) -> list[nn.Module]:
@@ -79,8 +104,22 @@ def _adaptive_module(layer: nn.AdaptiveAvgPool2d, before: Shape, after: Shape) -
     return _adaptive_avg_pool(before, after, layer.output_size)
 
 
+def _row_module(layer: nn.AvgPool1d, before: Shape, after: Shape) -> list[nn.Module]:
+    sizes = layer.kernel_size, layer.stride, layer.padding
+    return _avg_pool1d(before, after, *sizes, layer.ceil_mode, layer.count_include_pad)
+
+
 AVGPOOL = Kind(
-    {nn.AvgPool2d: _module, nn.AdaptiveAvgPool2d: _adaptive_module},
-    {F.avg_pool2d: _avg_pool, F.adaptive_avg_pool2d: _adaptive_avg_pool, torch.mean: _mean},
+    {
+        nn.AvgPool2d: _module,
+        nn.AvgPool1d: _row_module,
+        **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool1d), _adaptive_module),
+    },
+    {
+        F.avg_pool2d: _avg_pool,
+        F.avg_pool1d: _avg_pool1d,
+        **dict.fromkeys((F.adaptive_avg_pool2d, F.adaptive_avg_pool1d), _adaptive_avg_pool),
+        torch.mean: _mean,
+    },
     {"mean": _mean},
 )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from host_train.layers.binary import BinaryConv2d, BinaryLinear, Sign, binarise
-from host_train.tracing.operations.advice import ACTIVATION, advice
+from host_train.tracing.operations.advice import advice
 from host_train.tracing.operations.kind import Handler, Kind, Shape, with_weights
 from host_train.tracing.operations.linear import check_features
 from pynq_cnn.errors import NetworkError
@@ -27,18 +26,6 @@ def _linear(layer: BinaryLinear, before: Shape, after: Shape) -> list[nn.Module]
     return with_weights(made, layer)
 
 
-def _hardtanh(
-    before: Shape, after: Shape, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> list[nn.Module]:
-    if not min_val < 0 < max_val:
-        raise NetworkError(f"a Hardtanh from {min_val} to {max_val} cannot be mapped; {ACTIVATION}")
-    return [nn.Hardtanh(min_val, max_val)]
-
-
-def _hardtanh_module(layer: nn.Hardtanh, before: Shape, after: Shape) -> list[nn.Module]:
-    return _hardtanh(before, after, layer.min_val, layer.max_val)  # ReLU6 is one too
-
-
 def _sign(function: Callable[[torch.Tensor], torch.Tensor]) -> Handler:
     def handler(before: Shape, after: Shape) -> list[nn.Module]:
         return [Sign(function)]
@@ -53,7 +40,6 @@ def _sign_module(layer: Sign, before: Shape, after: Shape) -> list[nn.Module]:
 
 
 BINARY = Kind({BinaryConv2d: _conv2d, BinaryLinear: _linear}, learned=True)
-HARDTANH = Kind({nn.Hardtanh: _hardtanh_module}, dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh))
 SIGN = Kind(
     {Sign: _sign_module},
     {torch.sign: _sign(torch.sign), binarise: _sign(binarise)},

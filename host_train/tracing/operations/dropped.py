@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -27,6 +28,12 @@ _MODULES = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 DROPPED = Kind(
     dict.fromkeys(_MODULES, _nothing),
-    dict.fromkeys((F.dropout, F.dropout2d, F.alpha_dropout), _dropout),
-    dict.fromkeys(("contiguous", "clone", "detach", "float"), _nothing),
+    {
+        **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, torch.dropout), _dropout),
+        **dict.fromkeys((torch.clone, torch.detach), _nothing),
+    },
+    dict.fromkeys(
+        ("contiguous", "clone", "detach", "detach_", "float", "to", "cpu", "cuda", "type", "type_as", "requires_grad_"),
+        _nothing,
+    ),
 )

@@ -32,12 +32,16 @@ class Kind:
         Methods of tensors.
     learned : bool
         Whether its modules have weights.
+    single : bool
+        Whether every number that it gives depends on one number alone, and it leaves 0 as it is: then it does not
+        matter in which order they are.
     """
 
     modules: Mapping[type[nn.Module], Handler] = field(default_factory=dict)
     functions: Mapping[Any, Handler] = field(default_factory=dict)
     methods: Mapping[str, Handler] = field(default_factory=dict)
     learned: bool = False
+    single: bool = False
 
 
 def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:
@@ -50,6 +54,28 @@ def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:
         for name in [*dict(made.named_parameters()), *dict(made.named_buffers())]:
             getattr(made, name).copy_(getattr(layer, name))
     return [made.eval()]
+
+
+def with_values(made: nn.Module, **values: Any) -> list[nn.Module]:
+    """`made` with these parameters and buffers, as far as they are given."""
+    with torch.no_grad():
+        for name, value in values.items():
+            if value is not None:
+                getattr(made, name).copy_(value)
+    return [made.eval()]
+
+
+def in_a_row(size: Any) -> Any:
+    """A size of one dimension as that of an image of one row.
+
+    Examples
+    --------
+    >>> in_a_row(3), in_a_row((3,)), in_a_row(None)
+    ((1, 3), (1, 3), None)
+    """
+    if size is None:
+        return None
+    return 1, int(size if isinstance(size, int) else tuple(size)[0])
 
 
 def plain_size(value: Any) -> Any:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+
+import torch
+import torch.nn.functional as F
 from torch import nn
 
-from host_train.tracing.operations.kind import Kind, Shape, with_weights
+from host_train.tracing.operations.kind import Kind, Shape, with_values
 from pynq_cnn.errors import NetworkError
 
 
@@ -14,9 +18,24 @@ def check_features(before: Shape) -> None:
         raise NetworkError(f"it takes [n, features], not {before}; flatten each image before it: torch.flatten(x, 1)")
 
 
-def _linear(layer: nn.Linear, before: Shape, after: Shape) -> list[nn.Module]:
+def _linear(before: Shape, after: Shape, weight: torch.Tensor, bias: torch.Tensor | None = None) -> list[nn.Module]:
     check_features(before)
-    return with_weights(nn.Linear(layer.in_features, layer.out_features, layer.bias is not None), layer)
+    return with_values(nn.Linear(weight.shape[1], weight.shape[0], bias is not None), weight=weight, bias=bias)
 
 
-LINEAR = Kind({nn.Linear: _linear}, learned=True)
+def _product(before: Shape, after: Shape, matrix: torch.Tensor) -> list[nn.Module]:
+    if matrix.ndim != 2:
+        raise NetworkError("only the product with a matrix [features, outputs] can be mapped; use the module nn.Linear")
+    return _linear(before, after, matrix.t())
+
+
+def _module(layer: nn.Linear, before: Shape, after: Shape) -> list[nn.Module]:
+    return _linear(before, after, layer.weight, layer.bias)
+
+
+LINEAR = Kind(
+    {nn.Linear: _module},
+    {F.linear: _linear, **dict.fromkeys((operator.matmul, torch.matmul, torch.mm), _product)},
+    dict.fromkeys(("matmul", "mm"), _product),
+    learned=True,
+)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.tracing.operations.kind import Kind, Shape, plain_size
+from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size
+from pynq_cnn.errors import NetworkError
 
 
 def _max_pool(
@@ -21,15 +22,58 @@ def _max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> list[nn.Module]:
-    return [
-        nn.MaxPool2d(
-            plain_size(kernel_size), plain_size(stride), plain_size(padding), plain_size(dilation), ceil_mode=ceil_mode
+    sizes = plain_size(kernel_size), plain_size(stride), plain_size(padding), plain_size(dilation)
+    return [nn.MaxPool2d(*sizes, ceil_mode=ceil_mode)]
+
+
+def _max_pool1d(
+    before: Shape,
+    after: Shape,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> list[nn.Module]:
+    around = (0, in_a_row(padding)[1])
+    return _max_pool(
+        before, after, in_a_row(kernel_size), in_a_row(stride or None), around, in_a_row(dilation), ceil_mode
+    )
+
+
+def _adaptive(before: Shape, after: Shape, output_size: Any, return_indices: bool = False) -> list[nn.Module]:
+    given, wanted = before[2:], after[2:]
+    if any(side % parts for side, parts in zip(given, wanted)):
+        raise NetworkError(
+            f"adaptive pooling of {given} to {wanted} has windows of different sizes; choose an output size that"
+            " divides it"
         )
-    ]
+    window = tuple(side // parts for side, parts in zip(given, wanted))
+    return [nn.MaxPool2d(window if len(window) == 2 else (1, *window))]
 
 
 def _module(layer: nn.MaxPool2d, before: Shape, after: Shape) -> list[nn.Module]:
     return _max_pool(before, after, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
 
 
-MAXPOOL = Kind({nn.MaxPool2d: _module}, dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool))
+def _row_module(layer: nn.MaxPool1d, before: Shape, after: Shape) -> list[nn.Module]:
+    return _max_pool1d(before, after, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
+
+
+def _adaptive_module(layer: nn.AdaptiveMaxPool2d, before: Shape, after: Shape) -> list[nn.Module]:
+    return _adaptive(before, after, layer.output_size)
+
+
+MAXPOOL = Kind(
+    {
+        nn.MaxPool2d: _module,
+        nn.MaxPool1d: _row_module,
+        **dict.fromkeys((nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool1d), _adaptive_module),
+    },
+    {
+        **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
+        **dict.fromkeys((F.max_pool1d, torch.max_pool1d), _max_pool1d),
+        **dict.fromkeys((F.adaptive_max_pool2d, F.adaptive_max_pool1d), _adaptive),
+    },
+)

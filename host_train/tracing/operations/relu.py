@@ -21,4 +21,5 @@ RELU = Kind(
     {nn.ReLU: _module},
     dict.fromkeys((F.relu, torch.relu, torch.relu_, F.relu_), _relu),
     dict.fromkeys(("relu", "relu_"), _relu),
+    single=True,
 )

@@ -1,0 +1,60 @@
+"""Hardtanh, ReLU6 and clamps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from host_train.tracing.operations.advice import ACTIVATION
+from host_train.tracing.operations.kind import Kind, Shape
+from pynq_cnn.errors import NetworkError
+
+
+def _clamp(before: Shape, after: Shape, min: Any = None, max: Any = None) -> list[nn.Module]:
+    if any(isinstance(bound, torch.Tensor) and bound.numel() != 1 for bound in (min, max)):
+        raise NetworkError("a clamp whose bounds differ by channel cannot be mapped; use one number for each bound")
+    low, high = -math.inf if min is None else float(min), math.inf if max is None else float(max)
+    if low == 0 and high == math.inf:
+        return [nn.ReLU()]
+    if low >= high or low == math.inf or high <= 0:
+        raise NetworkError(f"a clamp from {low:g} to {high:g} cannot be mapped; {ACTIVATION}")
+    return [nn.Hardtanh(low, high)]
+
+
+def _hardtanh(
+    before: Shape, after: Shape, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> list[nn.Module]:
+    return _clamp(before, after, min_val, max_val)
+
+
+def _relu6(before: Shape, after: Shape, inplace: bool = False) -> list[nn.Module]:
+    return _clamp(before, after, 0, 6)
+
+
+def _at_most(before: Shape, after: Shape, max: Any) -> list[nn.Module]:
+    return _clamp(before, after, None, max)
+
+
+def _module(layer: nn.Hardtanh, before: Shape, after: Shape) -> list[nn.Module]:
+    return _clamp(before, after, layer.min_val, layer.max_val)  # ReLU6 is one too
+
+
+HARDTANH = Kind(
+    {nn.Hardtanh: _module},
+    {
+        **dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh),
+        F.relu6: _relu6,
+        **dict.fromkeys((torch.clamp, torch.clamp_, torch.clip, torch.clamp_min), _clamp),
+        torch.clamp_max: _at_most,
+    },
+    {
+        **dict.fromkeys(("clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_min_"), _clamp),
+        **dict.fromkeys(("clamp_max", "clamp_max_"), _at_most),
+        **dict.fromkeys(("hardtanh", "hardtanh_"), _hardtanh),
+        "relu6": _relu6,
+    },
+)

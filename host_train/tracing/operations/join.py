@@ -1,0 +1,41 @@
+"""Several tensors in one: sums, and channels side by side."""
+
+from __future__ import annotations
+
+import operator
+
+import torch
+from torch import nn
+
+from host_train.layers.join import Add, Concat
+from host_train.tracing.operations.kind import Kind, Shape
+from pynq_cnn.errors import NetworkError
+
+
+def _add(before: Shape, after: Shape, alpha: float = 1) -> list[nn.Module]:
+    """The tensors themselves are seen to by `host_train.tracing.trace`."""
+    if alpha != 1:
+        raise NetworkError("a sum with a factor (alpha) cannot be mapped; multiply before it")
+    return [Add()]
+
+
+def _cat(before: Shape, after: Shape, dim: int = 0) -> list[nn.Module]:
+    if dim % len(before) != 1:
+        raise NetworkError(f"joining along dimension {dim} cannot be mapped; along channels, dim=1, it can")
+    return [Concat()]
+
+
+def _add_module(layer: Add, before: Shape, after: Shape) -> list[nn.Module]:
+    return [Add()]
+
+
+def _concat_module(layer: Concat, before: Shape, after: Shape) -> list[nn.Module]:
+    return [Concat()]
+
+
+ADD = Kind(
+    {Add: _add_module},
+    dict.fromkeys((operator.add, operator.iadd, torch.add), _add),
+    dict.fromkeys(("add", "add_"), _add),
+)
+CONCAT = Kind({Concat: _concat_module}, dict.fromkeys((torch.cat, torch.concat, torch.concatenate), _cat))
