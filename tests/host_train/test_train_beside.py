@@ -29,6 +29,11 @@ def test_the_front_of_many_compressions(tmp_path, capsys):
     assert "39x at 99.26 %" in out and "419x at 99.00 %" in out and "arXiv 1705.08665" in out
     assert (tmp_path / "f" / "front.png").read_bytes().startswith(b"\x89PNG")
     assert len((tmp_path / "f" / "front.csv").read_text().splitlines()) == 4
+    (tmp_path / "other").mkdir()
+    same = compression(tmp_path / "other" / "small", 7000, 0.98)
+    assert main(["front", words[2], same, "--out", str(tmp_path / "f")]) == 0
+    told = capsys.readouterr().out
+    assert f"| {tmp_path.name}/small " in told and "| other/small " in told
     assert main([*words, "--network", "deepnet"]) == 0
     assert "39x" not in capsys.readouterr().out
     assert main(["front", str(tmp_path)]) == 1

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from host_train.cli import main
 from host_train.compression.thin import thin, thinned
+from host_train.data import load_dataset
+from host_train.evaluation.evaluate import evaluate, predict_integers
+from host_train.networks import RECIPES
+from host_train.runs.run import division
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.model import Conv2d, Dense, load_package
+from pynq_cnn.model import Conv2d, Dense, load_package, save_package
 from pynq_cnn.zoo import load_model, load_sample
 
 
@@ -53,6 +58,13 @@ def test_thin_by_the_command_line(digits_folder, tmp_path, capsys):
     assert small.metadata["thinned"] == {"kept": 0.8} and "agreement" not in small.metadata["accuracy"]
     table = json.loads((tmp_path / "t" / "0.8" / "table.json").read_text())
     assert table["accuracy"]["integer_top1"] == small.metadata["accuracy"]["integer_top1"]
+    held_back = division(RECIPES["lenet5"], load_dataset("mnist", digits_folder).train, 0)[1]  # the package's seed
+    of_them = evaluate(predict_integers(small), held_back, small.classes).top1
+    assert [table["accuracy"]["validation_top1"], lines[1][5].strip()] == [of_them, f"{100 * of_them:.2f} %"]
+    unknown = replace(load_model("lenet5"), metadata={})
+    save_package(unknown, tmp_path / "unknown")  # of which none tells what it was trained on
+    where = ["thin", str(tmp_path / "unknown"), *words[2:], "--keep", "0.8", "--out", str(tmp_path / "v")]
+    assert main(where) == 0 and "validation_top1" not in (tmp_path / "v" / "0.8" / "table.json").read_text()
     assert main(["front", str(tmp_path / "t" / "1"), str(tmp_path / "t" / "0.8"), "--out", str(tmp_path / "f")]) == 0
     assert (tmp_path / "t" / "front.png").is_file()
     for bad, message in [
