@@ -72,7 +72,8 @@ STUDIES = {
             *_seeds(f"lenet {_SHORT}", "lenet", 5),
             f"spectrum {_all('lenet', 5)} --threads 1 --out {{out}}/lenet",
             *(f"rates {name} --threads 1 --out {{out}}/rates-{name}" for name in ("lenet", "convnet", "lenet5")),
-            *(f"rates {name} --of weights --threads 1 --out {{out}}/rates-{name}" for name in ("deepnet", "nin")),
+            "rates deepnet --images 2000 --training 128 --threads 1 --out {out}/rates-deepnet",
+            "rates nin --of weights --threads 1 --out {out}/rates-nin",
         ),
     ),
     "compression": Study(
