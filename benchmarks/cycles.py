@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pynq_cnn.compiler import compile_network
+from pynq_cnn.compiler import Program, compile_network
+from pynq_cnn.compiler.estimate import PHASES, instruction_costs
 from pynq_cnn.model import (
     AvgPool2d,
     BinaryConv2d,
@@ -136,11 +137,35 @@ CASES: tuple[tuple[str, Callable[[], Network], int, int], ...] = (
 )
 
 
+def phases(program: Program) -> dict[str, float]:
+    """The share of each phase in the cycles of a full batch."""
+    rows = [cost.cycles for cost in instruction_costs(program.decode(), program.capacity)]
+    return {name: sum(cycles) / program.cycles for name, cycles in zip(PHASES, zip(*rows))}
+
+
+def print_phases(as_json: bool) -> None:
+    """The shares of all networks, as a table in Markdown or as JSON."""
+    found = {name: (batch, phases(compile_network(make(), capacity=batch))) for name, make, batch, _ in CASES}
+    if as_json:
+        print(json.dumps({name: {"batch": batch, **shares} for name, (batch, shares) in found.items()}, indent=2))
+        return
+    titles = ("network", "batch", *(name.replace("_", " ") for name in PHASES), "load and store together")
+    print("| " + " | ".join(titles) + " |\n|" + "---|" * len(titles))
+    for name, (batch, shares) in found.items():
+        moves = sum(shares[phase] for phase in ("load_weights", "load_input", "store"))
+        cells = (name, str(batch), *(f"{100 * share:.1f} %" for share in (*shares.values(), moves)))
+        print("| " + " | ".join(cells) + " |")
+
+
 def main() -> None:
     """Print a table, or JSON with `--json`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--phases", action="store_true", help="print the share of each phase instead")
     args = parser.parse_args()
+    if args.phases:
+        print_phases(args.json)
+        return
     found = {
         name: (batch, compile_network(make(), capacity=batch).cycles / batch, most) for name, make, batch, most in CASES
     }

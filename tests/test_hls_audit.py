@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +17,12 @@ pytest.importorskip("clang.cindex", reason="needs libclang: pip install ziglang=
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "hls_src"))
 
-from audit import budget, report, rules, toolchain  # noqa: E402
+from audit import beside, budget, report, rules, toolchain  # noqa: E402
 from audit.__main__ import main, top_of  # noqa: E402
 from audit.report import Audit  # noqa: E402
 from audit.source import Source  # noqa: E402
 from audit.toolchain import AuditError  # noqa: E402
+from audit.verilog import Pipeline  # noqa: E402
 
 Run = Callable[..., Audit]
 
@@ -501,6 +503,70 @@ def test_single_operations_come_near_to_what_synthesis_gave(audit: Run, body: st
         return kinds[kind] + (kinds["gates"] if kind == "comparators" else 0)
 
     assert 0.8 * lut <= luts(body) - luts("out[i] = a[i];") <= 2 * lut
+
+
+# The engine's own units (hls_src/units.cpp) and its main loop: LUTs for logic, shift registers and DSPs of yosys 0.70 by
+# `python -m audit.beside`, whose table is in the engine's page.
+BESIDE = {
+    "unit_bits": (355, 0),
+    "unit_requantise": (276, 2),
+    "unit_bytes": (714, 16),
+    "unit_read": (975, 0),
+    "unit_write": (821, 0),
+    "unit_select": (1015, 0),
+    "unit_step": (3048, 0),
+}
+
+
+def test_the_units_beside_synthesis_are_all_that_there_are() -> None:
+    assert list(BESIDE) == beside.units()
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_units_of_the_engine_are_not_counted_far_below_synthesis(name: str) -> None:
+    audit = Audit(beside.UNITS, name)
+    ((unit, loop),) = beside.pipelines(audit)
+    count, (lut, dsp) = beside.counted(audit, unit, loop), BESIDE[name]
+    assert count.dsp == dsp
+    assert 0.85 * lut <= count.lut <= 1.5 * lut
+    text = Pipeline(audit.fabric, unit, loop).text
+    assert text.startswith("module unit(") and "None" not in text
+    assert text.count("$signed(") >= dsp
+
+
+def test_the_main_loop_is_counted_as_synthesis_has_it(engine: Audit) -> None:
+    """Not below it, and not far above; registers in the trees of its sums once, not for each round of the schedule."""
+    ((unit, loop),) = [(u, one) for u, one in beside.pipelines(engine) if one.name == "TAPS"]
+    count = beside.counted(engine, unit, loop)
+    assert count.dsp == 178
+    assert 29_058 <= count.lut <= 1.15 * 29_058
+    assert 23_277 <= count.ff <= 1.15 * 23_277
+
+
+def test_every_pipeline_of_the_engine_can_be_written_as_verilog(engine: Audit) -> None:
+    for unit, loop in beside.pipelines(engine):
+        text = Pipeline(engine.fabric, unit, loop).text
+        names = set(re.findall(r"\b[virocm]\d+\b", text))
+        made = set(re.findall(r"(?:wire|reg|input|output) (?:\[\d+:0\] )?([virocm]\d+)\b", text))
+        assert names and names == made, loop.name
+
+
+def test_functions_that_take_turns_at_a_port_have_a_multiplexer(audit: Run) -> None:
+    def luts(text: str) -> float:
+        return audit(text).fabric.units["@top"].lut["multiplexers"]
+
+    second = planted("    uint32_t total = 0;", "    uint32_t total = static_cast<uint32_t>(words[7]);")
+    assert luts(second) - luts(GOOD) >= 48  # the address and length of a second reader
+
+
+def test_parts_that_take_turns_at_a_memory_have_a_multiplexer(audit: Run) -> None:
+    """Four banks of 1024 words: a third user's 10 bits of address each, half a LUT a bit."""
+
+    def luts(text: str) -> float:
+        return audit(text).fabric.memory.lut["multiplexers"]
+
+    third = planted("    *result = total;", "    *result = total + buffer[weight & 1023][0];")
+    assert luts(GOOD) == 0 and luts(third) == 4 * 10 / 2
 
 
 # --- planted faults that the syntax tree shows ---

@@ -19,5 +19,7 @@ budget. Nothing here knows the engine: all is found from the top function's file
 `memories`    arrays, banks, block RAM, and accesses a cycle
 `fabric`      LUTs and flip-flops
 `report`      the table
+`verilog`     a pipeline as Verilog, from the same intermediate code
+`beside`      `python -m audit.beside`: the counts beside a synthesis tool's
 ============  ====================================================================
 """

@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .hardware import Hardware, Unit
@@ -41,6 +42,7 @@ RESET = (40, 60)
 LOOP = (12, 6)  # start, flush and exit of a pipeline
 STATE = (2, 1)  # of a state machine, one-hot
 CALL = (10, 4)  # handshake
+TURN = {"load": 96, "store": 160}  # bits of a port that are chosen: address, length, and what is written
 
 # Delays in ns of the xc7z020-1 as Vitis HLS plans with them, straight lines through 8, 32 and 64 bits.
 DELAYS = {
@@ -80,6 +82,9 @@ class Schedule:
     depth: int
     recurrence: float
     carried: str
+    ready: dict[str, tuple[int, float]]  # stage, and ns in it, in which each value is there
+    shifts: float  # LUTs of shift registers
+    ff: float
 
 
 class Fabric:
@@ -99,6 +104,7 @@ class Fabric:
                     cost.add(kind, lut)
             self._pipelines(unit, cost)
             self._states(unit, cost)
+            cost.add("multiplexers", self._turns(unit))
         self.ports = self._ports()
         self.memory = self._memory()
 
@@ -304,14 +310,15 @@ class Fabric:
             for o in i.operands:
                 if o.name in inside:
                     uses[o.name] += 1
-        absorbed = self._sums(instructions, inside, uses)
+        absorbed = self.steps_of_sums(instructions, inside, uses)
         guard = self._guards(unit, order, blocks, header)
         carried = [i for i in unit.code.blocks[header] if i.opcode == "phi"]
         # A carried value is there when the iteration before has made it: in the stage of its circle. Stages settle in
         # a few rounds.
         stages_of: dict[str, int] = {}
         while True:
-            ready, needed = self._schedule(unit, cost, instructions, inside, absorbed, guard, header, stages_of)
+            sums = Cost()  # registers in the trees of this round
+            ready, needed = self._schedule(unit, sums, instructions, inside, absorbed, guard, header, stages_of)
             settled = {
                 i.name: max((ready[o.name][0] for o in i.operands if o.name in ready and o.name != i.name), default=0)
                 for i in carried
@@ -320,18 +327,20 @@ class Fabric:
                 break
             stages_of = {name: max(stage, stages_of.get(name, 0)) for name, stage in settled.items()}
         depth = 1 + max((stage for stage, _ in ready.values()), default=0)
+        own = Cost()
         for register, (made, _) in ready.items():
             held = needed.get(register, made) - made
             width = unit.widths.width(inside[register])
             if held > 2:
-                cost.add("shift registers", width, 2 * width)
+                own.add("shift registers", width, 2 * width)
             elif held > 0:
-                cost.ff += held * width
-        cost.ff += sum(unit.widths.width(i) for i in carried) + depth
+                own.ff += held * width
+        own.ff += sum(unit.widths.width(i) for i in carried) + depth + sums.ff
+        cost.add("shift registers", own.luts, own.ff)
         cost.add("control", *LOOP)
         longest, who = self._recurrence(unit, carried, instructions, inside, header)
         if not any(s.name == name for s in self.schedules):
-            self.schedules.append(Schedule(name, interval, depth, longest, who))
+            self.schedules.append(Schedule(name, interval, depth, longest, who, ready, own.luts, own.ff))
 
     def _schedule(
         self,
@@ -362,7 +371,7 @@ class Fabric:
             if i.opcode == "phi" and i.block == header:
                 ready[i.name] = (carried.get(i.name, 0), 0.0)
                 continue
-            leaves = self._leaves(i, inside, absorbed) if i.opcode == "add" else i.operands
+            leaves = self.leaves(i, inside, absorbed) if i.opcode == "add" else i.operands
             at = max((ready[o.name] for o in leaves if o.name in ready), default=(0, 0.0))
             if i.opcode in ("store", "phi"):  # behind the conditions that lead there
                 for condition in guard.get(i.block, ()):
@@ -415,7 +424,9 @@ class Fabric:
             return (at[0], at[1] + 2.0) if at[1] + 2.0 <= STAGE_NS else (at[0] + 1, 2.0)
         return at[0] + 1, 0.0  # a port or a field
 
-    def _sums(self, instructions: list[Instruction], inside: dict[str, Instruction], uses: Counter[str]) -> set[str]:
+    def steps_of_sums(
+        self, instructions: list[Instruction], inside: dict[str, Instruction], uses: Mapping[str, int]
+    ) -> set[str]:
         """Additions that are only a step of another: Vitis HLS makes a balanced tree of them."""
         return {
             o.name
@@ -425,10 +436,10 @@ class Fabric:
             if o.name in inside and inside[o.name].opcode == "add" and uses[o.name] == 1
         }
 
-    def _leaves(self, i: Instruction, inside: dict[str, Instruction], absorbed: set[str]) -> list[Value]:
+    def leaves(self, i: Instruction, inside: dict[str, Instruction], absorbed: set[str]) -> list[Value]:
         found: list[Value] = []
         for o in i.operands:
-            found += self._leaves(inside[o.name], inside, absorbed) if o.name in absorbed else [o]
+            found += self.leaves(inside[o.name], inside, absorbed) if o.name in absorbed else [o]
         return found
 
     def _tree(
@@ -517,6 +528,41 @@ class Fabric:
 
     # --- ports and memories ---
 
+    def _turns(self, unit: Unit) -> float:
+        """The multiplexers in front of a port that several pipelines and callees of a function use in turns."""
+        users: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for i in unit.code.instructions:
+            if i.callee in self.hardware.units:
+                for key in self._used_ports(self.hardware.units[i.callee]):
+                    users[key].add(i.callee)
+        for i in unit.code.instructions:
+            if i.opcode in ("load", "store"):
+                for address in self.memories.addresses(unit, i.operands[-1]):
+                    if address.root.startswith("port "):
+                        users[(address.root, i.opcode)].add(unit.pipeline(i.block)[0] or i.block)
+        masters = self._masters()
+        return sum((len(by) - 1) * TURN[opcode] * MUX2 for (root, opcode), by in users.items() if root in masters)
+
+    def _used_ports(self, unit: Unit) -> set[tuple[str, str]]:
+        found = {
+            (address.root, i.opcode)
+            for i in unit.code.instructions
+            if i.opcode in ("load", "store")
+            for address in self.memories.addresses(unit, i.operands[-1])
+            if address.root.startswith("port ")
+        }
+        for i in unit.code.instructions:
+            if i.callee in self.hardware.units:
+                found |= self._used_ports(self.hardware.units[i.callee])
+        return found
+
+    def _masters(self) -> set[str]:
+        """The arguments of the top function that are AXI masters, as addresses name them."""
+        source = self.hardware.source
+        top = next(f for f in source.functions if f.name == source.top)
+        names = {p.options.get("port") for p in top.pragmas if p.kind == "interface" and "m_axi" in p.words}
+        return {f"port {place}" for place, name in enumerate(ports(source)) if name in names}
+
     def _ports(self) -> Cost:
         cost = Cost()
         source = self.hardware.source
@@ -549,8 +595,12 @@ class Fabric:
                 cost.ff += memory.banks * memory.bits
                 continue
             cost.add("LUT RAM", memory.lutram)
-            more = max(len(memory.sites) - 2, 0)  # one reads and one writes, each at a port of its own
+            # Each port has one address, and one word to write: what asks for more of them takes turns.
+            asked = {a.loop: (a.reads, a.writes) for a in self.memories.accesses if a.memory is memory}
+            sites = [asked.get(site, (1, 0)) for site in memory.sites]
+            addresses = max(sum(reads + writes for reads, writes in sites) - 2, 0)
+            words = max(sum(writes > 0 for _, writes in sites) - 1, 0)
             address = max(1, (memory.depth - 1).bit_length())
-            cost.add("multiplexers", memory.banks * more * (address + memory.bits / 2) * MUX2)
+            cost.add("multiplexers", memory.banks * (addresses * address + words * memory.bits) * MUX2)
             cost.ff += memory.banks * (memory.bits if memory.in_block_ram else 0)
         return cost

@@ -75,6 +75,7 @@ class Instruction:
     predicate: str = ""  # of icmp
     callee: str = ""  # of call
     labels: list[str] = field(default_factory=list)  # where br and switch go; where the values of phi come from
+    cases: list[int] = field(default_factory=list)  # of switch, those of the labels but for the first
     pointee: Type | None = None  # of getelementptr and alloca
     loop: str = ""  # metadata of the loop that a br closes
     debug: str = ""
@@ -386,8 +387,11 @@ class Module:
         elif i.opcode == "switch":
             i.operands = [reader.typed()]
             while reader.peek():
-                if reader.next() == "label":
+                word = reader.next()
+                if word == "label":
                     i.labels.append(reader.next())
+                elif re.fullmatch(r"-?\d+", word):
+                    i.cases.append(int(word))
         elif i.opcode == "ret":
             if reader.peek() != "void":
                 i.operands = [reader.typed()]
