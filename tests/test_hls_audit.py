@@ -505,8 +505,8 @@ def test_single_operations_come_near_to_what_synthesis_gave(audit: Run, body: st
     assert 0.8 * lut <= luts(body) - luts("out[i] = a[i];") <= 2 * lut
 
 
-# The engine's own units (hls_src/units.cpp) and its main loop: LUTs for logic, shift registers and DSPs of yosys 0.70 by
-# `python -m audit.beside`, whose table is in the engine's page.
+# The engine's own units (hls_src/units.cpp): LUTs for logic and DSPs of yosys 0.70 by `python -m audit.beside`, whose
+# table is in the engine's page.
 BESIDE = {
     "unit_bits": (355, 0),
     "unit_requantise": (276, 2),
