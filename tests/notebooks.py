@@ -84,6 +84,7 @@ def tidied(outputs: list[Any]) -> Iterator[Any]:
     for output in outputs:
         if output.output_type == "stream":
             output.text = re.sub(r"[^\n\r]*\r(?!\n)", "", output.text).replace(f"{ROOT}/", "")
+            output.text = re.sub(r"\S*ipykernel_\d+\S*\.py", "a cell", output.text)
 
 
 def missing(notebook: Any) -> list[str]:

@@ -44,7 +44,7 @@ def timeline(costs: Sequence[Cost], title: str) -> Figure:
         raise ArgumentError("a timeline needs matplotlib; pip install matplotlib") from error
     rows = [SHARED if ", " in one.layer or not one.layer else one.layer for one in costs]
     names = list(dict.fromkeys(rows))
-    figure = Figure(figsize=(10, 1.6 + ROW_INCHES * len(names)), layout="constrained")
+    figure = Figure(figsize=(9, 1.7 + ROW_INCHES * len(names)), layout="constrained")
     axes = figure.add_subplot()
     start = 0
     for name, one in zip(rows, costs):
@@ -57,7 +57,8 @@ def timeline(costs: Sequence[Cost], title: str) -> Figure:
     axes.set_xlabel("cycles of the batch")
     axes.set_title(title)
     patches = [Patch(color=color, label=phase.replace("_", " ")) for color, phase in zip(COLORS, PHASES)]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(PHASES))
+    below = -0.6 / (ROW_INCHES * len(names))  # of the height of the axes: behind the numbers and their name
+    axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, below), ncol=len(PHASES))
     return figure
 
 
