@@ -177,7 +177,7 @@ def test_the_film(run):
     assert "ms a frame" in text(cells["speed"])
 
 
-@pytest.mark.parametrize("name", ["07", "09", "11", "12"])
+@pytest.mark.parametrize("name", ["07", "09", "10", "11", "12"])
 def test_what_is_done_by_hand_is_what_the_package_does(name, run):
     cells = run(name)
     printed = "".join(text(cell) for cell in cells.values() if cell.cell_type == "code")
@@ -200,6 +200,17 @@ def test_cycles_are_counted_as_estimated(run):
 @pytest.mark.parametrize(("name", "cell", "least"), [("05", "measure", 80), ("06", "dense", 80)])
 def test_a_short_training_learns(name, cell, least, run):
     assert float(re.search(r"([\d.]+) % of (the )?", text(run(name)[cell]))[1]) > least
+
+
+def test_a_residual_network_comes_through(run):
+    """Its additions are in the table, and its integers answer as its floats do, on pictures that were not calibrated
+    with.
+    """
+    cells = run("10")
+    assert shown(cells["convert"], "text/html")[0].count(" of ") == 3
+    floats, integers = (float(found) for found in re.findall(r"([\d.]+) % of \d+ test", text(cells["good"])))
+    assert floats > 60 and abs(floats - integers) < 2
+    assert "use ReLU" in text(cells["refused"])
 
 
 def test_the_compressed_network_is_small(run):
