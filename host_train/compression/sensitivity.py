@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
 from host_train.compression.prune import check_part, kept, masked, plain, prune_to, weighted_layers
 from host_train.compression.recipe import index_bits
 from host_train.compression.share import share
@@ -183,24 +185,28 @@ def write_points(found: Sensitivity, path: Path) -> None:
 
 def plot_sensitivity(found: Sensitivity, path: Path) -> None:
     """Write a PNG: accuracy against sparsity, and against bits, a line a layer."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     kinds = [how for how in (PRUNED, SHARED) if found.of(how)]
-    figure = Figure(figsize=(5.5 * len(kinds), 4.4), layout="constrained")
+    names = list(dict.fromkeys(point.layer for point in found.points))
+    colours = dict(zip(names, colormaps["turbo"](np.linspace(0.03, 0.97, len(names)))))
+    figure = Figure(figsize=(5.5 * len(kinds) + 2, max(4.4, 0.21 * len(names) + 0.8)), layout="constrained")
     figure.suptitle(f"{found.title}: one layer at a time, nothing fine-tuned")
+    axes = None
     for axes, how in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
         for layer, points in found.of(how).items():
             across = [100 * point.sparsity if how == PRUNED else point.bits for point in points]
-            axes.plot(
-                across, [100 * point.accuracy for point in points], marker="o", markersize=3, label=layer or "itself"
-            )
+            up = [100 * point.accuracy for point in points]
+            axes.plot(across, up, marker="o", markersize=3, color=colours[layer], label=layer or "itself")
         axes.axhline(100 * found.accuracy, color="grey", linewidth=0.8, linestyle="--", label="as trained")
         label = "weights of the layer that are 0, %" if how == PRUNED else "bits of a weight's code in the layer"
         axes.set(xlabel=label, ylabel="validation accuracy, %")
         if how == SHARED:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+    if axes is not None:  # of many layers, a legend would hide the curves
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
