@@ -210,8 +210,20 @@ def _matmul(opened: _Opened, module: nn.Module, x: Any, y: Any) -> Any:
     return opened.replaced(linear, x)
 
 
+def _is_sigmoid_of(opened: _Opened, gate: Any, x: Any) -> bool:
+    if not (isinstance(gate, fx.Proxy) and isinstance(x, fx.Proxy) and gate.node.op == "call_module"):
+        return False
+    return isinstance(opened.fetch_attr(str(gate.node.target)), nn.Sigmoid) and gate.node.args[0] is x.node
+
+
 def _arithmetic(opened: _Opened, module: nn.Module, first: Any, second: Any) -> Any:
-    """The addition of numbers behind a product with weights is the linear layer's bias."""
+    """The addition of numbers behind a product with weights is the linear layer's bias; the product of numbers and
+    their own sigmoid is an activation that has a name.
+    """
+    if module.math_op_function is torch.mul:
+        for x, gate in ((first, second), (second, first)):
+            if _is_sigmoid_of(opened, gate, x):
+                return opened.replaced(nn.SiLU(), x)
     x, constant = (first, second) if isinstance(first, fx.Proxy) else (second, first)
     if module.math_op_function is torch.add and isinstance(constant, torch.Tensor) and x.node.op == "call_module":
         assert opened.now is not None

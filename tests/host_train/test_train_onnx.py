@@ -210,6 +210,12 @@ def test_the_sources_line_is_the_node(tmp_path):
         from_onnx(path, SMALL, name="n")
 
 
+def test_activations_that_are_written_out_get_their_names(tmp_path):
+    nodes = [conv(), helper.make_node("Sigmoid", ["c"], ["s"]), helper.make_node("Mul", ["c", "s"], ["r"], name="silu")]
+    with pytest.raises(NetworkError, match="silu: a SiLU cannot be mapped; use ReLU and train it again"):
+        from_onnx(saved(made([*nodes, *tail()[1:]], WEIGHTS), tmp_path), SMALL, name="n")
+
+
 FLOATS = TensorProto.FLOAT
 FLAT = [helper.make_tensor_value_info(name, FLOATS, ("n", 4)) for name in "fl"]
 TWO = [helper.make_tensor_value_info(name, FLOATS, ("n", 3, 8, 8)) for name in ("image", "other")]
