@@ -77,6 +77,10 @@ def test_the_newer_exporter_too(tmp_path, any_batch):
     equal(from_onnx(tmp_path / "l.onnx", SEEN, name="l"), from_torch(model, SEEN, name="l"))
 
 
+# Of these the integers are looked at too: a chain, sums, clamps, shuffled channels, and what is refused.
+CONVERTED = ("lenet", "resnet_option_a", "mobilenet_v2", "shufflenet_v2", "senet", "efficientnet_like")
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_families_are_read_as_they_are(tmp_path, name):
     """Each as the model that was exported; and what `from_torch` takes of that, in the same integers."""
@@ -86,6 +90,8 @@ def test_families_are_read_as_they_are(tmp_path, name):
     images = smooth_images(3, seed=7)
     with torch.no_grad():
         assert torch.allclose(read(images), model(images), rtol=1e-3, atol=1e-4)
+    if name not in CONVERTED:
+        return
     try:
         theirs = from_torch(model, SEEN, name=name, min_agreement=0)
     except NetworkError:
