@@ -102,8 +102,7 @@ def test_every_network_on_its_test_set(name):
             compare(network, images[:1000], [overlay])
 
 
-# Networks that are not shipped: FINN's CNV topology and MLPerf Tiny's ResNet-8, with random weights, and nin on images
-# of another size.
+# Networks with random weights, FINN's CNV topology and MLPerf Tiny's ResNet-8, and nin on images of another size.
 OTHERS = {
     "cnv": lambda cycles: cycles.cnv(),
     "resnet8": lambda cycles: cycles.resnet8(),
