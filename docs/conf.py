@@ -53,7 +53,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the sections of a docstring say them, with shapes
 # What a package offers from its modules is described where it is written, once.
 autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
-# All that the modules import must be there (pip install -e '.[test,docs]'), but for pynq, which Python 3.13 cannot have.
+# All that modules import must be there (pip install -e '.[test,docs]') but pynq, which Python 3.13 cannot have.
 autodoc_mock_imports = [library for library in ("pynq", "pynqmetadata") if find_spec(library) is None]
 autodoc_inherit_docstrings = False
 # A type in a docstring is words for people; the same word may be the name of a class in two packages.

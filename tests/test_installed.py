@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -126,6 +127,19 @@ def test_it_tests_itself(python):
     assert "failed" not in outcome
     for line in outcome.splitlines():
         assert not line.startswith("SKIPPED") or re.search("was not compiled|bitstream|pynq", line)
+
+
+def test_it_tests_itself_without_pynq(site, tmp_path):
+    """Where a backend is compiled too, whose library lies among the modules and is none of them."""
+    copy = tmp_path / "copy"
+    shutil.copytree(site, copy)
+    (copy / "pynq_cnn" / "backends" / "kernel" / f"_engine{EXTENSION_SUFFIXES[0]}").touch()
+    (copy / "sitecustomize.py").write_text('import sys; sys.modules["pynq"] = None', encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "pynq_cnn", "-k", "examples"]
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    done = subprocess.run([*command, "-rs"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "pynq is not installed" in done.stdout
 
 
 def test_a_fault_of_the_installation_is_found(python, site, tmp_path):
