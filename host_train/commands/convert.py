@@ -6,7 +6,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from host_train.commands.options import add_data_dir, add_min_agreement, add_threads, set_threads
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from host_train.data import Dataset
     from pynq_cnn.model import Network
 
+FINE_TUNE_BATCH = 64
 KINDS = "softmax, sigmoid (one logit, two classes), independent (probabilities) or values"
 
 
@@ -55,6 +58,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--method", default="auto", help="how activations are scaled: auto (default), max, percentile or mse"
     )
     parser.add_argument(
+        "--fine-tune",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="train the weights on the integers' grids, on the training images, to answer as the model does (default: 0)",
+    )
+    parser.add_argument(
         "--shared", action="store_true", help="for pruned and weight-shared models: one scale a layer, encoded weights"
     )
     parser.add_argument(
@@ -75,6 +85,7 @@ NEEDLESS = {
     "classes": None,
     "method": "auto",
     "shared": False,
+    "fine_tune": 0,
 }
 
 
@@ -133,6 +144,7 @@ def _convert_model(args: argparse.Namespace) -> None:
     from host_train.tracing.weight_file import load_weights
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import InputSpec, save_package
+    from pynq_cnn.table import text_table
 
     set_threads(args.threads)
     dataset = load_dataset(args.dataset, args.data_dir)
@@ -157,6 +169,7 @@ def _convert_model(args: argparse.Namespace) -> None:
         "spec": spec,
         "method": args.method,
         "shared": args.shared,
+        **_training(args.fine_tune, dataset.train.images),
         "min_agreement": args.min_agreement,
         "output": args.output,
     }
@@ -181,9 +194,27 @@ def _convert_model(args: argparse.Namespace) -> None:
         f" {100 * conversion['agreement']:.2f} %, mean error of the logits {100 * conversion['mean_error']:.2f} % of"
         f" their deviation ({conversion['method']})"
     )
+    if conversion["signal_to_noise"]:
+        print(text_table([("layer", "signal to noise, dB"), *_decibels(conversion["signal_to_noise"])]))
     accuracy, line = _measure(network, model, dataset, args.min_agreement)
     save_package(replace(network, metadata={**network.metadata, "accuracy": accuracy}), args.out)
     print(f"on the {len(dataset.test)} test images of {about.title}: {line}\nwritten: {args.out}")
+
+
+def _training(epochs: int, images: np.ndarray) -> dict[str, Any]:
+    """Options of `from_torch` for so many epochs of fine-tuning on uint8 images [n, height, width, channels]."""
+    from pynq_cnn.checks import integer
+
+    if not integer("--fine-tune", epochs, 0):
+        return {}
+    order = np.random.default_rng(0).permutation(len(images))  # data sets may be sorted by class
+    batches = [images[part] for part in np.array_split(order, -(-len(images) // FINE_TUNE_BATCH))]
+    return {"fine_tune": batches, "fine_tune_epochs": epochs}
+
+
+def _decibels(found: dict[str, float]) -> list[tuple[str, str]]:
+    """What each layer keeps of its signal, for a table."""
+    return [(name, f"{decibels:.1f}") for name, decibels in found.items()]
 
 
 def _measure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +31,7 @@ def snap(codebook: torch.Tensor) -> torch.Tensor:
 
 def quantised_forms(
     shared: nn.Sequential, images: Sequence[torch.Tensor], std: tuple[float, ...], progress: bool = True
-) -> dict[str, nn.Sequential]:
+) -> Mapping[str, nn.Sequential]:
     """The network on the integers' grids, for `to_network`, by method of calibration.
 
     Parameters

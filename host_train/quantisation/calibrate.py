@@ -191,7 +191,7 @@ def calibrations(
     methods: Iterable[str] = tuple(METHODS),
     per_layer: bool = False,
     progress: bool = True,
-) -> dict[str, nn.Sequential]:
+) -> dict[str, LayerGraph]:
     """The network with weights and activations on the integers' grids, in floating point, by each method; the images
     are seen once.
 
@@ -231,7 +231,7 @@ def calibrations(
     check_folded(folded)
     groups = _groups(folded)
     histograms = _histograms(folded, groups, batches, progress)
-    made: dict[str, nn.Sequential] = {}
+    made: dict[str, LayerGraph] = {}
     limits = {name: bounds(folded.get_submodule(name)) for name in groups}
     for method in methods:
         grids = {}

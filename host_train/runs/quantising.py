@@ -17,7 +17,7 @@ from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import Network
 
 
-def calibrated(run: Run, progress: bool) -> dict[str, nn.Sequential]:
+def calibrated(run: Run, progress: bool) -> Mapping[str, nn.Sequential]:
     """The trained network quantised without further training, by each method of calibration."""
     return calibrations(fold(run.float_model()), run.calibration_batches(), run.std, progress=progress)
 

@@ -73,6 +73,22 @@ def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
     return tensor
 
 
+def batches_of(data: Any, spec: InputSpec) -> Iterator[torch.Tensor]:
+    """The model's inputs, float32 [n, channels, height, width], of each batch of images in the forms of `ACCEPTED`."""
+    for batch in _batches(data):
+        planar = _planar(batch)
+        _check_size(planar, spec)
+        yield normalise(planar, spec) if planar.dtype == torch.uint8 else planar
+
+
+def _check_size(planar: torch.Tensor, spec: InputSpec) -> None:
+    expected = (spec.channels, spec.height, spec.width)
+    if tuple(planar.shape[1:]) != expected:
+        raise ArgumentError(
+            f"calibration images must be {expected} (channels, height, width), not {tuple(planar.shape[1:])}"
+        )
+
+
 def _per_channel(name: str, values: float | Sequence[float] | None, default: float, channels: int) -> tuple[float, ...]:
     try:
         given = np.asarray(default if values is None else values, np.float64)
@@ -148,11 +164,7 @@ def read_calibration(
             channels, height, width = planar.shape[1:]
             means, stds = _per_channel("mean", mean, 0.0, channels), _per_channel("std", std, 1.0, channels)
             spec = InputSpec(height, width, channels, COLORS[channels], means, stds)
-        expected = (spec.channels, spec.height, spec.width)
-        if tuple(planar.shape[1:]) != expected:
-            raise ArgumentError(
-                f"calibration images must be {expected} (channels, height, width), not {tuple(planar.shape[1:])}"
-            )
+        _check_size(planar, spec)
         if planar.dtype == torch.uint8:
             octets, normalised = planar, normalise(planar, spec)
         else:

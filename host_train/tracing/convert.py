@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,30 +15,25 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from host_train.compression.encoding import encode_layers
 from host_train.layers.binary import is_binary
-from host_train.progress import pieces
-from host_train.quantisation.bits import binary_to_network
-from host_train.quantisation.calibrate import METHODS, calibrations
-from host_train.quantisation.fold import fold
+from host_train.quantisation.calibrate import METHODS
 from host_train.quantisation.golden import with_golden
-from host_train.quantisation.to_network import to_network
 from host_train.reason import reason_of
 from host_train.tracing.brought import model_in
 from host_train.tracing.calibration import normalise, read_calibration
+from host_train.tracing.candidates import BATCH, Conversion, Target, closest
 from host_train.tracing.doubts import check_images, doubts
 from host_train.tracing.evaluating import evaluating
-from host_train.tracing.fidelity import MIN_AGREEMENT, Fidelity, check_agreement, check_min_agreement, partings_of
+from host_train.tracing.fidelity import MIN_AGREEMENT, check_agreement, check_min_agreement, partings
 from host_train.tracing.kind import check_kind, output_kind
 from host_train.tracing.recording import held
 from host_train.tracing.trace import Traced, trace
-from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.checks import integer
 from pynq_cnn.compiler import compile_network
 from pynq_cnn.errors import ArgumentError, CompileError, NetworkError
 from pynq_cnn.model import InputSpec, Network, save_package
 
-BATCH = 128
+FINE_TUNE_EPOCHS = 3
 
 
 def from_torch(
@@ -53,6 +48,8 @@ def from_torch(
     output: str | None = None,
     method: str = "auto",
     shared: bool = False,
+    fine_tune: Iterable[Any] | None = None,
+    fine_tune_epochs: int = FINE_TUNE_EPOCHS,
     images: int = 1024,
     min_agreement: float = MIN_AGREEMENT,
     metadata: dict[str, Any] | None = None,
@@ -61,12 +58,14 @@ def from_torch(
     """A trained model in integers, for any backend.
 
     The model is traced (`host_train.tracing.trace`), folded, calibrated and put in integers
-    (docs/contract/numerics.md, section 9); binary layers (`host_train.layers.binary`) become bits.
+    (docs/contract/numerics.md, section 9); binary layers (`host_train.layers.binary`) become bits. It is tried as it is
+    and with channels equalised across layers (`host_train.quantisation.equalise`), both with corrected biases
+    (`host_train.quantisation.correct`), and what is closest to the model is taken.
 
-    Weights that are 0, by pruning or otherwise, stay exactly 0. Each output channel has a scale of its own, so weights
-    that are equal stay equal within their output channel; with `shared`, within their layer. (Two things multiply
-    weights before that: batch norm, which differs by output channel, and in the first layer `1 / std`, which may differ
-    by input channel.)
+    Weights that are 0, by pruning or otherwise, stay exactly 0. With `shared`, weights that are equal stay equal within
+    their layer. (Otherwise each output channel has a scale of its own, and equalisation multiplies weights by input
+    channel. Batch norm, which differs by output channel, and in the first layer `1 / std`, which may differ by input
+    channel, multiply weights in any case.)
 
     Parameters
     ----------
@@ -96,6 +95,12 @@ def from_torch(
     shared : bool
         For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and
         stream in the package (docs/contract/model-package.md, "Shared weights"). Of no concern to a binary network.
+    fine_tune : iterable of batches, optional
+        Training images, in the forms of `calibration_data` and with or without labels, which are not looked at: the
+        weights are trained on the integers' grids to answer as the model does, and taken if that brings them closer to
+        it. Gone through once each epoch. Of no concern to a binary network.
+    fine_tune_epochs : int
+        How many times.
     images : int
         How many calibration images to use at most.
     min_agreement : float
@@ -109,7 +114,8 @@ def from_torch(
     Returns
     -------
     Network
-        With golden vectors; `metadata["conversion"]` says how close its logits are to the model's (`Fidelity`).
+        With golden vectors; `metadata["conversion"]` says how close its logits are to the model's (`Fidelity`), how it
+        was made (`"method"`), and what each layer keeps (`"signal_to_noise"`, in decibels).
 
     Raises
     ------
@@ -138,6 +144,7 @@ def from_torch(
     """
     model = model_in(model)
     _check(model, spec, method, images, metadata, folder)
+    integer("fine_tune_epochs", fine_tune_epochs, 1)
     check_kind(output)
     check_min_agreement(min_agreement)
     spec, octets, inputs = read_calibration(calibration_data, spec, mean, std, images)
@@ -153,34 +160,39 @@ def from_torch(
     given = _names(classes)
     kind = output_kind(output, traced.ending, logits.shape[1], given, type(model).__name__)
     names = _checked_names(given, 2 if kind == "sigmoid" else logits.shape[1], kind)
-    try:
-        candidates = _candidates(traced.layers, inputs, method, shared, name, spec, names, kind)
-    except NetworkError as error:
-        raise traced.located(error) from error
-    if is_binary(traced.layers):  # what the model gives for the very bytes, the integers must give too
+    target = Target(name, spec, names, kind)
+    binary = is_binary(traced.layers)
+    if binary:  # what the model gives for the very bytes, the integers must give too
         planar = torch.from_numpy(octets.transpose(0, 3, 1, 2).copy())
         logits = _run(traced.layers, normalise(planar, spec), torch.device("cpu"))
-    answers = [_integer_logits(one, octets, f"{name} in integers ({label})") for label, one in candidates]
-    if is_binary(traced.layers):
-        _check_exact(type(model).__name__, candidates[0][1], answers[0], logits.numpy())
-    measured = [
-        (*candidate, Fidelity.of(answer, logits.numpy(), kind)) for candidate, answer in zip(candidates, answers)
-    ]
-    label, network, fidelity = min(measured, key=lambda entry: (-entry[2].agreement, entry[2].mean_error))
+    conversion = Conversion(target, octets, inputs, logits.numpy())
+    try:
+        if binary:
+            found = conversion.binary(traced.layers)
+        else:
+            methods = METHODS if method == "auto" else [method]
+            found = closest(conversion.bytes(traced.layers, methods, shared))
+    except NetworkError as error:
+        raise traced.located(error) from error
+    if binary:
+        _check_exact(type(model).__name__, found.network, found.logits, logits.numpy())
+    elif fine_tune is not None:
+        found = closest([found, conversion.fine_tuned(found, fine_tune, fine_tune_epochs)])
+    parting = cache(lambda: [] if found.folded is None else partings(found.folded, found.network, octets))
     what = f"the {len(octets)} calibration images"
-    found = partial(partings_of, traced.layers, network, octets)
-    check_agreement(fidelity.agreement, min_agreement, what, kind, found, traced.places)
-    doubtful = [] if is_binary(traced.layers) else doubts(octets, spec, logits.numpy(), kind)
+    check_agreement(found.fidelity.agreement, min_agreement, what, kind, parting, traced.places)
+    doubtful = [] if binary else doubts(octets, spec, logits.numpy(), kind)
     for doubt in doubtful:
         warnings.warn(doubt, stacklevel=2)
-    conversion = {
+    about = {
         "source": type(model).__name__,
         "torch": str(torch.__version__),
-        "method": label,
-        **asdict(fidelity),
+        "method": found.label,
+        **asdict(found.fidelity),
+        "signal_to_noise": {one.name: round(one.decibels, 1) for one in parting()},
         "doubts": doubtful,
     }
-    network = with_golden(replace(network, metadata={**(metadata or {}), "conversion": conversion}), octets)
+    network = with_golden(replace(found.network, metadata={**(metadata or {}), "conversion": about}), octets)
     if folder is not None:
         save_package(network, folder)
     _warn_unfit(network)
@@ -264,12 +276,6 @@ def _run(model: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.
             ) from error
 
 
-def _integer_logits(network: Network, octets: np.ndarray, title: str) -> np.ndarray:
-    """Logits of the integers, [n, outputs]; with a bar where there is a terminal."""
-    backend = ReferenceBackend(network)
-    return network.logits(np.concatenate([backend.run(piece) for piece in pieces(octets, BATCH, title, "image")]))
-
-
 def _check_trace(model: nn.Module, traced: Traced, logits: torch.Tensor, theirs: torch.Tensor) -> None:
     """Compare what was traced with the model itself."""
     with torch.no_grad():
@@ -313,24 +319,3 @@ def _warn_unfit(network: Network) -> None:
         warnings.warn(
             f"{network.name} does not fit the accelerator, so that it runs on the CPU only: {error}", stacklevel=3
         )
-
-
-def _candidates(
-    layers: nn.Sequential,
-    inputs: torch.Tensor,
-    method: str,
-    shared: bool,
-    name: str,
-    spec: InputSpec,
-    classes: list[str],
-    kind: str,
-) -> list[tuple[str, Network]]:
-    """The network in integers, by each method."""
-    if is_binary(layers):
-        return [("binary", binary_to_network(layers, name, spec, classes, kind=kind))]
-    folded = fold(layers)
-    forms = calibrations(
-        folded, inputs.split(BATCH), spec.std, METHODS if method == "auto" else [method], per_layer=shared
-    )
-    networks = {label: to_network(form, name, spec, classes, kind=kind) for label, form in forms.items()}
-    return [(label, encode_layers(network) if shared else network) for label, network in networks.items()]

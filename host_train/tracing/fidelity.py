@@ -25,6 +25,9 @@ MIN_AGREEMENT = 0.95
 LOOKED_AT = 128  # images, to find the layer where integers and floats part
 UNEVEN = 50.0  # a channel so many times as large as the middle one leaves that one five of the 256 values of a byte
 HARDLY = 0.05  # part of the signal
+MOST_DECIBELS = 100.0  # what is exact has no noise, and JSON no infinity
+TINY = 1e-30
+PIXELS = 2**20  # of all images that are looked at: the outputs of every layer are kept for them
 
 
 def agreement(integer: np.ndarray, real: np.ndarray, kind: str = "softmax") -> float:
@@ -99,12 +102,16 @@ class Parting:
         Its channel of the largest value.
     uneven : float
         How many times that value is the largest one of the middle channel.
+    decibels : float
+        Signal to noise: ten times the decimal logarithm of the mean square of the floating-point values over that of
+        the error; 100 at most.
     """
 
     name: str
     lost: float
     largest: int
     uneven: float
+    decibels: float
 
 
 def partings_of(model: nn.Module, network: Network, octets: np.ndarray) -> list[Parting]:
@@ -122,9 +129,9 @@ def partings(folded: nn.Sequential, network: Network, octets: np.ndarray) -> lis
     network : Network
         In integers.
     octets : numpy.ndarray
-        uint8 [n, height, width, channels]: the first 128 are looked at.
+        uint8 [n, height, width, channels]: the first 128 are looked at, of large ones fewer.
     """
-    octets = octets[:LOOKED_AT]
+    octets = octets[: min(LOOKED_AT, max(8, PIXELS // octets[0, ..., 0].size))]
     outputs = _outputs(folded, normalise(torch.from_numpy(octets.transpose(0, 3, 1, 2).copy()), network.input))
     activations = ReferenceBackend(network).activations(octets)
     found = []
@@ -134,14 +141,16 @@ def partings(folded: nn.Sequential, network: Network, octets: np.ndarray) -> lis
         ours -= gives.zero_point[0]
         if layer is network.layers[-1]:
             ours = network.logits(bytes_[:, 0, 0, :]).astype(np.float64)
-        else:  # one step for all bytes of a layer; that of least error
-            ours *= (ours * theirs).sum() / max((ours * ours).sum(), 1.0)
+        else:  # one step for all bytes of a channel, as they may be equalised; that of least error
+            ours *= (ours * theirs).sum(0) / np.maximum((ours * ours).sum(0), 1.0)
         signal, noise = (theirs**2).sum(0), ((ours - theirs) ** 2).sum(0)
         alive = signal > 0
         lost = float(np.minimum(1, noise[alive] / signal[alive]).mean()) if alive.any() else 0.0
         peaks = np.abs(theirs).max(0)
         middle = float(np.median(peaks[alive])) if alive.any() else 1.0
-        found.append(Parting(layer.name, lost, int(peaks.argmax()), float(peaks.max()) / middle))
+        decibels = 10 * np.log10(max(float(signal.sum()), TINY) / max(float(noise.sum()), TINY))
+        uneven = float(peaks.max()) / middle
+        found.append(Parting(layer.name, lost, int(peaks.argmax()), uneven, float(min(decibels, MOST_DECIBELS))))
     return found
 
 

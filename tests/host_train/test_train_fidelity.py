@@ -20,6 +20,7 @@ from host_train.tracing.compare import Comparison
 from host_train.tracing.doubts import check_images, doubts
 from host_train.tracing.fidelity import Fidelity, agreement, partings
 from host_train.tracing.trace import trace
+from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model import InputSpec
 from pynq_cnn.zoo import load_sample
@@ -76,6 +77,11 @@ def scaled(model: nn.Sequential, first: int, then: int, factor: float, channel: 
     return changed
 
 
+def clamped(model: nn.Sequential) -> nn.Sequential:
+    """The same function with a bound so high that it does nothing, but keeps channels from being equalised."""
+    return nn.Sequential(*(nn.Hardtanh(0, 1e9) if isinstance(layer, nn.ReLU) else layer for layer in model))
+
+
 def convert(model: nn.Module, data=INPUTS, **options):
     return from_torch(model, data, name="n", mean=MEAN, std=STD, **options)
 
@@ -88,8 +94,16 @@ def test_a_sound_network_is_taken_and_nothing_is_said(dense, convolutional):
         assert network.metadata["conversion"]["agreement"] > 0.98 and network.metadata["conversion"]["doubts"] == []
 
 
-def test_one_channel_scaled_in_an_equivalent_network_is_refused_with_its_layer(dense, tmp_path):
-    model = scaled(dense, 1, 3, 3000)
+@pytest.mark.parametrize("factor", [3000, 1 / 3000])
+def test_one_channel_scaled_in_an_equivalent_network_changes_nothing(dense, convolutional, factor):
+    for model, then in ((dense, 1), (convolutional, 0)):
+        plain, other = convert(model), convert(scaled(model, then, 3, factor))
+        assert other.metadata["conversion"]["agreement"] > 0.98
+        assert other.metadata["conversion"]["mean_error"] < 1.5 * plain.metadata["conversion"]["mean_error"]
+
+
+def test_where_channels_cannot_be_equalised_it_is_refused_with_its_layer(dense, tmp_path):
+    model = clamped(scaled(dense, 1, 3, 3000))
     with pytest.raises(
         NetworkError,
         match=r"answers as the model does on only .* % of the 500 calibration images, less than the 95 % asked for; "
@@ -103,7 +117,7 @@ def test_one_channel_scaled_in_an_equivalent_network_is_refused_with_its_layer(d
 
 def test_so_is_one_of_a_convolutional_network(convolutional):
     with pytest.raises(NetworkError, match=r"they part in layer 0, .*its channel 3 is [0-9,]+ times as large"):
-        convert(scaled(convolutional, 0, 3, 1000))
+        convert(clamped(scaled(convolutional, 0, 3, 1000)))
 
 
 def test_the_layer_is_named_where_it_is_computed():
@@ -114,7 +128,7 @@ def test_the_layer_is_named_where_it_is_computed():
 
         def forward(self, x):
             x = torch.relu(self.first(x.flatten(1)))
-            x = torch.relu(self.second(x))  # here
+            x = torch.clamp(self.second(x), 0, 1e9)  # here
             return self.third(x)
 
     model = trained(Mine())
@@ -124,7 +138,7 @@ def test_the_layer_is_named_where_it_is_computed():
         model.third.weight[:, 5] /= 1e4
     with pytest.raises(
         NetworkError,
-        match=r"they part in layer second \(.*test_train_fidelity.py:\d+, `x = torch.relu\(self.second\(x\)\)",
+        match=r"they part in layer second \(.*test_train_fidelity.py:\d+, `x = torch.clamp\(self.second\(x\), 0, 1e9\)",
     ):
         convert(model)
 
@@ -143,11 +157,18 @@ def test_partings_are_measured_by_hand(dense):
         float(peaks.max() / np.median(peaks[peaks > 0])), rel=1e-3
     )
     rough = partings(
-        fold(trace(scaled(dense, 1, 3, 3000), INPUTS[:2]).layers),
-        convert(scaled(dense, 1, 3, 3000), min_agreement=0),
+        fold(trace(clamped(scaled(dense, 1, 3, 3000)), INPUTS[:2]).layers),
+        convert(clamped(scaled(dense, 1, 3, 3000)), min_agreement=0),
         IMAGES[..., None],
     )
     assert rough[0].lost > 0.9
+    network = convert(dense, min_agreement=0)
+    assert network.metadata["conversion"]["signal_to_noise"].keys() == {"1", "3"}
+    (found,) = [one for one in partings(folded, network, IMAGES[:100, :, :, None]) if one.name == "3"]
+    with torch.no_grad():
+        real = dense(INPUTS[:100]).numpy().astype(np.float64)
+    ours = network.logits(ReferenceBackend(network).run(IMAGES[:100, :, :, None]))
+    assert found.decibels == pytest.approx(10 * np.log10((real**2).sum() / ((ours - real) ** 2).sum()), abs=1e-3)
 
 
 def test_a_model_that_hardly_decides_is_told_so():

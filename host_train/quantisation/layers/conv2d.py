@@ -14,6 +14,7 @@ from host_train.layers.select import Select
 from host_train.quantisation.fake import fake_quantise_weight
 from host_train.quantisation.layers.rules import (
     check_options,
+    input_reach,
     integer_layer,
     prepared,
     quantised,
@@ -26,7 +27,14 @@ from host_train.quantisation.layers.rules import (
 )
 from host_train.quantisation.layers.select import moved_channels, zeros_around
 from host_train.quantisation.layers.state import Grid, Role, Values
-from host_train.quantisation.layers.sums import finish_channels, integer_weights, keep_skip, weight_gain, with_bias
+from host_train.quantisation.layers.sums import (
+    finish_channels,
+    integer_weights,
+    keep_skip,
+    reach_of,
+    weight_gain,
+    with_bias,
+)
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import Conv2d
 
@@ -105,9 +113,9 @@ def _(layer: nn.Conv2d, scale: ChannelScale) -> bool:
 
 @scale_inputs.register
 def _(layer: nn.Conv2d, scale: ChannelScale) -> bool:
-    """Not where it pads: the zeros around are not scaled."""
+    """Not with a shift where it pads: the zeros around are not shifted."""
     assert scale.weight is not None and scale.bias is not None and layer.bias is not None
-    if any(sides_of(layer)) or len(scale.weight) != layer.in_channels:
+    if (any(sides_of(layer)) and bool(scale.bias.any())) or len(scale.weight) != layer.in_channels:
         return False
     groups = [o * layer.groups // layer.out_channels for o in range(layer.out_channels)]
     factor, shift = (
@@ -118,6 +126,17 @@ def _(layer: nn.Conv2d, scale: ChannelScale) -> bool:
     layer.bias = nn.Parameter((layer.bias.detach().double() + (weight * shift).sum((1, 2, 3))).float())
     layer.weight = nn.Parameter((weight * factor).float())
     return True
+
+
+@input_reach.register
+def _(layer: nn.Conv2d, channels: int) -> torch.Tensor | None:
+    if channels != layer.in_channels:
+        return None
+    if layer.groups == layer.in_channels:
+        return torch.zeros(channels, dtype=torch.float64)
+    largest = layer.weight.detach().double().abs().amax((2, 3))
+    # Of each group the outputs that see its channels.
+    return reach_of(largest).reshape(layer.groups, -1, largest.shape[1]).amax(1).flatten()
 
 
 @select_inputs.register

@@ -11,6 +11,7 @@ from torch import nn
 from host_train.layers.scale import ChannelScale
 from host_train.quantisation.fake import fake_quantise_weight
 from host_train.quantisation.layers.rules import (
+    input_reach,
     integer_layer,
     prepared,
     quantised,
@@ -21,7 +22,14 @@ from host_train.quantisation.layers.rules import (
     takes_skip,
 )
 from host_train.quantisation.layers.state import Grid, Role, Values
-from host_train.quantisation.layers.sums import finish_channels, input_gain, integer_weights, keep_skip, with_bias
+from host_train.quantisation.layers.sums import (
+    finish_channels,
+    input_gain,
+    integer_weights,
+    keep_skip,
+    reach_of,
+    with_bias,
+)
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import Dense
 
@@ -73,6 +81,13 @@ def _(layer: nn.Linear, scale: ChannelScale) -> bool:
     layer.bias = nn.Parameter((layer.bias.detach().double() + weight @ shift).float())
     layer.weight = nn.Parameter((weight * factor).float())
     return True
+
+
+@input_reach.register
+def _(layer: nn.Linear, channels: int) -> torch.Tensor | None:
+    if layer.in_features % channels:
+        return None
+    return reach_of(layer.weight.detach().double().abs().reshape(layer.out_features, channels, -1).amax(2)).amax(0)
 
 
 @takes_skip.register

@@ -63,6 +63,19 @@ def scale_inputs(layer: nn.Module, scale: ChannelScale) -> bool:
 
 
 @singledispatch
+def input_reach(layer: nn.Module, channels: int) -> torch.Tensor | None:
+    """How large the weights for each channel of a layer's input are beside the largest of their output, at most.
+
+    Returns
+    -------
+    torch.Tensor or None
+        float64 [channels], 0 to 1; 0 also where a channel's weights share their step with no other. None if inputs
+        cannot be scaled by channel.
+    """
+    return None
+
+
+@singledispatch
 def absorbed(layer: nn.Module, user: nn.Module) -> nn.Module | None:
     """What does as much as `layer` and `user` behind it; None if no single layer does."""
     return None

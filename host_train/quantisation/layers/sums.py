@@ -62,6 +62,17 @@ def _by_weight(values: Any, outputs: int, groups: int) -> Any:
     return values.reshape(groups, -1)[[o * groups // outputs for o in range(outputs)]]
 
 
+def reach_of(largest: torch.Tensor) -> torch.Tensor:
+    """Magnitudes of weights [out, channels], in units of the largest of their row.
+
+    Examples
+    --------
+    >>> reach_of(torch.tensor([[4.0, 2.0], [0.0, 0.0]])).tolist()
+    [[1.0, 0.5], [0.0, 0.0]]
+    """
+    return largest / largest.amax(1, keepdim=True).clamp_min(torch.finfo(largest.dtype).tiny)
+
+
 def integer_weights(
     layer: Any, kernels: torch.Tensor, given: Values, groups: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,134 @@
+"""Ways to put a traced model in integers, of which the closest to it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from host_train.compression.encoding import encode_layers
+from host_train.progress import pieces
+from host_train.quantisation.bits import binary_to_network
+from host_train.quantisation.calibrate import METHODS, calibrations
+from host_train.quantisation.correct import corrected
+from host_train.quantisation.equalise import equalised
+from host_train.quantisation.fold import fold
+from host_train.quantisation.graph import LayerGraph
+from host_train.quantisation.to_network import to_network
+from host_train.tracing.fidelity import Fidelity
+from host_train.tracing.fine_tune import fine_tuned
+from pynq_cnn.backends.select import on_cpu
+from pynq_cnn.model import InputSpec, Network
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the network shall be, apart from its numbers.
+
+    Parameters
+    ----------
+    name : str
+        The network's.
+    spec : InputSpec
+        Its input.
+    classes : sequence of str
+        Names of its outputs.
+    kind : str
+        Of output.
+    """
+
+    name: str
+    spec: InputSpec
+    classes: Sequence[str]
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A network in integers, and what it was made of.
+
+    Parameters
+    ----------
+    label : str
+        How it was made.
+    network : Network
+        In integers.
+    logits : numpy.ndarray
+        float32 [n, outputs] for the calibration images.
+    fidelity : Fidelity
+        How far these are from the model's.
+    folded, form : LayerGraph, optional
+        Its layers in floating point, and on the integers' grids; None of a binary network, which is exact.
+    """
+
+    label: str
+    network: Network
+    logits: np.ndarray
+    fidelity: Fidelity
+    folded: LayerGraph | None = None
+    form: LayerGraph | None = None
+
+
+class Conversion:
+    """Makes candidates of one model, measured on its calibration images.
+
+    Parameters
+    ----------
+    target : Target
+        What they shall be.
+    octets : numpy.ndarray
+        uint8 [n, height, width, channels]: calibration images.
+    inputs : torch.Tensor
+        float32 [n, channels, height, width]: the same, normalised.
+    real : numpy.ndarray
+        float32 [n, outputs]: the model's logits for them.
+    """
+
+    def __init__(self, target: Target, octets: np.ndarray, inputs: torch.Tensor, real: np.ndarray) -> None:
+        self.target, self.octets, self.inputs, self.real = target, octets, inputs, real
+
+    def binary(self, layers: nn.Sequential) -> Candidate:
+        """Bits, which answer as the model does."""
+        name, spec, classes, kind = vars(self.target).values()
+        return self._measured("binary", binary_to_network(layers, name, spec, classes, kind=kind))
+
+    def bytes(self, layers: nn.Sequential, methods: Iterable[str] = METHODS, shared: bool = False) -> list[Candidate]:
+        """By each method of calibration, as it is and with its channels equalised; all with corrected biases.
+
+        Weights that shall stay equal within their layer are not equalised.
+        """
+        folded, batches, methods = fold(layers), self.inputs.split(BATCH), tuple(methods)
+        forms = {"": folded} if shared else {"": folded, ", equalised": equalised(folded, batches)}
+        found = []
+        for suffix, graph in forms.items():
+            made = calibrations(graph, batches, self.target.spec.std, methods, per_layer=shared)
+            for method, form in made.items():
+                found.append(self._of(f"{method}{suffix}", graph, corrected(form, graph, self.inputs), shared))
+        return found
+
+    def fine_tuned(self, candidate: Candidate, loader: Iterable[object], epochs: int) -> Candidate:
+        """A candidate after training on its grids, to answer as the model does."""
+        assert candidate.folded is not None and candidate.form is not None
+        form = fine_tuned(candidate.form, candidate.folded, loader, self.target.spec, epochs)
+        return self._of(f"{candidate.label}, fine-tuned", candidate.folded, form)
+
+    def _of(self, label: str, folded: LayerGraph, form: LayerGraph, shared: bool = False) -> Candidate:
+        name, spec, classes, kind = vars(self.target).values()
+        network = to_network(form, name, spec, classes, kind=kind)
+        return self._measured(label, encode_layers(network) if shared else network, folded, form)
+
+    def _measured(self, label: str, network: Network, *made_of: LayerGraph) -> Candidate:
+        backend = on_cpu(network, threads=torch.get_num_threads())
+        parts = pieces(self.octets, BATCH, f"{network.name} in integers ({label})", "image")
+        logits = network.logits(np.concatenate([backend.run(piece) for piece in parts]))
+        return Candidate(label, network, logits, Fidelity.of(logits, self.real, self.target.kind), *made_of)
+
+
+def closest(candidates: Iterable[Candidate]) -> Candidate:
+    """That which most often answers as the model does, among equals that of the closest logits."""
+    return min(candidates, key=lambda one: (-one.fidelity.agreement, one.fidelity.mean_error))
