@@ -62,7 +62,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=int,
         default=0,
         metavar="EPOCHS",
-        help="train the weights on the integers' grids, on the training images, to answer as the model does (default: 0)",
+        help="train on the integers' grids, on the training images, to answer as the model does (default: 0)",
     )
     parser.add_argument(
         "--shared", action="store_true", help="for pruned and weight-shared models: one scale a layer, encoded weights"
