@@ -14,7 +14,7 @@ from host_train.tracing.calibration import batches_of
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
 
-LEARNING_RATE = 2e-5  # of Adam: weights shall move by steps of int8, not away from what they have learnt
+LEARNING_RATE = 1e-4  # of Adam: weights shall move by steps of int8, not away from what they have learnt
 
 
 def fine_tuned(
