@@ -23,6 +23,8 @@ from host_train.quantisation.layers.rules import bounds, input_reach, role, scal
 from host_train.quantisation.layers.state import Role
 from host_train.quantisation.sequential import every_layer
 
+ROUNDS = 3  # a weight's size is told beside the largest of its row, which changes with it
+
 
 def equalised(folded: LayerGraph, batches: Iterable[torch.Tensor]) -> LayerGraph:
     """The same function with channels of alike sizes, as far as that is exact.
@@ -60,16 +62,29 @@ def equalised(folded: LayerGraph, batches: Iterable[torch.Tensor]) -> LayerGraph
     sizes = _sizes(made, {activation for activation, _ in between.values()}, batches)
     for name, (activation, users) in between.items():
         size = sizes[activation]
-        reaches = [input_reach(made.get_submodule(user), len(size)) for user in users]
-        known = [reach for reach in reaches if reach is not None]
-        if len(known) < len(users):
-            continue
-        factor = _factors(size, torch.stack(known).amax(0))
-        if scale_outputs(made.get_submodule(name), ChannelScale((1 / factor).float(), torch.zeros(len(factor)))):
-            for user in users:
-                done = scale_inputs(made.get_submodule(user), ChannelScale(factor.float(), torch.zeros(len(factor))))
-                assert done, f"{user} has a reach by channel, so that its inputs can be scaled"
+        for _ in range(ROUNDS):
+            factor = _balance(made, name, users, size)
+            if factor is None:
+                break
+            size = size / factor
     return made.eval()
+
+
+def _balance(model: LayerGraph, name: str, users: list[str], size: torch.Tensor) -> torch.Tensor | None:
+    """Bring the channels of `name`, of the sizes float64 [channels], nearer to each other; what each was divided by,
+    or None if that cannot be done.
+    """
+    reaches = [input_reach(model.get_submodule(user), len(size)) for user in users]
+    known = [reach for reach in reaches if reach is not None]
+    if len(known) < len(users):
+        return None
+    factor = _factors(size, torch.stack(known).amax(0))
+    if not scale_outputs(model.get_submodule(name), ChannelScale((1 / factor).float(), torch.zeros(len(factor)))):
+        return None
+    for user in users:
+        done = scale_inputs(model.get_submodule(user), ChannelScale(factor.float(), torch.zeros(len(factor))))
+        assert done, f"{user} has a reach by channel, so that its inputs can be scaled"
+    return factor
 
 
 def _between(model: LayerGraph) -> dict[str, tuple[str, list[str]]]:
