@@ -100,6 +100,20 @@ def test_what_is_read_elsewhere_too_stays():
     assert small == network
 
 
+def test_groups_keep_their_channels():
+    """One that is all 0 stays: without it the others would be of other groups."""
+    one = Requantisation(np.array([40000], np.uint16), np.array([20], np.uint8))
+    weight = np.random.default_rng(0).integers(1, 9, (6, 3, 3, 1)).astype(np.int8)
+    weight[[1, 4]] = 0
+    layers = (
+        Conv2d("grouped", weight, np.zeros(6, np.int32), requantisation=one, groups=3),
+        Dense("last", np.ones((3, 252), np.int8), np.zeros(3, np.int32)),
+    )
+    output = OutputSpec(np.ones(3, np.float32), np.zeros(3, np.float32))
+    network = Network("groups", SPEC, layers, output, ("x", "y", "z"))
+    assert compact(network) == network
+
+
 @pytest.mark.parametrize("name", ["lenet5", "deepnet"])
 def test_shipped_compressed_networks_have_none_left(name):
     network = load_model(name)
