@@ -1,7 +1,9 @@
 """A network of the user's own, written as any `nn.Module`, as a Network in integers: `from_torch`.
 
 calibration  what the user gives to calibrate with, as bytes and as the model's inputs
-trace        the model, walked in order, as the flat nn.Sequential that host_train.quantisation takes
+recording    the operations of a model, with the sizes that they have
+trace        the model, walked in order, as the graph of layers that host_train.quantisation takes
+flow         a tensor of the model: the numbers of a layer, in its order or another
 operations   what each module, function and method becomes
 kind         what the outputs say: classes, a probability, several, plain values
 fidelity     how far integers are from the model, and in which layer they part
