@@ -20,6 +20,7 @@ from host_train.quantisation.sequential import every_layer
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.layers import INPUT
 
+IN_ORDER = (nn.Sequential.forward, LayerGraph.forward)  # any other may do anything with its layers
 AS_GRAPH = "make one of it first: host_train.tracing.trace.trace(model, images).layers"
 
 
@@ -64,7 +65,7 @@ class _Opened:
 
     def add(self, full: str, layer: nn.Module, *given: str) -> str:
         """Add a layer, opened if it is made of others; gives the name of the last."""
-        if isinstance(layer, nn.Sequential):
+        if isinstance(layer, nn.Sequential) and type(layer).forward in IN_ORDER:
             return self.open(layer, f"{full}.", given[0])
         if isinstance(layer, Residual):
             body = self.add(f"{full}.body", layer.body, *given)
@@ -130,7 +131,7 @@ def fold(model: nn.Module) -> LayerGraph:
     >>> [name for name, _ in folded.named_children()]
     ['0', '0_bytes', '1_body', '1_add', '1_relu', '2']
     """
-    if not isinstance(model, nn.Sequential):
+    if not isinstance(model, nn.Sequential) or type(model).forward not in IN_ORDER:
         raise NetworkError(f"a model must be a torch.nn.Sequential, not {type(model).__name__}; {AS_GRAPH}")
     opened = _Opened()
     output = opened.open(model, "", INPUT)

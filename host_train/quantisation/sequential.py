@@ -22,9 +22,9 @@ def every_layer(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def flat(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The layers of a Sequential by their full names, nested ones opened."""
+    """The layers of a Sequential by their full names, nested ones opened but for those with a forward of their own."""
     for name, layer in every_layer(model):
-        if isinstance(layer, nn.Sequential):
+        if isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward:
             yield from flat(layer, f"{prefix}{name}.")
         else:
             yield prefix + name, layer

@@ -401,7 +401,19 @@ def test_poolings_keep_their_windows():
     assert [pool.padding for pool in pools[:4]] == [(1, 1, 1, 1), (1, 1, 1, 1), (1, 0, 1, 0), (1, 1, 1, 1)]
 
 
+class Dense(nn.Sequential):
+    """A Sequential in name: its forward does more."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, super().forward(x)], 1)
+
+
 REFUSED = {
+    "forward of its own": (
+        nn.Sequential(Dense(C(3, 3, 1)), R(), C(6, 4, 1)),
+        "in an order that only its forward tells",
+    ),
+    "forward of its own, outermost": (Dense(C(3, 3, 1)), "must be a torch.nn.Sequential, not Dense; make one of it"),
     "clamp of nothing": (nn.Sequential(C(3, 4, 1), nn.Hardtanh(), nn.Flatten()), "must end with"),
     "pooling last": (nn.Sequential(C(3, 4, 1), nn.MaxPool2d(2)), "must end with.*not with 1; remove it"),
     "input alone": (nn.Sequential(nn.Dropout()), "not with nothing"),
