@@ -147,13 +147,12 @@ TAPS:
 
         // What is there.
         read_lanes(maps, address, in_spread, read);
-        const bool last_chunk = p.chunk + 1 == c.chunks;
     SELECT:
         for (int lane = 0; lane < SIMD; ++lane) {
 #pragma HLS UNROLL
             const uint32_t byte = static_cast<uint32_t>(sparse ? x : x + lane);
             const uint8_t pad = pads[p.pad & (PAD_VECTORS - 1)][lane];
-            const bool tail = c.unit == BITS && last_chunk && lane >= c.tail_lanes;
+            const bool tail = c.unit == BITS && p.last_chunk && lane >= c.tail_lanes;
             inside[lane] = (row_inside && byte < c.row_bytes && !tail) || p.in_skip;
             vector[lane] = inside[lane]   ? read[lane]
                            : ordered      ? static_cast<uint8_t>(0)
@@ -224,8 +223,7 @@ TAPS:
 
         // Where an output begins and ends.
         const bool at_first_tap = p.kernel_row == 0 && p.kernel_col == 0 && p.chunk == 0;
-        const bool at_last_tap =
-            last_chunk && p.kernel_col + 1 == c.kernel_cols && p.kernel_row + 1 == c.kernel_rows && !p.in_skip;
+        const bool at_last_tap = p.last_chunk && p.last_kernel_col && p.last_kernel_row && !p.in_skip;
         const bool first_tap = sparse ? entry.first : c.skip ? p.in_skip : at_first_tap;
         const bool last_tap = sparse ? entry.last : at_last_tap;
         const bool first_pool = p.pool_row == 0 && p.pool_col == 0;
@@ -285,7 +283,7 @@ TAPS:
             }
         }
         // The next iteration.
-        const bool column_ends = last_chunk;  // of SPARSE, whose chunks are its entries
+        const bool column_ends = p.last_chunk;  // of SPARSE, whose chunks are its entries
         channel = !sparse || column_ends ? 0 : entry.last ? channel + 1 : channel;
         step(p, c, widths);
     }

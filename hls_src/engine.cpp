@@ -101,8 +101,9 @@ static Status run_compute(Compute c, const Turn &turn, uint8_t maps[FEATURE_MAP_
 extern "C" void pynq_cnn_engine(uint64_t *memory, uint32_t mem_words, uint32_t entry, uint32_t sections,
                                 uint32_t images, uint32_t *status, uint32_t *failed_at, uint32_t *magic,
                                 uint32_t *isa_version, uint32_t *geometry, uint32_t *buffers, uint32_t *build) {
-#pragma HLS INTERFACE m_axi port = memory offset = slave bundle = gmem depth = 262144 max_read_burst_length = \
-    128 max_write_burst_length = 128 num_read_outstanding = 8 num_write_outstanding = 8 latency = 64
+    // Bursts of 16 words, 16 of them under way, as Vitis HLS takes by itself: the HP ports of the Zynq-7000 (AXI3) have
+    // no longer ones, and the adapter has a FIFO for all that is under way, in block RAM.
+#pragma HLS INTERFACE m_axi port = memory offset = slave bundle = gmem depth = 262144 latency = 64
 #pragma HLS INTERFACE s_axilite port = memory bundle = control
 #pragma HLS INTERFACE s_axilite port = mem_words bundle = control
 #pragma HLS INTERFACE s_axilite port = entry bundle = control

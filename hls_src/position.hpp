@@ -4,6 +4,10 @@
 // end of the inner loop, here often only 3 iterations long. Every level of the nest has a pointer of its own: a step of
 // a level adds its step to that pointer, and takes those of the levels inside back to it. So nothing is multiplied, and
 // a step is one level of comparisons, a chain of ANDs, and one addition a pointer.
+//
+// Whether a counter of the kernel is at its last number is kept beside it, and found for the next step from the counter
+// while the chain of this step settles. Those counters wait for the tap of the skip, which waits for all of them: with
+// an addition and a comparison before the chain this circle takes more than a cycle.
 #pragma once
 
 #include "instruction.hpp"
@@ -13,6 +17,7 @@ namespace pcnn {
 struct Position {
     uint16_t row, col, group, chunk;
     uint8_t pool_row, pool_col, kernel_row, kernel_col;
+    bool last_chunk, last_kernel_col, last_kernel_row;
     bool in_skip;  // on the tap of the skip, which is before the others
     // of the input: the start of a row, its number, and the byte in it
     uint32_t image_start, row_start, pool_start, start;
@@ -31,6 +36,9 @@ inline Position start_of(const Compute &c) {
     Position p;
     p.row = p.col = p.group = p.chunk = 0;
     p.pool_row = p.pool_col = p.kernel_row = p.kernel_col = 0;
+    p.last_chunk = c.chunks == 1;
+    p.last_kernel_col = c.kernel_cols == 1;
+    p.last_kernel_row = c.kernel_rows == 1;
     p.in_skip = c.skip;
     p.image_start = p.row_start = p.pool_start = p.start = c.in_base;
     p.row_y = p.pool_y = p.y = c.first_y;
@@ -65,9 +73,6 @@ inline Widths widths_of(const Compute &c) {
 
 inline void step(Position &p, const Compute &c, const Widths &w) {
 #pragma HLS INLINE
-    const bool last_chunk = p.chunk + 1 == c.chunks;
-    const bool last_kernel_col = p.kernel_col + 1 == c.kernel_cols;
-    const bool last_kernel_row = p.kernel_row + 1 == c.kernel_rows;
     const bool last_pool_col = p.pool_col + 1 == c.pool_cols;
     const bool last_pool_row = p.pool_row + 1 == c.pool_rows;
     const bool last_group = p.group + 1 == c.groups;
@@ -78,9 +83,9 @@ inline void step(Position &p, const Compute &c, const Widths &w) {
         p.in_skip = false;
         return;
     }
-    const bool next_kernel_col = last_chunk;
-    const bool next_kernel_row = next_kernel_col && last_kernel_col;
-    const bool next_pool_col = next_kernel_row && last_kernel_row;
+    const bool next_kernel_col = p.last_chunk;
+    const bool next_kernel_row = next_kernel_col & p.last_kernel_col;
+    const bool next_pool_col = next_kernel_row & p.last_kernel_row;
     const bool next_pool_row = next_pool_col && last_pool_col;
     const bool next_group = next_pool_row && last_pool_row;
     const bool next_col = next_group && last_group;
@@ -123,9 +128,16 @@ inline void step(Position &p, const Compute &c, const Widths &w) {
     if (next_group) p.skip = next_col ? p.skip_col : p.skip + PE;
     // Counters.
     p.in_skip = next_pool_col && c.skip;
-    p.chunk = last_chunk ? 0 : p.chunk + 1;
-    if (next_kernel_col) p.kernel_col = last_kernel_col ? 0 : p.kernel_col + 1;
-    if (next_kernel_row) p.kernel_row = last_kernel_row ? 0 : p.kernel_row + 1;
+    const bool ends = p.last_chunk;
+    const bool chunk_after_next = p.chunk + 2 == c.chunks;
+    p.chunk = ends ? 0 : p.chunk + 1;
+    p.last_chunk = ends ? c.chunks == 1 : chunk_after_next;
+    const bool col_after_next = p.last_kernel_col ? c.kernel_cols == 1 : p.kernel_col + 2 == c.kernel_cols;
+    if (next_kernel_col) p.kernel_col = p.last_kernel_col ? 0 : p.kernel_col + 1;
+    p.last_kernel_col = (next_kernel_col & col_after_next) | (!next_kernel_col & p.last_kernel_col);
+    const bool row_after_next = p.last_kernel_row ? c.kernel_rows == 1 : p.kernel_row + 2 == c.kernel_rows;
+    if (next_kernel_row) p.kernel_row = p.last_kernel_row ? 0 : p.kernel_row + 1;
+    p.last_kernel_row = (next_kernel_row & row_after_next) | (!next_kernel_row & p.last_kernel_row);
     if (next_pool_col) p.pool_col = last_pool_col ? 0 : p.pool_col + 1;
     if (next_pool_row) p.pool_row = last_pool_row ? 0 : p.pool_row + 1;
     if (next_group) p.group = last_group ? 0 : p.group + 1;

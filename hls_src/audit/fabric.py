@@ -17,11 +17,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .hardware import Hardware, Unit
+from .hardware import Hardware, Unit, dominators
 from .ir import Instruction, Value
-from .memories import Memories, definitions, topological
+from .memories import Memories, bram18, definitions, successors, topological
 from .multipliers import product
 from .rules import ports
+from .source import Pragma
 
 STAGE_NS = 7.3  # UG1399, "Clock uncertainty": 27 % of 10 ns are kept for routing
 
@@ -35,7 +36,13 @@ POPCOUNT = 1.3  # LUTs a bit of a sum of bits: 6:3 compressors of three LUTs, th
 
 # Fixed parts, LUTs and flip-flops: engineers' figures for 64-bit ports on a 7-series part, not measurements.
 AXI_MASTER = (1100, 1600)
-AXI_MASTER_BRAM18 = 4
+# The adapter of a port holds all words that are under way, each way: UG1399, "Controlling AXI4 Burst Behavior".
+UNDER_WAY = {
+    "read": ("num_read_outstanding", "max_read_burst_length"),
+    "write": ("num_write_outstanding", "max_write_burst_length"),
+}
+UNDER_WAY_DEFAULT = 16
+AXI_WORD = 72  # 64 bits, and those that go with them
 AXI_LITE, AXI_LITE_REGISTER = (120, 150), (18, 34)
 BRIDGE = (1300, 1700)  # a SmartConnect with one port on each side
 RESET = (40, 60)
@@ -55,6 +62,7 @@ DELAYS = {
 READ_NS = {"bram": 3.254, "lutram": 2.32, "registers": 0.0}
 DSP_STAGES = {1: 3}  # stages of a product by its DSPs, of more than one
 DSP_STAGES_WIDE = 5
+ROUNDS = 40
 
 
 @dataclass
@@ -314,9 +322,9 @@ class Fabric:
         guard = self._guards(unit, order, blocks, header)
         carried = [i for i in unit.code.blocks[header] if i.opcode == "phi"]
         # A carried value is there when the iteration before has made it: in the stage of its circle. Stages settle in
-        # a few rounds.
+        # a few rounds, if every circle fits a stage; one that does not is what the recurrence tells.
         stages_of: dict[str, int] = {}
-        while True:
+        for _ in range(ROUNDS):
             sums = Cost()  # registers in the trees of this round
             ready, needed = self._schedule(unit, sums, instructions, inside, absorbed, guard, header, stages_of)
             settled = {
@@ -338,7 +346,7 @@ class Fabric:
         own.ff += sum(unit.widths.width(i) for i in carried) + depth + sums.ff
         cost.add("shift registers", own.luts, own.ff)
         cost.add("control", *LOOP)
-        longest, who = self._recurrence(unit, carried, instructions, inside, header)
+        longest, who = self._recurrence(unit, carried, instructions, order, header)
         if not any(s.name == name for s in self.schedules):
             self.schedules.append(Schedule(name, interval, depth, longest, who, ready, own.luts, own.ff))
 
@@ -478,22 +486,48 @@ class Fabric:
                         found[target].add(last.operands[0].name)
         return found
 
+    def _deciding(self, unit: Unit, order: list[str], header: str) -> dict[str, set[str]]:
+        """By block, the conditions of the branches between it and the nearest block that every way to it passes.
+
+        They decide what its phis take: a few more than do, where ways part and meet on the way.
+        """
+        over = dominators(unit.code)
+        before: dict[str, list[str]] = {label: [] for label in order}
+        for label in order:
+            for target in successors(unit, label, set(order), header):
+                before[target].append(label)
+        found: dict[str, set[str]] = {}
+        for label in order:
+            if label == header:
+                continue
+            near = max((over[label] - {label}) & set(order), key=lambda block: len(over[block]))
+            work, seen, names = [label], {label}, set()
+            while work:
+                for block in before[work.pop()]:
+                    names |= {o.name for o in unit.code.blocks[block][-1].operands}
+                    if block != near and block not in seen:
+                        seen.add(block)
+                        work.append(block)
+            found[label] = names
+        return found
+
     def _recurrence(
-        self,
-        unit: Unit,
-        carried: list[Instruction],
-        instructions: list[Instruction],
-        inside: dict[str, Instruction],
-        header: str,
+        self, unit: Unit, carried: list[Instruction], instructions: list[Instruction], order: list[str], header: str
     ) -> tuple[float, str]:
-        """The longest delay from a carried value to its next one, and its name."""
-        worst, who = 0.0, ""
+        """The longest delay of a step of a circle, from a carried value to a next one on the way back to it, and who.
+
+        What is carried to another value without a way back may take stages; a circle may not.
+        """
+        deciding = self._deciding(unit, order, header)
+        inside = {i.name for i in instructions if i.name}
+        ways_to: dict[str, dict[str, float]] = {}
         for phi in carried:
             ways: dict[str, float] = {phi.name: 0.0}
             for i in instructions:
                 if i is phi or not i.name or (i.opcode == "phi" and i.block == header):
                     continue
-                before = [ways[o.name] for o in i.operands if o.name in ways]
+                names = {o.name for o in i.operands} | (deciding[i.block] if i.opcode == "phi" else set())
+                before = [ways[name] for name in names if name in ways]
                 if before:
                     slow = 0.0
                     if i.opcode == "mul" and product(i, unit.widths).dsp:
@@ -501,10 +535,16 @@ class Fabric:
                     elif i.opcode == "load":
                         slow = STAGE_NS
                     ways[i.name] = max(before) + self.delay(unit, i) + slow
-            for o in phi.operands:
-                if ways.get(o.name, 0.0) > worst and o.name in inside and o.name != phi.name:
-                    worst, who = ways[o.name], phi.name
-        return worst, who
+            ways_to[phi.name] = {
+                other.name: max(ways[o.name] for o in other.operands if o.name in ways and o.name in inside)
+                for other in carried
+                if any(o.name in ways and o.name in inside for o in other.operands)
+            }
+        following = {name: _reached(name, ways_to) for name in ways_to}
+        circles = [
+            (delay, start) for start, ends in ways_to.items() for end, delay in ends.items() if start in following[end]
+        ]
+        return max(circles, default=(0.0, ""))
 
     # --- outside of pipelines ---
 
@@ -584,8 +624,20 @@ class Fabric:
         self.bridges.add(
             "interconnect", BRIDGE[0] * (len(masters) + 1) + RESET[0], BRIDGE[1] * (len(masters) + 1) + RESET[1]
         )
-        self.bram18 = AXI_MASTER_BRAM18 * len(masters)
+        self.bram18 = sum(self._fifos(interfaces, bundle) for bundle in masters)
         return cost
+
+    def _fifos(self, interfaces: list[Pragma], bundle: str) -> int:
+        """Blocks of 18 Kbit of the adapter of a bundle."""
+        of_bundle = [p.options for p in interfaces if p.options.get("bundle", "gmem") == bundle]
+        found = 0
+        for options in UNDER_WAY.values():
+            depth = 1
+            for option in options:
+                given = [int(o[option]) for o in of_bundle if o.get(option, "").isdigit()]
+                depth *= max(given, default=UNDER_WAY_DEFAULT)
+            found += bram18(depth, AXI_WORD)
+        return found
 
     def _memory(self) -> Cost:
         """LUT RAM, and the multiplexers in front of a bank that several parts of the design use."""
@@ -604,3 +656,15 @@ class Fabric:
             cost.add("multiplexers", memory.banks * (addresses * address + words * memory.bits) * MUX2)
             cost.ff += memory.banks * (memory.bits if memory.in_block_ram else 0)
         return cost
+
+
+def _reached(start: str, ways: Mapping[str, Mapping[str, float]]) -> set[str]:
+    """All that can be reached from a node of a graph."""
+    found: set[str] = set()
+    work = [start]
+    while work:
+        for name in ways.get(work.pop(), ()):
+            if name not in found:
+                found.add(name)
+                work.append(name)
+    return found
