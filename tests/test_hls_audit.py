@@ -535,7 +535,7 @@ def test_units_of_the_engine_are_not_counted_far_below_synthesis(name: str) -> N
 
 
 def test_the_main_loop_is_counted_as_synthesis_has_it(engine: Audit) -> None:
-    """LUTs not below it, and not far above; registers in the trees of its sums once, not for each round of the schedule."""
+    """LUTs not below it, and not far above; registers of sums once, not for each round of the schedule."""
     ((unit, loop),) = [(u, one) for u, one in beside.pipelines(engine) if one.name == "TAPS"]
     count = beside.counted(engine, unit, loop)
     assert count.dsp == 178
