@@ -6,6 +6,8 @@ NEEDS_TORCH = (
     "host_train/compression",
     "host_train/evaluation",
     "host_train/export",
+    "host_train/foreign/onnx_file.py",
+    "host_train/foreign/onnx_plain.py",
     "host_train/layers",
     "host_train/networks",
     "host_train/quantisation",

@@ -7,12 +7,12 @@ What is left is pruned as any other network; its gaps are shorter, as whole rows
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from host_train.quantisation.graph import is_chain
 from host_train.quantisation.layers.sums import Summing
 from host_train.quantisation.sequential import every_layer
 from pynq_cnn.checks import integer
@@ -41,10 +41,11 @@ def narrow(model: nn.Sequential, units: Mapping[str, int]) -> nn.Sequential:
     ------
     ArgumentError
         If `units` names a layer that is not there or the last one, whose outputs are the answers; if a number is out
-        of range; or if a layer has groups.
+        of range; if a layer has groups; or if the network has branches.
 
     Examples
     --------
+    >>> from collections import OrderedDict
     >>> model = nn.Sequential(OrderedDict(a=nn.Linear(1, 3), r=nn.ReLU(), b=nn.Linear(3, 2)))
     >>> model.a.weight.data = torch.tensor([[1.0], [9.0], [3.0]])
     >>> model.b.weight.data = torch.tensor([[1.0, 0.1, 2.0], [0.0, 0.0, -1.0]])
@@ -52,8 +53,10 @@ def narrow(model: nn.Sequential, units: Mapping[str, int]) -> nn.Sequential:
     >>> small.a.weight.flatten().tolist(), small.b.weight.tolist()
     ([1.0, 3.0], [[1.0, 2.0], [0.0, -1.0]])
     """
-    layers = OrderedDict((name, copy.deepcopy(layer)) for name, layer in every_layer(model))
-    summing = [(name, layer) for name, layer in layers.items() if isinstance(layer, Summing)]
+    small = copy.deepcopy(model)
+    if units and not is_chain(small):
+        raise ArgumentError("units are left out of networks without branches only; leave out weights instead (keep)")
+    summing = [(name, layer) for name, layer in every_layer(small) if isinstance(layer, Summing)]
     can = [name for name, _ in summing[:-1]]
     for name in units:
         if name not in can:
@@ -64,7 +67,7 @@ def narrow(model: nn.Sequential, units: Mapping[str, int]) -> nn.Sequential:
         if name in units:
             count = integer(f"the units of {name}", units[name], 1, len(layer.weight))
             _leave_out(name, layer, *reader, count)
-    return nn.Sequential(layers).eval()
+    return small.eval()
 
 
 def _leave_out(name: str, layer: Summing, reader_name: str, reader: Summing, count: int) -> None:

@@ -98,7 +98,7 @@ def test_a_conversion_shows_how_far_it_is(digits_folder, tmp_path, monkeypatch):
         "--data-dir",
         str(digits_folder),
     ]
-    ways = {f"p in integers ({way})" for way in ("max", "percentile", "mse")}
+    ways = {f"p in integers ({way}{more})" for way in ("max", "percentile", "mse") for more in ("", ", equalised")}
     assert bars(words, monkeypatch) == {"calibrating: ranges", "calibrating: values", "integers", "PyTorch"} | ways
 
 
