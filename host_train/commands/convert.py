@@ -230,7 +230,7 @@ def _measure(
     from host_train.tracing.compare import compare_with_model
     from host_train.tracing.fidelity import Fidelity, check_agreement, partings_of
     from host_train.tracing.trace import trace
-    from pynq_cnn.backends.reference import ReferenceBackend
+    from pynq_cnn.backends.select import on_cpu
 
     test, spec, kind = dataset.test, network.input, network.output.kind
     layers = trace(model, torch.zeros(2, spec.channels, spec.height, spec.width)).layers
@@ -240,7 +240,8 @@ def _measure(
         measured.check(min_agreement, lambda: partings_of(layers, network, test.images))
         return {**measured.accuracy, **images}, str(measured)
     real = predict_torch(layers, spec.mean, spec.std)(test.images)
-    reached = Fidelity.of(network.logits(ReferenceBackend(network).run(test.images)), real, kind).agreement
+    logits = network.logits(on_cpu(network, threads=torch.get_num_threads()).run(test.images))
+    reached = Fidelity.of(logits, real, kind).agreement
     check_agreement(
         reached, min_agreement, f"the {len(test)} test images", kind, lambda: partings_of(layers, network, test.images)
     )

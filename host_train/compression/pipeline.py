@@ -27,6 +27,7 @@ from host_train.compression.prune import describe_kept, kept, masked, plain, pru
 from host_train.compression.recipe import CompressionRecipe
 from host_train.compression.share import share
 from host_train.compression.stages import COMMAND, STAGE, STAGES, claim, has_begun, is_done, weights_of
+from host_train.compression.subject import tuning_schedule
 from host_train.quantisation.choose import Candidate, choose
 from host_train.runs.quantising import measured
 from host_train.runs.run import Run
@@ -181,14 +182,8 @@ class Compression:
         return masked(narrow(dense_model(self.run), self.recipe.units))
 
     def _schedule(self, epochs: int, learning_rate: float) -> Schedule:
-        # Masks and codebooks are computed in every step by Python that torch.compile would have to trace.
-        return replace(
-            self.run.recipe.schedule,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            compiled=False,
-            distillation=self.recipe.distillation,
-        )
+        own = {"epochs": epochs, "learning_rate": learning_rate, "distillation": self.recipe.distillation}
+        return replace(tuning_schedule(self.run), **own)  # type: ignore[arg-type]
 
     def _claim(self, stage: Path, resume: bool, asked: dict[str, Any], schedule: Schedule) -> None:
         claim(stage, {**asked, "schedule": repr(schedule), "seed": self.run.settings.seed}, self.command, resume)

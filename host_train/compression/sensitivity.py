@@ -4,7 +4,6 @@ they are; nothing is fine-tuned.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from host_train.compression.recipe import index_bits
 from host_train.compression.share import share
 from host_train.compression.subject import Subject
 from host_train.progress import track
-from host_train.training.checkpoint import replace_file
+from host_train.training.checkpoint import write_csv
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
 
@@ -173,14 +172,8 @@ def to_markdown(found: Sensitivity) -> str:
 
 def write_points(found: Sensitivity, path: Path) -> None:
     """Every point as a line of a CSV file."""
-
-    def write(place: Path) -> None:
-        with place.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, [field.name for field in fields(LayerPoint)], lineterminator="\n")
-            table.writeheader()
-            table.writerows(asdict(point) for point in found.points)
-
-    replace_file(path, write)
+    heads = [field.name for field in fields(LayerPoint)]
+    write_csv(path, heads, [[*asdict(point).values()] for point in found.points])
 
 
 def plot_sensitivity(found: Sensitivity, path: Path) -> None:

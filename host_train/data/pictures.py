@@ -1,5 +1,4 @@
-"""Pictures of one's own as a data set: a folder for each class, as torchvision's ImageFolder has them, or one of
-torchvision's data sets.
+"""Pictures of one's own as a data set: a folder for each class, as torchvision's ImageFolder has them.
 
 Every picture becomes what `pynq_cnn.images.prepare` makes of it for the network's input, as in classifying: so what is
 trained, measured and calibrated with are the bytes that the network gets from the file later.

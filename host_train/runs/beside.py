@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 
 from host_train.runs.record import read_settings
 from host_train.settings import Settings
+from host_train.training import checkpoint
 from host_train.training.fit import HISTORY
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
@@ -116,9 +116,7 @@ def write_csv(groups: dict[str, list[Training]], path: Path) -> None:
         for training in some
         for epoch in training.history
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("training", "seed", *names), *rows])
+    checkpoint.write_csv(path, ("training", "seed", *names), rows)
 
 
 def plot_beside(groups: dict[str, list[Training]], path: Path, title: str) -> None:

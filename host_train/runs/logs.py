@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import fields
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from host_train.runs.run import STAGES
-from host_train.training.checkpoint import replace_file
+from host_train.training.checkpoint import write_csv
 from host_train.training.fit import HISTORY
 from host_train.training.record import EpochRecord
 from pynq_cnn.errors import ArgumentError
@@ -31,14 +30,7 @@ def epochs_of(folder: Path) -> Iterator[dict[str, Any]]:
 
 def write_epochs(folder: Path, path: Path) -> None:
     """Write the epochs of the run in `folder` as a CSV file, a line each, replacing what is there."""
-
-    def write(place: Path) -> None:
-        with place.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-            table.writeheader()
-            table.writerows(epochs_of(folder))
-
-    replace_file(path, write)
+    write_csv(path, COLUMNS, [[epoch.get(column, "") for column in COLUMNS] for epoch in epochs_of(folder)])
 
 
 class TensorBoard:

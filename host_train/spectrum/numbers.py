@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from host_train.spectrum.bits import LayerBits
 from host_train.spectrum.study import LayerSpectrum, Point
+from host_train.training.checkpoint import write_csv
 
 MAPS = "maps"  # folder of the .npy files beside the plots
 
@@ -34,7 +34,7 @@ def save_spectra(spectra: Sequence[LayerSpectrum], folder: Path) -> None:
     for (name, kind), variance in maps.items():
         _save(folder / MAPS / f"{name}-{kind}.npy", variance)
     rows = ((name, kind, *place) for (name, kind), variance in maps.items() for place in _places(variance))
-    _write(folder / "spectra.csv", ("layer", "of", "vertical", "horizontal", "variance"), rows)
+    write_csv(folder / "spectra.csv", ("layer", "of", "vertical", "horizontal", "variance"), rows)
 
 
 def save_bits(layers: Sequence[LayerBits], folder: Path) -> None:
@@ -50,7 +50,7 @@ def save_bits(layers: Sequence[LayerBits], folder: Path) -> None:
                 (layer.name, rate, *place, value)
                 for place, value in zip(_places(layer.variance), bits.ravel().tolist())
             )
-    _write(folder / "bits.csv", ("layer", "rate", "vertical", "horizontal", "variance", "bits"), rows)
+    write_csv(folder / "bits.csv", ("layer", "rate", "vertical", "horizontal", "variance", "bits"), rows)
 
 
 def save_points(points: Mapping[int, Sequence[Point]], folder: Path) -> None:
@@ -78,7 +78,7 @@ def _table(rows: Sequence[tuple[object, ...]], names: Sequence[str], stem: Path)
     for name, column in zip(names, columns):
         table[name] = column
     _save(stem.with_suffix(".npy"), table)
-    _write(stem.with_suffix(".csv"), names, rows)
+    write_csv(stem.with_suffix(".csv"), names, rows)
 
 
 def _places(values: np.ndarray) -> Iterator[tuple[int, int, float]]:
@@ -92,9 +92,3 @@ def _places(values: np.ndarray) -> Iterator[tuple[int, int, float]]:
 def _save(path: Path, values: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, values, allow_pickle=False)
-
-
-def _write(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([names, *rows])

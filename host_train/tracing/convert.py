@@ -19,9 +19,9 @@ from host_train.layers.binary import is_binary
 from host_train.quantisation.calibrate import METHODS
 from host_train.quantisation.golden import with_golden
 from host_train.reason import reason_of
+from host_train.tracing.attempts import BATCH, Conversion, Target, closest
 from host_train.tracing.brought import model_in
 from host_train.tracing.calibration import normalise, read_calibration
-from host_train.tracing.candidates import BATCH, Conversion, Target, closest
 from host_train.tracing.doubts import check_images, doubts
 from host_train.tracing.evaluating import evaluating
 from host_train.tracing.fidelity import MIN_AGREEMENT, check_agreement, check_min_agreement, partings
@@ -142,14 +142,13 @@ def from_torch(
     >>> [layer.name for layer in network.layers], network.metadata["conversion"]["agreement"] > 0.9
     (['0', '2', '4'], True)
     """
-    model = model_in(model)
+    model = held(model_in(model))
     _check(model, spec, method, images, metadata, folder)
     integer("fine_tune_epochs", fine_tune_epochs, 1)
     check_kind(output)
     check_min_agreement(min_agreement)
     spec, octets, inputs = read_calibration(calibration_data, spec, mean, std, images)
     check_images(octets)
-    model = held(model)
     device = _device(model)
     traced = trace(model, inputs[:1].repeat(2, 1, 1, 1).to(device))
     with evaluating(model), _exact_products():

@@ -46,13 +46,11 @@ def fine_tuned(
     """
     student = copy.deepcopy(quantised).train()
     optimiser = torch.optim.Adam(student.parameters(), LEARNING_RATE)
+    # A cosine over epochs: the last ones settle on the grid.
+    rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
+    total = len(loader) if isinstance(loader, Sized) else None
     last: torch.Tensor | None = None
     for epoch in range(epochs):
-        # A cosine over epochs: the last ones settle on the grid.
-        rate = LEARNING_RATE * (1 + torch.cos(torch.tensor(torch.pi * epoch / epochs)).item()) / 2
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        total = len(loader) if isinstance(loader, Sized) else None
         last = None
         for inputs in track(batches_of(loader, spec), f"fine-tuning {epoch + 1}/{epochs}", "batch", total=total):
             with torch.no_grad():
@@ -65,5 +63,6 @@ def fine_tuned(
         if last is None:
             again = "; give a DataLoader or a list, which can be gone through again" if epoch else ""
             raise ArgumentError(f"fine_tune gives no images in epoch {epoch + 1}{again}")
+        rates.step()
     assert last is not None
     return corrected(student, folded, last)

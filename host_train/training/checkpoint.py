@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -81,6 +82,16 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     replace_file(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def write_csv(path: Path, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file: a line of heads, and a line a row."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([heads, *rows])
+
+    replace_file(path, write)
 
 
 def load_state(path: Path) -> dict[str, Any]:

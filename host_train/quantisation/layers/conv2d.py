@@ -30,7 +30,7 @@ from host_train.quantisation.layers.state import Grid, Role, Values
 from host_train.quantisation.layers.sums import (
     finish_channels,
     integer_weights,
-    keep_skip,
+    on_grid,
     reach_of,
     weight_gain,
     with_bias,
@@ -64,12 +64,8 @@ class QuantisedConv2d(nn.Conv2d):
             dilation=layer.dilation,  # type: ignore[arg-type]
             groups=layer.groups,
         )
-        made.load_state_dict(layer.state_dict())
         made.sides = sides_of(layer)
-        made.register_buffer("gain", weight_gain(layer, grid.std))
-        made.per_layer = grid.per_layer
-        keep_skip(made, grid.skip)
-        return made
+        return on_grid(made, layer, weight_gain(layer, grid.std), grid)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         weight = fake_quantise_weight(self.weight, self.gain, self.per_layer, self.skip_step)

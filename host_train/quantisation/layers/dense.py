@@ -26,7 +26,7 @@ from host_train.quantisation.layers.sums import (
     finish_channels,
     input_gain,
     integer_weights,
-    keep_skip,
+    on_grid,
     reach_of,
     with_bias,
 )
@@ -45,11 +45,7 @@ class QuantisedLinear(nn.Linear):
     def of(cls, layer: nn.Linear, grid: Grid) -> QuantisedLinear:
         """With the weight and bias of `layer`."""
         made = cls(layer.in_features, layer.out_features)
-        made.load_state_dict(layer.state_dict())
-        made.register_buffer("gain", input_gain(layer, grid.std).reshape(1, -1))
-        made.per_layer = grid.per_layer
-        keep_skip(made, grid.skip)
-        return made
+        return on_grid(made, layer, input_gain(layer, grid.std).reshape(1, -1), grid)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return F.linear(values, fake_quantise_weight(self.weight, self.gain, self.per_layer, self.skip_step), self.bias)

@@ -10,7 +10,7 @@ from torch import nn
 
 from host_train.layers.scale import ChannelScale
 from host_train.quantisation.fake import WEIGHT_MAX, skip_steps, weight_steps
-from host_train.quantisation.layers.state import Values
+from host_train.quantisation.layers.state import Grid, Values
 
 Summing = nn.Conv2d | nn.Linear
 BIAS_BITS = 30  # a bias below 2^30 leaves room in int32 for the sum over any fan-in up to 33,000
@@ -21,6 +21,15 @@ def with_bias(layer: nn.Conv2d | nn.Linear) -> nn.Module:
     if layer.bias is None:
         layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
     return layer
+
+
+def on_grid(made: Any, layer: nn.Conv2d | nn.Linear, gain: torch.Tensor, grid: Grid) -> Any:
+    """`made`, a quantised layer, with the weights of `layer`, and what it has to know of its grid."""
+    made.load_state_dict(layer.state_dict())
+    made.register_buffer("gain", gain)
+    made.per_layer = grid.per_layer
+    keep_skip(made, grid.skip)
+    return made
 
 
 def keep_skip(layer: nn.Module, skip: float | None) -> None:

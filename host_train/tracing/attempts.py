@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +47,13 @@ class Target:
     classes: Sequence[str]
     kind: str
 
+    def of(self, make: Callable[..., Network], form: nn.Module) -> Network:
+        """`form` in integers by `make`, `to_network` or `binary_to_network`."""
+        return make(form, self.name, self.spec, self.classes, kind=self.kind)
+
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class Attempt:
     """A network in integers, and what it was made of.
 
     Parameters
@@ -75,7 +79,7 @@ class Candidate:
 
 
 class Conversion:
-    """Makes candidates of one model, measured on its calibration images.
+    """Puts one model in integers, measured on its calibration images.
 
     Parameters
     ----------
@@ -92,12 +96,11 @@ class Conversion:
     def __init__(self, target: Target, octets: np.ndarray, inputs: torch.Tensor, real: np.ndarray) -> None:
         self.target, self.octets, self.inputs, self.real = target, octets, inputs, real
 
-    def binary(self, layers: nn.Sequential) -> Candidate:
+    def binary(self, layers: nn.Sequential) -> Attempt:
         """Bits, which answer as the model does."""
-        name, spec, classes, kind = vars(self.target).values()
-        return self._measured("binary", binary_to_network(layers, name, spec, classes, kind=kind))
+        return self._measured("binary", self.target.of(binary_to_network, layers))
 
-    def bytes(self, layers: nn.Sequential, methods: Iterable[str] = METHODS, shared: bool = False) -> list[Candidate]:
+    def bytes(self, layers: nn.Sequential, methods: Iterable[str] = METHODS, shared: bool = False) -> list[Attempt]:
         """By each method of calibration, as it is and with its channels equalised; all with corrected biases.
 
         Weights that shall stay equal within their layer are not equalised.
@@ -111,24 +114,23 @@ class Conversion:
                 found.append(self._of(f"{method}{suffix}", graph, corrected(form, graph, self.inputs), shared))
         return found
 
-    def fine_tuned(self, candidate: Candidate, loader: Iterable[object], epochs: int) -> Candidate:
-        """A candidate after training on its grids, to answer as the model does."""
-        assert candidate.folded is not None and candidate.form is not None
-        form = fine_tuned(candidate.form, candidate.folded, loader, self.target.spec, epochs)
-        return self._of(f"{candidate.label}, fine-tuned", candidate.folded, form)
+    def fine_tuned(self, attempt: Attempt, loader: Iterable[object], epochs: int) -> Attempt:
+        """An attempt after training on its grids, to answer as the model does."""
+        assert attempt.folded is not None and attempt.form is not None
+        form = fine_tuned(attempt.form, attempt.folded, loader, self.target.spec, epochs)
+        return self._of(f"{attempt.label}, fine-tuned", attempt.folded, form)
 
-    def _of(self, label: str, folded: LayerGraph, form: LayerGraph, shared: bool = False) -> Candidate:
-        name, spec, classes, kind = vars(self.target).values()
-        network = to_network(form, name, spec, classes, kind=kind)
+    def _of(self, label: str, folded: LayerGraph, form: LayerGraph, shared: bool = False) -> Attempt:
+        network = self.target.of(to_network, form)
         return self._measured(label, encode_layers(network) if shared else network, folded, form)
 
-    def _measured(self, label: str, network: Network, *made_of: LayerGraph) -> Candidate:
+    def _measured(self, label: str, network: Network, *made_of: LayerGraph) -> Attempt:
         backend = on_cpu(network, threads=torch.get_num_threads())
         parts = pieces(self.octets, BATCH, f"{network.name} in integers ({label})", "image")
         logits = network.logits(np.concatenate([backend.run(piece) for piece in parts]))
-        return Candidate(label, network, logits, Fidelity.of(logits, self.real, self.target.kind), *made_of)
+        return Attempt(label, network, logits, Fidelity.of(logits, self.real, self.target.kind), *made_of)
 
 
-def closest(candidates: Iterable[Candidate]) -> Candidate:
+def closest(attempts: Iterable[Attempt]) -> Attempt:
     """That which most often answers as the model does, among equals that of the closest logits."""
-    return min(candidates, key=lambda one: (-one.fidelity.agreement, one.fidelity.mean_error))
+    return min(attempts, key=lambda one: (-one.fidelity.agreement, one.fidelity.mean_error))
