@@ -31,22 +31,22 @@ const char *pynq_cnn_cpu_set(int index) {
 }
 
 // A network to run, null and an `error` of at most `room` bytes if it cannot be. `set` is a name, empty for the best.
-void *pynq_cnn_cpu_open(const int32_t *plan, int64_t words, const char *set, int threads, int batch, char *error,
-                        int room) {
+void *pynq_cnn_cpu_open(const int32_t *plan, int64_t words, const char *set, int threads, int batch, int eager,
+                        char *error, int room) {
     try {
         const Set *const found = find_set(set);
         if (!found) throw std::runtime_error("this processor does not have the instruction set");
-        return new Network(read_plan(plan, words), *found, threads, batch);
+        return new Network(read_plan(plan, words), *found, threads, batch, eager != 0);
     } catch (const std::exception &failed) {
         std::snprintf(error, room, "%s", failed.what());
         return nullptr;
     }
 }
 
-// 0, or 1 if there is no memory, or no thread.
+// 0, or 1 if there is no memory. One call at a time for a network.
 int pynq_cnn_cpu_run(void *network, const uint8_t *images, int32_t *results, int64_t count) {
     try {
-        static_cast<Network *>(network)->run(images, results, static_cast<long>(count));
+        static_cast<Network *>(network)->run(images, results, count);
         return 0;
     } catch (const std::exception &) {
         return 1;

@@ -15,12 +15,13 @@ enum {
     LEAST = 8,          // images, if there are so many: weights are read once for all of them
     SLACK = 1 << 10,    // bytes behind a workspace: vectors reach beyond the last value
 };
-const double ALONE = 100e3,
-             TOGETHER = 2e6;  // less work is not worth waking a thread, or waiting for it after each layer
+// Less work is not worth a thread of its own: one that has images to itself, or parts of each layer.
+const double ALONE = 75e3, TOGETHER = 300e3;
 
 }  // namespace
 
-Network::Network(const Plan &plan, const Set &set, int threads, int batch) : set(set), threads(threads), batch(batch) {
+Network::Network(const Plan &plan, const Set &set, int threads, int batch, bool eager)
+    : set(set), threads(threads), batch(batch), eager(eager) {
     place_tensors(plan);
     add_border(plan, 0);
     for (size_t i = 0; i < plan.layers.size(); ++i) {
@@ -28,6 +29,10 @@ Network::Network(const Plan &plan, const Set &set, int threads, int batch) : set
         add_layer(plan, static_cast<int>(i));
         add_border(plan, last_tensor(static_cast<int>(i)));
     }
+}
+
+Network::~Network() {
+    if (helpers && !helpers->here()) helpers.release();  // a forked child cannot end its parent's
 }
 
 // Where every tensor lies: with room around it for the layers that pad it, in memory of its own for as long as it is
@@ -93,7 +98,7 @@ void Network::place_tensors(const Plan &plan) {
         if (t > 0 && absorbed[t - 1]) made = plan.layers[t - 1].inputs[0] - 1;
         views[t].start = arena.place(sizes[t] * chunk, made, t + 1 == tensors ? tensors : std::max(last[t], made));
     }
-    bytes = arena.bytes() + SLACK;
+    tensor_bytes = arena.bytes();
     const Tensor &input = plan.tensors[0];
     input_bytes = input.height * input.width * input.channels;
 }
@@ -268,19 +273,15 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     const ptrdiff_t room = 16 * lanes;  // values behind, which vectors reach
     const auto whole_lines = [](ptrdiff_t size) { return (size + 63) / 64 * 64; };
     p.ready_row = static_cast<int>(whole_lines(product.sweep.pixels / product.sweep.window + lanes + 16));
-    p.planes = whole_lines(bytes);
+    p.planes = scratch_bytes;
     p.sums = p.planes + whole_lines(static_cast<ptrdiff_t>(in.channels) * plane + room);
     p.pooled = p.sums + whole_lines(4 * (static_cast<ptrdiff_t>(positions) + p.pool_h * pitch + room));
     p.ready = p.pooled + whole_lines(4 * (product.sweep.pixels / product.sweep.window + room));
-    p.each = p.ready + 16 * p.ready_row - p.planes;
-    bytes = p.planes + p.each * threads + SLACK;
+    scratch_bytes = p.ready + 16 * p.ready_row;
     const std::vector<uint8_t> zero = plan.tensors[layer.inputs[0]].zero;
-    const int parts = threads;
-    beginnings.push_back([p, zero, parts](uint8_t *base) {
-        for (int part = 0; part < parts; ++part)
-            for (int c = 0; c < p.channels; ++c)
-                memset(base + p.planes + part * p.each + static_cast<ptrdiff_t>(c) * p.plane, zero[c % zero.size()],
-                       p.plane);
+    beginnings.push_back([p, zero](uint8_t *scratch) {
+        for (int c = 0; c < p.channels; ++c)
+            memset(scratch + p.planes + static_cast<ptrdiff_t>(c) * p.plane, zero[c % zero.size()], p.plane);
     });
     work += sparse;
     steps.push_back([p, &by](const Task &task) { by.sparse_planes(p, task); });
@@ -365,68 +366,70 @@ void Network::add_border(const Plan &plan, int t) {
     });
 }
 
-uint8_t *Network::workspace(int part) {
-    while (static_cast<int>(workspaces.size()) <= part) {
-        uint8_t *const base = store.zeros<uint8_t>(bytes);
-        for (const auto &begin : beginnings) begin(base);
-        workspaces.push_back(base);
+void Network::need_workspaces(int count) {
+    while (static_cast<int>(workspaces.size()) < count) {
+        Workspace fresh = {store.zeros<uint8_t>(tensor_bytes + SLACK), store.zeros<uint8_t>(scratch_bytes + SLACK)};
+        for (const auto &begin : beginnings) begin(fresh.scratch);
+        workspaces.push_back(fresh);
     }
-    return workspaces[part];
 }
 
-// The network on `count` images in one workspace, by this thread or, of several that share each layer, this thread's
-// part.
-void Network::run_some(const uint8_t *images, int32_t *results, long count, uint8_t *base, int part, int parts,
-                       Barrier *barrier) {
+// The network on some images, in one workspace. `each` does one step, or lets several threads do parts of it.
+template <class Each>
+void Network::run_some(const uint8_t *images, int32_t *results, int64_t count, uint8_t *base, const Each &each) {
     const View &in = views.front(), &out = views.back();
     const ptrdiff_t row = static_cast<ptrdiff_t>(in.width) * in.channels;
-    for (long at = 0; at < count; at += chunk) {
-        const Task task = {base, static_cast<int>(std::min<long>(chunk, count - at)), part, parts};
-        if (part == 0)
-            for (int n = 0; n < task.images; ++n) {
-                const uint8_t *from = images + (at + n) * input_bytes;
-                uint8_t *to = base + in.start + n * in.image + in.origin;
-                if (row == in.row)
-                    memcpy(to, from, input_bytes);
-                else
-                    for (int y = 0; y < in.height; ++y, from += row, to += in.row) memcpy(to, from, row);
-            }
-        for (const Step &step : steps) {
-            if (barrier) barrier->wait();
-            step(task);
+    for (int64_t at = 0; at < count; at += chunk) {
+        const int here = static_cast<int>(std::min<int64_t>(chunk, count - at));
+        for (int n = 0; n < here; ++n) {
+            const uint8_t *from = images + (at + n) * input_bytes;
+            uint8_t *to = base + in.start + n * in.image + in.origin;
+            if (row == in.row)
+                memcpy(to, from, input_bytes);
+            else
+                for (int y = 0; y < in.height; ++y, from += row, to += in.row) memcpy(to, from, row);
         }
-        if (barrier) barrier->wait();
-        if (part == 0)
-            for (int n = 0; n < task.images; ++n)
-                memcpy(results + (at + n) * out.channels, base + out.start + n * out.image + out.origin,
-                       4 * static_cast<size_t>(out.channels));
-        if (barrier) barrier->wait();
+        for (const Step &step : steps) each(step, here);
+        for (int n = 0; n < here; ++n)
+            memcpy(results + (at + n) * out.channels, base + out.start + n * out.image + out.origin,
+                   4 * static_cast<size_t>(out.channels));
     }
 }
 
-void Network::run(const uint8_t *images, int32_t *results, long count) {
-    std::lock_guard<std::mutex> guard(lock);
+void Network::run(const uint8_t *images, int32_t *results, int64_t count) {
     const int outputs = views.back().channels;
-    const bool apart = count >= threads,
-               worth = work * (apart ? static_cast<double>(count) : 1.0) >= (apart ? ALONE * threads : TOGETHER);
-    if (threads == 1 || !worth) {
-        run_some(images, results, count, workspace(0), 0, 1, nullptr);
+    const auto some = [&](int64_t first, int64_t last, int thread) {
+        const Workspace &own = workspaces[thread];
+        run_some(images + first * input_bytes, results + first * outputs, last - first, own.tensors,
+                 [&own](const Step &step, int here) { step({own.tensors, own.scratch, here, 0, 1}); });
+    };
+    const double all = work * static_cast<double>(count);
+    const bool together = count < threads && (eager || all >= 2 * TOGETHER);
+    const int64_t most = together ? threads : std::min<int64_t>(threads, count);
+    const int used = eager ? most : std::min<double>(most, all / (together ? TOGETHER : ALONE));
+    need_workspaces(used < 2 ? 1 : threads);  // any of them may be the one that wakes
+    if (used < 2) {
+        some(0, count, 0);
         return;
     }
     if (helpers && !helpers->here()) helpers.release();  // they are the parent's
     if (!helpers) helpers.reset(new Threads(threads));
-    if (apart) {
-        for (int part = 0; part < threads; ++part) workspace(part);
-        helpers->run([&](int part) {
-            const long first = count * part / threads, last = count * (part + 1) / threads;
-            run_some(images + first * input_bytes, results + first * outputs, last - first, workspaces[part], 0, 1,
-                     nullptr);
+    if (together) {
+        helpers->together(used - 1, [&](const std::function<void(int, const Threads::Work &)> &share) {
+            run_some(images, results, count, workspaces[0].tensors, [&](const Step &step, int here) {
+                share(used, [&](int part, int thread) {
+                    step({workspaces[0].tensors, workspaces[thread].scratch, here, part, used});
+                });
+            });
         });
-    } else {
-        Barrier barrier(threads);
-        uint8_t *const base = workspace(0);
-        helpers->run([&](int part) { run_some(images, results, count, base, part, threads, &barrier); });
+        return;
     }
+    // Each thread has several turns, if there is enough for that: one that wakes late, or is held up, takes fewer.
+    const int64_t each = (count + used - 1) / used,
+                  turns = std::max({int64_t{1}, std::min<int64_t>(4, each / LEAST), each / MOST});
+    const int parts = static_cast<int>(used * turns);
+    helpers->share(parts, used - 1,
+                   [&](int part, int thread) { some(count * part / parts, count * (part + 1) / parts, thread); });
 }
 
 }  // namespace pcnn_cpu

@@ -67,10 +67,9 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
         share(task.images, task.part, task.parts, &first, &last);
     else
         share(last_block, task.part, task.parts, &first_block, &last_block);
-    uint8_t *const planes = task.base + p.planes + task.part * p.each, *const ready =
-                                                                           task.base + p.ready + task.part * p.each;
-    int32_t *const sums = reinterpret_cast<int32_t *>(task.base + p.sums + task.part * p.each);
-    int32_t *const pooled = reinterpret_cast<int32_t *>(task.base + p.pooled + task.part * p.each);
+    uint8_t *const planes = task.scratch + p.planes, *const ready = task.scratch + p.ready;
+    int32_t *const sums = reinterpret_cast<int32_t *>(task.scratch + p.sums);
+    int32_t *const pooled = reinterpret_cast<int32_t *>(task.scratch + p.pooled);
     const int positions = (p.rows - 1) * p.pitch + p.columns;
     const int out_h = p.rows / p.pool_h, out_w = p.columns / p.pool_w, pixels = out_h * out_w;
     for (long image = first; image < last; ++image) {

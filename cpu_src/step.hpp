@@ -77,9 +77,8 @@ struct SparsePlanes {
     const int32_t *first;              // [outputs + 1], into the two below
     const int32_t *offsets, *weights;  // of a weight its input, in the planes, and the weight
     const int32_t *bias;               // [outputs]
-    ptrdiff_t planes, sums, pooled, ready,
-        each;       // in the workspace: bytes, int32 twice, bytes; what each thread has of all
-    int ready_row;  // bytes of one of the 16 output channels that are made ready at once
+    ptrdiff_t planes, sums, pooled, ready;  // in the scratch: bytes, int32 twice, bytes
+    int ready_row;                          // bytes of one of the 16 output channels that are made ready at once
 };
 
 // The same for one pixel: every weight is one product.
@@ -101,9 +100,10 @@ struct Concat {
     const View *in;
 };
 
-// One part of the work of a step: of `parts` that share it, on so many images.
+// One part of the work of a step: of `parts` that share it, on so many images. Tensors are at `base`; `scratch` is the
+// thread's own.
 struct Task {
-    uint8_t *base;
+    uint8_t *base, *scratch;
     int images, part, parts;
 };
 

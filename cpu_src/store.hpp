@@ -1,6 +1,7 @@
 // Memory of arrays that steps point into, kept as long as the network.
 #pragma once
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -16,16 +17,15 @@ class Store {
     ~Store() {
         for (void *block : blocks) free(block);
     }
-    // `count` zeros at a multiple of 64 bytes.
+    // `count` zeros at a multiple of 64 bytes. Of many, the system gives memory where they are touched only.
     template <class T>
     T *zeros(size_t count) {
-        void *block = nullptr;
-        const size_t bytes = (count * sizeof(T) + 127) / 64 * 64;
+        if (count > (PTRDIFF_MAX - 128) / sizeof(T)) throw std::bad_alloc();
         blocks.reserve(blocks.size() + 1);
-        if (posix_memalign(&block, 64, bytes)) throw std::bad_alloc();
+        void *const block = calloc(count * sizeof(T) + 128, 1);
+        if (!block) throw std::bad_alloc();
         blocks.push_back(block);
-        memset(block, 0, bytes);
-        return static_cast<T *>(block);
+        return reinterpret_cast<T *>((reinterpret_cast<uintptr_t>(block) + 63) / 64 * 64);
     }
     template <class T>
     T *keep(const std::vector<T> &values) {

@@ -1,12 +1,15 @@
-// Threads that wait for work: each piece is done by all of them at once, the caller among them.
+// Threads that help the caller: it begins at once, and waits for none that has not begun. So one that wakes late, as
+// its processor has something else to do, costs nothing but its help.
 #pragma once
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -14,9 +17,19 @@ namespace pcnn_cpu {
 
 class Threads {
   public:
-    explicit Threads(int count) : count(count), process(getpid()) {
-        for (int part = 1; part < count; ++part) workers.emplace_back([this, part] { wait_for_work(part); });
+    // It must not throw.
+    typedef std::function<void(int part, int thread)> Work;
+
+    // `count` with the caller, which is thread 0; fewer, if there are no more to be had.
+    explicit Threads(int count) : process(getpid()), left(0), finished(0), staying(false) {
+        workers.reserve(count);
+        try {
+            for (int thread = 1; thread < count; ++thread) workers.emplace_back([this, thread] { help(thread); });
+        } catch (const std::system_error &) {
+        }
     }
+    Threads(const Threads &) = delete;
+    Threads &operator=(const Threads &) = delete;
     ~Threads() {
         {
             std::lock_guard<std::mutex> guard(lock);
@@ -28,68 +41,100 @@ class Threads {
     // Whether they are this process's: a forked child has none of them.
     bool here() const { return process == getpid(); }
 
-    // `work(part)` for each part, all at once; back when all are done.
-    void run(const std::function<void(int)> &work) {
-        {
-            std::lock_guard<std::mutex> guard(lock);
-            current = &work;
-            pending = count - 1;
-            ++piece;
-        }
-        begun.notify_all();
-        work(0);
-        std::unique_lock<std::mutex> guard(lock);
-        done.wait(guard, [this] { return pending == 0; });
+    // `work` for every part from 0 to `parts`, each by the thread that is free first, of `helpers` besides the caller;
+    // back when all are done.
+    void share(int parts, int helpers, const Work &work) {
+        offer(parts, work);
+        wake(helpers);
+        finish(parts);
+        wake(0);
+    }
+
+    // `calls` gets what does the same many times, with `helpers` that stay awake in between.
+    template <class Calls>
+    void together(int helpers, const Calls &calls) {
+        staying.store(true, std::memory_order_release);
+        wake(helpers);
+        calls([this](int parts, const Work &work) {
+            offer(parts, work);
+            finish(parts);
+        });
+        staying.store(false, std::memory_order_release);
+        wake(0);
     }
 
   private:
-    void wait_for_work(int part) {
-        unsigned seen = 0;
+    void offer(int parts, const Work &work) {
+        current = &work;
+        finished.store(0, std::memory_order_relaxed);
+        left.store(parts, std::memory_order_release);
+    }
+
+    void finish(int parts) {
+        while (take(0)) {
+        }
+        for (int spins = 0; finished.load(std::memory_order_acquire) != parts;) pause(spins);
+    }
+
+    // Does one part if any is left; the last is the first to go. As long as somebody has a part, the caller stays in
+    // `finish`, so that `current` is that of the part.
+    bool take(int thread) {
+        int count = left.load(std::memory_order_relaxed);
+        do {
+            if (!count) return false;
+        } while (!left.compare_exchange_weak(count, count - 1, std::memory_order_acquire, std::memory_order_relaxed));
+        (*current)(count - 1, thread);
+        finished.fetch_add(1, std::memory_order_release);
+        return true;
+    }
+
+    // For a moment; after some of them, as long as others want the processor.
+    static void pause(int &spins) {
+        if (spins >= 200) {
+            std::this_thread::yield();
+            return;
+        }
+        ++spins;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+
+    // So many are to wake and help, instead of those that were to and have not yet.
+    void wake(int count) {
+        count = std::min(count, static_cast<int>(workers.size()));
+        {
+            std::lock_guard<std::mutex> guard(lock);
+            wanted = count;
+        }
+        for (int i = 0; i < count; ++i) begun.notify_one();
+    }
+
+    void help(int thread) {
         for (;;) {
-            const std::function<void(int)> *work;
             {
                 std::unique_lock<std::mutex> guard(lock);
-                begun.wait(guard, [&] { return ending || piece != seen; });
+                begun.wait(guard, [this] { return ending || wanted; });
                 if (ending) return;
-                seen = piece;
-                work = current;
+                --wanted;
             }
-            (*work)(part);
-            std::lock_guard<std::mutex> guard(lock);
-            if (--pending == 0) done.notify_one();
+            int spins = 0;
+            do {
+                while (take(thread)) spins = 0;
+                pause(spins);
+            } while (staying.load(std::memory_order_acquire));
         }
     }
 
-    const int count;
     const pid_t process;
     std::vector<std::thread> workers;
     std::mutex lock;
-    std::condition_variable begun, done;
-    const std::function<void(int)> *current = nullptr;
-    unsigned piece = 0;
-    int pending = 0;
+    std::condition_variable begun;
+    int wanted = 0;
     bool ending = false;
-};
-
-// Where threads wait for each other between two layers.
-class Barrier {
-  public:
-    explicit Barrier(int count) : count(count), waiting(0), turn(0) {}
-    void wait() {
-        const unsigned mine = turn.load(std::memory_order_acquire);
-        if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
-            waiting.store(0, std::memory_order_relaxed);
-            turn.store(mine + 1, std::memory_order_release);
-            return;
-        }
-        for (int spins = 0; turn.load(std::memory_order_acquire) == mine; ++spins)
-            if (spins > 200) std::this_thread::yield();
-    }
-
-  private:
-    const int count;
-    std::atomic<int> waiting;
-    std::atomic<unsigned> turn;
+    const Work *current = nullptr;
+    std::atomic<int> left, finished;  // parts of the current work
+    std::atomic<bool> staying;
 };
 
 }  // namespace pcnn_cpu

@@ -78,6 +78,6 @@ static inline void store_first(uint8_t *to, const Sixteen &bytes, int count) {
 
 // The share [first, last) that `part` of `parts` has of `count`.
 static inline void share(long count, int part, int parts, long *first, long *last) {
-    *first = count * part / parts;
-    *last = count * (part + 1) / parts;
+    *first = static_cast<long>(static_cast<int64_t>(count) * part / parts);
+    *last = static_cast<long>(static_cast<int64_t>(count) * (part + 1) / parts);
 }

@@ -47,7 +47,7 @@ def differing(network: Network, images: np.ndarray, results: np.ndarray, threads
     plan = plan_of(network)
     for name in library.sets:
         out = np.empty_like(results)
-        library.open(plan, name, threads, 5).run(images, out)
+        library.open(plan, name, threads, 5, eager=True).run(images, out)
         if not np.array_equal(out, results):
             wrong.append(name)
     return wrong
@@ -92,7 +92,7 @@ def main() -> int:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(graphs() | networks() | binary_networks(), st.integers(1, 7), st.integers(0, 2**16), st.integers(1, 3))
+    @given(graphs() | networks() | binary_networks(), st.integers(1, 7), st.integers(0, 2**16), st.integers(1, 9))
     def one(network: Network, n: int, images_seed: int, threads: int) -> None:
         images = random_images(network, n, images_seed)
         take(network, images, ReferenceBackend(network).run(images), threads)

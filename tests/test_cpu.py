@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -235,17 +238,100 @@ def test_one_thread_is_one():
     assert len(os.listdir(folder)) == before
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+@settings(max_examples=60)
+@given(graphs() | networks() | binary_networks(), st.integers(1, 20), st.integers(2, 9), st.integers(1, 9))
+def test_threads_share_whatever_there_is(network, n, threads, batch):
+    """Images, or parts of every layer, of which some have less to do than there are threads."""
+    images = random_images(network, n, threads)
+    opened = load_library().open(plan_of(network), SETS[0], threads, batch, eager=True)
+    for some in (images, images[:1], images):
+        results = np.empty((len(some), network.output.outputs), np.int32)
+        opened.run(some, results)
+        np.testing.assert_array_equal(results, ReferenceBackend(network).run(some))
+
+
+@pytest.mark.parametrize("model", ["nin", "vgg_bnn", "deepnet"])
+def test_few_images_for_many_threads(model):
+    network = load_model(model)
+    with CpuBackend(network, threads=5) as backend:
+        for n in (1, 4, 1):
+            accumulators = backend.run(network.golden.images[:n])
+            np.testing.assert_array_equal(accumulators, network.golden.accumulators[:n])
+
+
+def in_a_fork(work) -> None:
+    """`work()` in a child must give True, and must not hang: that is what a lock or a thread left behind does."""
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        os._exit(0 if work() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+
+
+@forks
 def test_a_forked_child_has_threads_of_its_own():
     network = load_model("vgg_bnn_half")
     images, expected = network.golden.images[:6], network.golden.accumulators[:6]
     backend = CpuBackend(network, threads=2)
     backend.run(images)
-    child = os.fork()
-    if not child:
-        os._exit(0 if np.array_equal(backend.run(images), expected) else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    in_a_fork(lambda: np.array_equal(backend.run(images), expected))
     np.testing.assert_array_equal(backend.run(images), expected)
+
+
+@forks
+def test_a_forked_child_may_close_what_its_parent_uses():
+    network = load_model("vgg_bnn_half")
+    images, expected = network.golden.images[:6], network.golden.accumulators[:6]
+    backend = CpuBackend(network, threads=2)
+    backend.run(images)
+    in_a_fork(lambda: backend.close() is None)
+    np.testing.assert_array_equal(backend.run(images), expected)
+
+
+@forks
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_fork_amid_a_run(threads):
+    """The child has none of the threads that were at work, and no lock that they held."""
+    network = load_model("vgg_bnn_half")
+    images, expected = network.golden.images[:8], network.golden.accumulators[:8]
+    backend, ended = CpuBackend(network, threads=threads), threading.Event()
+    backend.run(images)
+    many = np.tile(images, (4, 1, 1, 1))
+
+    def work() -> None:
+        while not ended.is_set():
+            backend.run(many)
+
+    at_work = threading.Thread(target=work)
+    at_work.start()
+    try:
+        for _ in range(8):
+            in_a_fork(lambda: np.array_equal(backend.run(images), expected) and backend.close() is None)
+    finally:
+        ended.set()
+        at_work.join()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="only Linux shows threads there")
+def test_without_a_thread_to_be_had_it_runs_all_the_same():
+    script = (
+        "import os, resource\n"
+        "from pynq_cnn.backends.cpu import CpuBackend\n"
+        "from pynq_cnn.zoo import load_model\n"
+        "network = load_model('vgg_bnn_half')\n"
+        "backend = CpuBackend(network, threads=4)\n"
+        "images, expected = network.golden.images, network.golden.accumulators\n"
+        "os.setuid(65534) if os.getuid() == 0 else None\n"
+        "resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\n"
+        "assert (backend.run(images) == expected).all()\n"
+        "assert len(os.listdir('/proc/self/task')) == 1\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_images_of_any_layout():

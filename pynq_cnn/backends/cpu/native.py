@@ -49,7 +49,7 @@ class Library:
         name.restype, name.argtypes = ctypes.c_char_p, [ctypes.c_int]
         pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
         self._open.restype = pointer
-        self._open.argtypes = [pointer, ctypes.c_int64, text, number, number, text, number]
+        self._open.argtypes = [pointer, ctypes.c_int64, text, number, number, number, text, number]
         self._close.restype, self._close.argtypes = None, [pointer]
         self._run.restype = ctypes.c_int
         self._run.argtypes = [pointer, pointer, pointer, ctypes.c_int64]
@@ -74,22 +74,22 @@ class Library:
             )
         return asked or self.sets[0]
 
-    def open(self, plan: np.ndarray, name: str, threads: int, batch: int) -> Opened:
-        """A network, by its plan, on an instruction set."""
-        return Opened(self, plan, name, threads, batch)
+    def open(self, plan: np.ndarray, name: str, threads: int, batch: int, eager: bool = False) -> Opened:
+        """A network, by its plan, on an instruction set; if `eager`, threads share the least work too, for tests."""
+        return Opened(self, plan, name, threads, batch, eager)
 
 
 class Opened:
     """A network that the library has packed for an instruction set.
 
-    Safe to call from several threads, one after the other; the GIL is released meanwhile.
+    One call at a time, which the backend's lock sees to; the GIL is released meanwhile.
     """
 
-    def __init__(self, library: Library, plan: np.ndarray, name: str, threads: int, batch: int) -> None:
+    def __init__(self, library: Library, plan: np.ndarray, name: str, threads: int, batch: int, eager: bool) -> None:
         message = ctypes.create_string_buffer(200)
         plan = np.ascontiguousarray(plan, "<i4")
         handle = library._open(
-            plan.ctypes.data, len(plan), name.encode(), threads, batch, message, ctypes.sizeof(message)
+            plan.ctypes.data, len(plan), name.encode(), threads, batch, eager, message, ctypes.sizeof(message)
         )
         if not handle:
             raise BackendError(f"the cpu backend cannot open the network: {message.value.decode(errors='replace')}")
@@ -100,7 +100,7 @@ class Opened:
     def run(self, images: np.ndarray, results: np.ndarray) -> None:
         """int32 results [n, outputs], C-contiguous, of C-contiguous uint8 images."""
         if self._run(self._handle, images.ctypes.data, results.ctypes.data, len(images)):
-            raise BackendError("there is no memory, or no thread, left to run the network; use a smaller batch")
+            raise BackendError("there is no memory left to run the network; use a smaller batch, or fewer threads")
 
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None
