@@ -13,6 +13,7 @@ from PIL import Image
 
 from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
+from pynq_cnn.model.colors import PLAIN, as_shown
 from pynq_cnn.model.output import answers, class_logits, probabilities
 
 _SAYS = {
@@ -49,7 +50,7 @@ class Classification:
     seen : numpy.ndarray
         uint8 [height, width, channels], what the network was given.
     color : str
-        Order of its channels, as of `InputSpec`.
+        What its channels are, as of `InputSpec`.
     preparation : tuple of str
         The steps that prepared the picture, in order; see `pynq_cnn.images.prepare`.
     warnings : tuple of str
@@ -139,12 +140,9 @@ class Classification:
 
     @property
     def seen_png(self) -> bytes:
-        """`seen` as a PNG file, in grey or in true colours."""
-        pixels = self.seen[:, :, 0] if self.seen.shape[2] == 1 else self.seen
-        if self.color == "BGR":
-            pixels = pixels[:, :, ::-1]
+        """`seen` as a PNG file: in grey or in true colours, with its alpha; plain channels in grey, side by side."""
         buffer = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
+        Image.fromarray(as_shown(self.seen, self.color)).save(buffer, "PNG")
         return buffer.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
@@ -196,8 +194,9 @@ class Classification:
             f'<div style="color:#b35900"><b>Warning:</b> {html.escape(text)}</div>' for text in self.warnings
         )
         steps = f"<div><small>{html.escape('; '.join(self.preparation))}</small></div>" if self.preparation else ""
+        width = 112 * (self.seen.shape[2] if self.color == PLAIN else 1)
         return (
             f'<div style="display:flex;align-items:center;gap:16px"><img src="{source}" alt="what the network saw"'
-            f' width="112" height="112" style="image-rendering:pixelated"/><div><b>{html.escape(self.label)}</b>'
+            f' width="{width}" height="112" style="image-rendering:pixelated"/><div><b>{html.escape(self.label)}</b>'
             f" <small>{html.escape(self.times)}</small>{warnings}<table>{rows}</table>{steps}</div></div>"
         )

@@ -32,6 +32,7 @@ from pynq_cnn.model import (
     Skip,
     Threshold,
 )
+from pynq_cnn.model.colors import COLORS
 from pynq_cnn.model.layers import INPUT
 
 
@@ -44,13 +45,19 @@ def outputs_of(draw: st.DrawFn, scale: np.ndarray) -> tuple[OutputSpec, tuple[st
 
 
 @st.composite
+def colors(draw: st.DrawFn) -> tuple[str, int]:
+    """What an input's channels are, and how many."""
+    color = draw(st.sampled_from([*COLORS, "plain"]))
+    return color, COLORS.get(color) or draw(st.integers(1, 6))
+
+
+@st.composite
 def networks(draw: st.DrawFn, max_side: int = 20, max_channels: int = 40) -> Network:
     """A small random network of one to four layers and a dense or convolutional last one."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     weights = st.sampled_from(["small", "full", "extreme", "zero"])
     requantisations = st.sampled_from(["spread", "spread", "saturating", "any"])
-    color = draw(st.sampled_from(["L", "RGB", "BGR"]))
-    channels = {"L": 1, "RGB": 3, "BGR": 3}[color]
+    color, channels = draw(colors())
     shape = (draw(st.integers(1, max_side)), draw(st.integers(1, max_side)), channels)
     zero_point = tuple(draw(st.integers(0, 255)) for _ in range(channels)) if draw(st.booleans()) else (0,) * channels
     spec = InputSpec(*shape, color, (0.5,) * channels, (0.5,) * channels, zero_point=zero_point)
@@ -163,8 +170,7 @@ def graphs(draw: st.DrawFn, max_side: int = 12, layers: int = 8) -> Network:
     taken by the last one.
     """
     drawing = Drawing(draw)
-    color = draw(st.sampled_from(["L", "RGB", "BGR"]))
-    channels = {"L": 1, "RGB": 3, "BGR": 3}[color]
+    color, channels = draw(colors())
     zero_point = tuple(drawing.integer(0, 255) for _ in range(channels))
     spec = InputSpec(
         drawing.integer(1, max_side), drawing.integer(1, max_side), channels, color, (0.5,) * channels,

@@ -213,7 +213,7 @@ def test_decompression_bombs_are_refused_before_decoding(side: int, monkeypatch:
 
 
 def test_a_jpeg_over_the_limit_is_decoded_at_a_fraction_all_the_same() -> None:
-    assert read_pixels(encoded(Image.new("L", (8800, 8000), 77), "JPEG"), 1).shape == (2000, 2200, 1)
+    assert read_pixels(encoded(Image.new("L", (8800, 8000), 77), "JPEG"), GREY).shape == (2000, 2200, 1)
 
 
 def test_the_limit_holds_whatever_pillows_own_says(monkeypatch: pytest.MonkeyPatch) -> None:

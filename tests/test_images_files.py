@@ -103,8 +103,8 @@ def test_exif_orientation(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = Image.fromarray(np.ascontiguousarray(turn(upright)))
-    assert np.array_equal(read_pixels(encoded(stored, "PNG", exif=exif), 1)[:, :, 0], upright)
-    lossy = read_pixels(encoded(stored, "JPEG", exif=exif, quality=95), 1)[:, :, 0].astype(int)
+    assert np.array_equal(read_pixels(encoded(stored, "PNG", exif=exif), GREY)[:, :, 0], upright)
+    lossy = read_pixels(encoded(stored, "JPEG", exif=exif, quality=95), GREY)[:, :, 0].astype(int)
     assert lossy.shape == upright.shape and np.abs(lossy - upright).mean() < 8
 
 
@@ -123,5 +123,5 @@ def test_first_frame_of_an_animation() -> None:
 
 def test_a_large_jpeg_is_decoded_at_a_fraction() -> None:
     content = encoded(Image.new("L", (4400, 2300), 77), "JPEG")
-    assert read_pixels(content, 1).shape == (1150, 2200, 1)
-    assert read_pixels(content, 1, enough=2000).shape == (2300, 4400, 1)
+    assert read_pixels(content, GREY).shape == (1150, 2200, 1)
+    assert read_pixels(content, GREY, enough=2000).shape == (2300, 4400, 1)

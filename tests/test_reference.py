@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import layers.test_concat  # noqa: F401  which registers its loops; the other kinds come with the strategies
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -152,7 +152,7 @@ class TestAnswers:
 
     def test_facts_of_a_network(self, server):
         facts = server.ask("/api/model", {"model": "vgg_bnn_half", "backend": "reference"}).json
-        assert (facts["backend"], facts["shape"], facts["fit"]) == ("reference", [32, 32, 3], "crop")
+        assert [facts[key] for key in ("backend", "shape", "color", "fit")] == ["reference", [32, 32, 3], "RGB", "crop"]
         assert facts["classes"][0] == "airplane" and facts["notes"] == []
 
     def test_choices(self, server):

@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     if args.plot:
         plot_confusion(result, args.plot, f"{what}, {where}")
     if args.sheet:
-        write_sheet(result, split, args.sheet, f"{what}, {where}", spec.color == "BGR")
+        write_sheet(result, split, args.sheet, f"{what}, {where}", spec.color)
     wrong = write_wrong(result, split.labels, names, args.wrong) if args.wrong else 0
     if args.json:
         told = {**about, **({"note": note} if note else {}), **result.to_json(), "seconds": result.seconds}

@@ -9,6 +9,7 @@ import numpy as np
 
 from host_train.data import Split
 from pynq_cnn.model import InputSpec
+from pynq_cnn.model.colors import reordered
 
 
 def match_colours(split: Split, spec: InputSpec) -> Split:
@@ -20,7 +21,9 @@ def match_colours(split: Split, spec: InputSpec) -> Split:
     >>> match_colours(split, InputSpec(1, 1, 3, "BGR", (0, 0, 0), (1, 1, 1))).images.tolist()
     [[[[3, 2, 1]]]]
     """
-    return replace(split, images=np.ascontiguousarray(split.images[..., ::-1])) if spec.color == "BGR" else split
+    if split.images.shape[3] != spec.channels:  # which is refused in evaluating
+        return split
+    return replace(split, images=np.ascontiguousarray(reordered(split.images, spec.color)))
 
 
 def match_classes(split: Split, classes: Sequence[str], own: Sequence[str]) -> tuple[Split, tuple[str, ...], list[str]]:

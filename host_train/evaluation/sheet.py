@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from host_train.data import Split
 from host_train.evaluation.evaluate import Evaluation
 from host_train.evaluation.plot import check_picture
+from pynq_cnn.model.colors import as_shown
 
 MOST = 100  # images on a sheet
 ACROSS = 10
 
 
-def write_sheet(result: Evaluation, split: Split, path: Path, title: str, reverse: bool = False) -> int:
+def write_sheet(result: Evaluation, split: Split, path: Path, title: str, color: str = "RGB") -> int:
     """Write a picture of the mistaken images, each with what it is and what it was taken for.
 
     Parameters
@@ -28,8 +29,8 @@ def write_sheet(result: Evaluation, split: Split, path: Path, title: str, revers
         Of the file; its folder is made if missing.
     title : str
         Above them.
-    reverse : bool
-        Whether colours are in the order BGR.
+    color : str
+        What the images' channels are, as of `InputSpec`.
 
     Returns
     -------
@@ -52,9 +53,7 @@ def write_sheet(result: Evaluation, split: Split, path: Path, title: str, revers
     for axes in grid:
         axes.set_axis_off()
     for axes, place in zip(grid, shown):
-        image = split.images[place]
-        image = image[:, :, 0] if image.shape[2] == 1 else image[:, :, ::-1] if reverse else image
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.imshow(as_shown(split.images[place], color), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         names = result.classes[split.labels[place]], result.classes[result.answers[place]]
         axes.set_title(f"{place}\n{names[0]} → {names[1]}", fontsize=6, parse_math=False)
     path.parent.mkdir(parents=True, exist_ok=True)

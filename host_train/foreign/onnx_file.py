@@ -18,6 +18,7 @@ from host_train.foreign.onnx_libraries import load_onnx2torch, load_onnx_library
 from host_train.foreign.onnx_plain import plain
 from host_train.foreign.onnx_quantised import without_quantisation
 from host_train.reason import reason_of
+from host_train.tracing.calibration import channels_last
 from host_train.tracing.convert import from_torch
 from host_train.tracing.operations import advice
 from pynq_cnn.errors import ArgumentError, NetworkError
@@ -77,7 +78,8 @@ def _shape_of(data: Any, spec: InputSpec | None) -> Shape | None:
     if isinstance(data, torch.Tensor) and data.ndim == 4:
         return tuple(data.shape[1:])
     if isinstance(data, np.ndarray) and data.ndim == 4:
-        return tuple(data.shape[1:] if data.dtype != np.uint8 else (data.shape[3], *data.shape[1:3]))
+        last = data.dtype == np.uint8 and channels_last(data, None)
+        return (data.shape[3], *data.shape[1:3]) if last else data.shape[1:]
     return None
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from host_train.data.dataset import COLORS
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
+from pynq_cnn.model.colors import PLAIN
+
+# What images of so many channels are taken for. Two or four may be anything, so that no picture is taken for them.
+TAKEN_FOR = {1: "L", 2: PLAIN, 3: "RGB", 4: PLAIN}
 
 SLACK = 0.1  # how far interpolation may overshoot 0 and 1
 
@@ -42,9 +45,17 @@ def _plain(images: torch.Tensor | np.ndarray) -> torch.Tensor | np.ndarray:
     return dense.dequantize() if dense.is_quantized else dense
 
 
-def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
+def channels_last(images: torch.Tensor | np.ndarray, spec: InputSpec | None) -> bool:
+    """Whether uint8 images of four dimensions have their channels last: as NumPy's have, unless only the other place
+    holds as many as the network takes, or 1 to 4 where that is not known.
+    """
+    counts = TAKEN_FOR if spec is None else (spec.channels,)
+    first, last = images.shape[1] in counts, images.shape[3] in counts
+    return last and (isinstance(images, np.ndarray) or not first)
+
+
+def _planar(images: torch.Tensor | np.ndarray, spec: InputSpec | None) -> torch.Tensor:
     """[n, channels, height, width], uint8 or float32, on the CPU."""
-    numpy = isinstance(images, np.ndarray)
     if isinstance(images, np.ndarray):
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise ArgumentError(f"calibration images must be uint8 or normalised float, not {images.dtype}")
@@ -52,23 +63,24 @@ def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(images.astype(np.uint8 if images.dtype == np.uint8 else np.float32))
     else:
         tensor = images.detach().cpu()
-    shape = tuple(tensor.shape)
     if tensor.dtype == torch.uint8:
         if tensor.ndim == 3:
             tensor = tensor[:, None]
-        elif tensor.ndim == 4 and shape[3] in COLORS and (numpy or shape[1] not in COLORS):
+        elif tensor.ndim == 4 and channels_last(images, spec):
             tensor = tensor.permute(0, 3, 1, 2)
     elif tensor.is_floating_point():
         tensor = tensor.float()
     else:
         raise ArgumentError(f"calibration images must be uint8 or normalised float, not {tensor.dtype}")
+    shape = tuple(images.shape)
     if tensor.ndim != 4:
         raise ArgumentError(
             f"a calibration batch must be [n, channels, height, width], not {shape}; make batches with a DataLoader"
         )
-    if tensor.shape[1] not in COLORS:
+    if spec is None and tensor.shape[1] not in TAKEN_FOR:
         raise ArgumentError(
-            f"calibration images must have 1 or 3 channels, not the {tensor.shape[1]} of a batch {shape}"
+            f"calibration images must have 1 to 4 channels, not the {tensor.shape[1]} of a batch {shape}; give an"
+            " InputSpec for more, of color 'plain'"
         )
     return tensor
 
@@ -76,7 +88,7 @@ def _planar(images: torch.Tensor | np.ndarray) -> torch.Tensor:
 def batches_of(data: Any, spec: InputSpec) -> Iterator[torch.Tensor]:
     """The model's inputs, float32 [n, channels, height, width], of each batch of images in the forms of `ACCEPTED`."""
     for batch in _batches(data):
-        planar = _planar(batch)
+        planar = _planar(batch, spec)
         _check_size(planar, spec)
         yield normalise(planar, spec) if planar.dtype == torch.uint8 else planar
 
@@ -126,7 +138,8 @@ def read_calibration(
     data : tensor, array or iterable
         See `ACCEPTED`; batches may be tuples whose first item is the images.
     spec : InputSpec, optional
-        The network's input. Without it, the size is that of the images.
+        The network's input. Without it, the size is that of the images: 1 channel is grey, 3 are RGB, 2 and 4 are
+        plain.
     mean, std : float or sequence of float, optional
         Per channel, where there is no `spec`: 0 and 1 if not given, for inputs in 0..1.
     most : int
@@ -159,11 +172,11 @@ def read_calibration(
     for batch in _batches(data):
         if not batch.ndim:
             raise ArgumentError(f"calibration_data must be {ACCEPTED}; it holds a single number")
-        planar = _planar(batch[: most - count])
+        planar = _planar(batch[: most - count], spec)
         if spec is None:
             channels, height, width = planar.shape[1:]
             means, stds = _per_channel("mean", mean, 0.0, channels), _per_channel("std", std, 1.0, channels)
-            spec = InputSpec(height, width, channels, COLORS[channels], means, stds)
+            spec = InputSpec(height, width, channels, TAKEN_FOR[channels], means, stds)
         _check_size(planar, spec)
         if planar.dtype == torch.uint8:
             octets, normalised = planar, normalise(planar, spec)

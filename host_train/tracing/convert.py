@@ -79,7 +79,8 @@ def from_torch(
         The network's.
     spec : InputSpec, optional
         Its input: size, colour, mean and std of the normalisation, how pictures are fitted. Without it, the size is
-        that of the images.
+        that of the images, whose channels are grey if there is 1 and RGB if there are 3; 2 and 4 are plain channels,
+        for arrays only, as nothing says whether one is alpha: an `InputSpec` does, with "LA" or "RGBA".
     mean, std : float or sequence of float, optional
         The normalisation `(image - mean) / std` of images in 0..1, per channel, where no `spec` is given; 0 and 1 if
         not given.

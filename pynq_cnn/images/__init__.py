@@ -23,6 +23,7 @@ from pynq_cnn.images.digit import fit_digit
 from pynq_cnn.images.prepared import Notes, Prepared
 from pynq_cnn.images.reading import ENOUGH, MAX_PIXELS, ImageLike, read_pixels
 from pynq_cnn.model import InputSpec
+from pynq_cnn.model.colors import has_alpha, reordered
 
 __all__ = ["MAX_PIXELS", "ImageLike", "Prepared", "prepare", "to_network_input"]
 
@@ -40,7 +41,7 @@ def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
     image : path, bytes, PIL.Image.Image or numpy.ndarray
         A file's path or content in any format Pillow reads, a Pillow image of any mode, or an array [H, W], [H, W, 1]
         (grey), [H, W, 3] (RGB; OpenCV's are BGR: pass array[..., ::-1]) or [H, W, 4] (RGBA): uint8, bool, other
-        integers in 0..255, or floats in 0..1. uint16, and files of 16 bits, are read by the bits that the largest value
+    XX and files of 16 bits, are read by the bits that the largest value
         needs (10, 12, 14 or 16): fewer than 16 are a warning. EXIF orientation is applied. Transparent pixels are laid
         over white or black, whichever contrasts with the visible ones. At most `MAX_PIXELS` pixels (of a JPEG, whose
         decoder can leave out detail: as many as Pillow opens). What `prepare` has given back for the same `spec` is
@@ -67,7 +68,7 @@ def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
     start = perf_counter()
     notes = Notes()
     try:
-        pixels = _fitted(read_pixels(image, spec.channels, max(ENOUGH, spec.height, spec.width), notes), spec, notes)
+        pixels = _fitted(read_pixels(image, spec, max(ENOUGH, spec.height, spec.width), notes), spec, notes)
     except ImageError as error:
         if not isinstance(image, (str, os.PathLike)) or repr(str(image)) in str(error):
             raise
@@ -83,11 +84,13 @@ def to_network_input(image: ImageLike, spec: InputSpec) -> np.ndarray:
 
 
 def _fitted(pixels: np.ndarray, spec: InputSpec, notes: Notes) -> np.ndarray:
-    """uint8 [height, width, channels] of `spec`, of uint8 [H, W, channels] in RGB."""
-    if spec.fit == "digit" and spec.channels == 1:
+    """uint8 [height, width, channels] of `spec`, of uint8 [H, W, channels] in the order of Pillow's modes."""
+    if spec.fit == "digit" and spec.color == "L":
         return fit_digit(pixels[:, :, 0], spec.height, spec.width, spec.invert, notes)[:, :, None]
-    fitted = fit_crop(pixels, spec.height, spec.width, notes)
-    if spec.invert == "auto" and is_light(fitted):
-        fitted = 255 - fitted
+    alpha = has_alpha(spec.color)
+    fitted = fit_crop(pixels, spec.height, spec.width, notes, alpha)
+    colours = fitted[:, :, :-1] if alpha else fitted
+    if spec.invert == "auto" and is_light(colours):
+        colours[:] = 255 - colours
         notes.step("inverted, as its border is light")
-    return np.ascontiguousarray(fitted[:, :, ::-1] if spec.color == "BGR" else fitted)
+    return np.ascontiguousarray(reordered(fitted, spec.color))

@@ -31,17 +31,21 @@ def is_light(pixels: np.ndarray) -> bool:
     return bool(np.median(edge) >= 128 and np.mean(edge == 0) < 0.05)
 
 
-def fit_crop(pixels: np.ndarray, height: int, width: int, notes: Notes | None = None) -> np.ndarray:
+def fit_crop(
+    pixels: np.ndarray, height: int, width: int, notes: Notes | None = None, alpha: bool = False
+) -> np.ndarray:
     """Cut the largest centred part of the aspect `height` : `width`, and scale it with antialiasing.
 
     Parameters
     ----------
     pixels : numpy.ndarray
-        uint8 [H, W, C], C = 1 or 3.
+        uint8 [H, W, C].
     height, width : int
         Size wanted.
     notes : Notes, optional
         Steps and doubts are written down here.
+    alpha : bool
+        Whether the last of 2 or 4 channels is alpha: a colour then counts as much as it is opaque.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def fit_crop(pixels: np.ndarray, height: int, width: int, notes: Notes | None = 
     """
     notes = Notes() if notes is None else notes
     have_height, have_width, channels = pixels.shape
-    if np.ptp(pixels) < PLAIN:
+    if np.ptp(pixels[:, :, :-1] if alpha else pixels) < PLAIN:
         notes.warn("the picture is of one brightness all over; if its values were scaled down, scale them to 0..255")
     if (have_height, have_width) == (height, width):
         return pixels.copy()
@@ -64,6 +68,11 @@ def fit_crop(pixels: np.ndarray, height: int, width: int, notes: Notes | None = 
     notes.step(f"scaled from {across} x {down} to {width} x {height}")
     if min(have_height, have_width) < FEW <= min(height, width):
         notes.warn("the picture has too few pixels to be read safely")
-    picture = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-    fitted = ImageOps.fit(picture, (width, height), RESAMPLING.BICUBIC)
-    return np.array(fitted).reshape(height, width, channels)
+    if alpha or channels == 3:
+        return np.array(_scaled(pixels, height, width))
+    return np.stack([_scaled(pixels[:, :, channel], height, width) for channel in range(channels)], 2)
+
+
+def _scaled(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(ImageOps.fit(picture, (width, height), RESAMPLING.BICUBIC))

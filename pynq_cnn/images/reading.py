@@ -1,4 +1,4 @@
-"""Anything that holds a picture, to its pixels in 8 bits, grey or RGB."""
+"""Anything that holds a picture, to its pixels in 8 bits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from PIL import Image, ImageOps, ImageStat
 
 from pynq_cnn.errors import ImageError
 from pynq_cnn.images.prepared import Notes, Prepared
+from pynq_cnn.model import InputSpec
+from pynq_cnn.model.colors import PLAIN, has_alpha, mode_of
 
 ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, np.ndarray, Prepared]
 
@@ -28,15 +30,15 @@ ROUNDING = 1 / 512  # floats this far outside 0..1 still round to a byte, and ar
 PIECE = 1 << 20  # values converted at once
 
 
-def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | None = None) -> np.ndarray:
+def read_pixels(image: Any, spec: InputSpec, enough: int = ENOUGH, notes: Notes | None = None) -> np.ndarray:
     """The pixels of a picture.
 
     Parameters
     ----------
     image : path, bytes, PIL.Image.Image or numpy.ndarray
         As `prepare` takes it.
-    channels : {1, 3}
-        Grey (ITU-R 601 luma) or RGB.
+    spec : InputSpec
+        Says what its channels are.
     enough : int
         Pixels a side that are of use: a larger JPEG may be decoded at a fraction of its size, not below this.
     notes : Notes, optional
@@ -45,7 +47,7 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
     Returns
     -------
     numpy.ndarray
-        uint8 [H, W, channels].
+        uint8 [H, W, channels]: grey (ITU-R 601 luma), RGB, either with alpha, or as they are given.
 
     Raises
     ------
@@ -53,6 +55,9 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
         If it cannot be read, or is larger than `MAX_PIXELS`.
     """
     notes = Notes() if notes is None else notes
+    mode = mode_of(spec.color)
+    if mode == PLAIN:
+        return _plain_channels(image, spec.channels, notes)
     if isinstance(image, (bytes, bytearray, memoryview)):
         picture = _decode(_file_of(image), f"an image of {memoryview(image).nbytes} bytes", enough, notes)
     elif isinstance(image, (str, os.PathLike)):
@@ -60,7 +65,7 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
     elif isinstance(image, Image.Image):
         picture = _load(image, f"the PIL image of mode {image.mode}", notes)
     elif isinstance(image, np.ndarray):
-        picture = _from_array(image, notes)
+        picture = _from_array(image, (1, 2, 3, 4) if mode == "LA" else (1, 3, 4), notes)
     else:
         kind = f"{type(image).__module__}.{type(image).__name__}"
         raise ImageError(
@@ -69,15 +74,16 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
         )
     picture = _to_8_bits(picture, notes)
     try:
-        picture = _over_background(picture, notes)
+        picture = _with_alpha(picture, notes) if has_alpha(mode) else _over_background(picture, notes)
         grey = _is_grey(picture)
-        if channels == 3 and grey:
+        if mode in ("RGB", "RGBA") and grey:
             notes.warn("the picture is grey, and the network knows pictures in colour")
-        elif channels == 3 and isinstance(image, np.ndarray):
+        elif mode in ("RGB", "RGBA") and isinstance(image, np.ndarray):
             notes.step("its channels were taken for red, green and blue, in this order")
-        elif channels == 1 and not grey:
+        elif mode in ("L", "LA") and not grey:
             notes.step("turned from colour to grey")
-        mode = "L" if channels == 1 else "RGB"
+        if has_alpha(mode) and picture.mode != "RGBA":  # by the colours alone: some modes know their grey themselves
+            picture = picture.convert(mode[:-1])
         picture = picture if picture.mode == mode else picture.convert(mode)
     except (ValueError, TypeError, OverflowError, SystemError) as error:
         if "transparency" in picture.info:
@@ -88,7 +94,7 @@ def read_pixels(image: Any, channels: int, enough: int = ENOUGH, notes: Notes | 
         raise ImageError(
             f"the image has mode {picture.mode}, which cannot be converted ({error}); save it as RGB or grey"
         ) from error
-    return np.array(picture).reshape(picture.height, picture.width, channels)
+    return np.array(picture).reshape(picture.height, picture.width, spec.channels)
 
 
 def _is_grey(picture: Image.Image) -> bool:
@@ -202,28 +208,42 @@ def _load(picture: Image.Image, name: str, notes: Notes) -> Image.Image:
         return picture
 
 
-def _from_array(array: np.ndarray, notes: Notes) -> Image.Image:
-    name = f"the array of {array.dtype} {array.shape}"
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+def _plain_channels(image: Any, channels: int, notes: Notes) -> np.ndarray:
+    """uint8 [H, W, channels] of an array of so many channels: nothing else has any that are no colours."""
+    if not isinstance(image, np.ndarray):
         raise ImageError(
-            f"{name} is not one image: it must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4];"
-            f" {_shape_advice(array.shape)}"
+            f"this network takes {channels} plain channels, which no picture says it has: pass a NumPy array [H, W,"
+            f" {channels}]; if they are colours, convert it again with an InputSpec that says so"
         )
+    pixels = _bytes_of_image(image, (channels,), notes)
+    return np.array(pixels).reshape(*pixels.shape[:2], channels)
+
+
+def _from_array(array: np.ndarray, channels: tuple[int, ...], notes: Notes) -> Image.Image:
+    pixels = _bytes_of_image(array, channels, notes)
+    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels))
+
+
+def _bytes_of_image(array: np.ndarray, channels: tuple[int, ...], notes: Notes) -> np.ndarray:
+    """uint8 [H, W] or [H, W, one of `channels`]."""
+    name = f"the array of {array.dtype} {array.shape}"
+    if not (array.ndim == 3 and array.shape[2] in channels or array.ndim == 2 and 1 in channels):
+        shapes = ["[H, W]"] * (1 in channels) + [f"[H, W, {count}]" for count in channels]
+        wanted = " or ".join(filter(None, (", ".join(shapes[:-1]), shapes[-1])))
+        raise ImageError(f"{name} is not one image: it must be {wanted}; {_shape_advice(array.shape, channels)}")
     _check_size(array.shape[1], array.shape[0], name)
     if isinstance(array, np.ma.MaskedArray):
         masked = int(np.ma.count_masked(array))
         if masked:
             raise ImageError(f"{name} has {masked} masked values; say what they are: pass array.filled(0), or 255")
         array = array.data
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    return Image.fromarray(np.ascontiguousarray(_bytes_of(array, name, notes)))
+    return _bytes_of(array, name, notes)
 
 
-def _shape_advice(shape: tuple[int, ...]) -> str:
+def _shape_advice(shape: tuple[int, ...], channels: tuple[int, ...]) -> str:
     if len(shape) == 4:
         return "pass a batch as a list of images, or to Classifier.predict"
-    if len(shape) == 3 and shape[0] in (1, 3, 4):
+    if len(shape) == 3 and shape[0] in channels:
         return "channels come last, use np.moveaxis(array, 0, -1)"
     return "pick one image, or reshape it"
 
@@ -324,11 +344,27 @@ def _to_8_bits(picture: Image.Image, notes: Notes) -> Image.Image:
     return picture
 
 
+def _is_transparent(picture: Image.Image) -> bool:
+    """Whether it says how opaque its pixels are."""
+    return "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+def _with_alpha(picture: Image.Image, notes: Notes) -> Image.Image:
+    """RGBA of a picture that says how opaque it is; another as it is, which converting makes opaque."""
+    if not _is_transparent(picture):
+        notes.step("given an opaque alpha channel, as it has none")
+        return picture
+    picture = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
+    if picture.getchannel("A").getextrema()[1] == 0:
+        notes.warn("every pixel of the picture is transparent; save it with a background")
+    return picture
+
+
 def _over_background(picture: Image.Image, notes: Notes) -> Image.Image:
     """Lay transparent pixels over white or black, whichever contrasts with what is visible: ink on nothing shows as ink
     on paper.
     """
-    if "transparency" not in picture.info and picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
+    if not _is_transparent(picture):
         return picture
     grey = picture.mode in ("L", "LA", "La")
     picture = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")

@@ -13,6 +13,7 @@ import numpy as np
 
 from pynq_cnn.checks import is_integer
 from pynq_cnn.errors import ArgumentError, NetworkError
+from pynq_cnn.model.colors import COLORS, PLAIN
 from pynq_cnn.model.datatype import INT32, UINT8
 from pynq_cnn.model.description import Description, integers, short
 from pynq_cnn.model.graph import Node, connect
@@ -22,7 +23,6 @@ from pynq_cnn.model.plain import plain_json, plain_name
 from pynq_cnn.model.tensor import Shape, TensorType
 from pynq_cnn.table import html_table, text_table
 
-COLORS = {"L": 1, "RGB": 3, "BGR": 3}
 FITS = ("digit", "crop")
 INVERTS = ("auto", "never")
 
@@ -58,8 +58,9 @@ class InputSpec:
     ----------
     height, width, channels : int
         Size of the input in pixels.
-    color : {"L", "RGB", "BGR"}
-        Channel order.
+    color : {"L", "LA", "RGB", "BGR", "RGBA", "BGRA", "plain"}
+        The channels and their order: grey, colours, with or without alpha, which pictures have; or any number of plain
+        channels, which only arrays have.
     mean, std : tuple of float
         Per channel, of the real input in 0..1. For information: they are folded into the first layer.
     fit : {"digit", "crop"}
@@ -92,13 +93,19 @@ class InputSpec:
             if not is_integer(value, 1, MAX_DIMENSION):
                 raise NetworkError(f"input.{name} must be an integer from 1 to {MAX_DIMENSION}, not {short(value)}")
             object.__setattr__(self, name, int(value))
-        for name, choices in (("color", tuple(COLORS)), ("fit", FITS), ("invert", INVERTS)):
+        for name, choices in (("color", (*COLORS, PLAIN)), ("fit", FITS), ("invert", INVERTS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:
                 raise NetworkError(f"input.{name} must be one of {', '.join(choices)}, not {short(value)}")
-        if COLORS[self.color] != self.channels:
+        if COLORS.get(self.color, self.channels) != self.channels:
             raise NetworkError(
-                f"input.color {self.color!r} has {COLORS[self.color]} channel(s), but input.channels is {self.channels}"
+                f"input.color {self.color!r} has {COLORS[self.color]} channel(s), but input.channels is"
+                f" {self.channels}; channels that are no colours are 'plain'"
+            )
+        if self.color == PLAIN and (self.fit, self.invert) != ("crop", "never"):
+            raise NetworkError(
+                f"input.color 'plain' goes with input.fit 'crop' and input.invert 'never', not {self.fit!r} and"
+                f" {self.invert!r}: nothing is known of what its channels are"
             )
         object.__setattr__(self, "mean", _finite("input.mean", self.mean, self.channels, positive=False))
         object.__setattr__(self, "std", _finite("input.std", self.std, self.channels, positive=True))
@@ -259,10 +266,8 @@ class Network(Description):
             )
 
     def __repr__(self) -> str:
-        sizes = (
-            f"{self.input.height} x {self.input.width} {self.input.color} to {len(self.classes)}"
-            f" {OUTPUTS[self.output.kind]}"
-        )
+        given = f"{self.input.channels} plain channels" if self.input.color == PLAIN else self.input.color
+        sizes = f"{self.input.height} x {self.input.width} {given} to {len(self.classes)} {OUTPUTS[self.output.kind]}"
         return (
             f"<Network {self.name!r}: {sizes}, {len(self.layers)} layers,"
             f" {sum(layer.weight_count for layer in self.layers):,} weights>"

@@ -208,6 +208,7 @@ class Model(Private):
             "classes": list(network.classes),
             "kind": network.output.kind,
             "shape": list(network.input.shape),
+            "color": network.input.color,
             "fit": network.input.fit,
             "layers": len(network.layers),
             "weights": sum(layer.weight_count for layer in network.layers),

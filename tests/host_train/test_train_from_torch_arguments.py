@@ -66,7 +66,7 @@ UNUSABLE = {
         ArgumentError,
         "or 3, one per channel, not",
     ),
-    "channels": (lambda: from_torch(digits(), torch.zeros(8, 2, 5, 5), name="n"), ArgumentError, "1 or 3 channels"),
+    "channels": (lambda: from_torch(digits(), torch.zeros(8, 5, 5, 5), name="n"), ArgumentError, "1 to 4 channels"),
     "other sizes": (
         lambda: from_torch(digits(), [torch.zeros(1, 1, 12, 12), torch.zeros(1, 1, 9, 12)], name="n"),
         ArgumentError,

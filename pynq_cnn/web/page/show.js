@@ -35,7 +35,10 @@ export const showNotes = (notes) => list(find("notes"), notes);
 
 export function showFacts(network, listed) {
   const [height, width, channels] = network.shape;
-  const parts = [`${height} x ${width} ${channels === 1 ? "grey" : "in colour"}`, `${network.layers} layers`];
+  const alpha = network.color.endsWith("A") ? " with transparency" : "";
+  const colours = network.color.startsWith("L") ? `grey${alpha}` : `in colour${alpha}`;
+  const what = network.color === "plain" ? `of ${channels} channels that no picture has` : colours;
+  const parts = [`${height} x ${width} ${what}`, `${network.layers} layers`];
   parts.push(`${network.weights.toLocaleString("en")} weights`);
   if (listed.dataset) parts.unshift(listed.dataset);
   if (listed.accuracy != null) parts.push(`${(100 * listed.accuracy).toFixed(2)} % right on its test images`);
