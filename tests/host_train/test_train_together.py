@@ -162,6 +162,7 @@ def test_its_run_is_as_any(trained, digits_folder, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["top1"] == stored
 
 
+@pytest.mark.slow  # processes that import PyTorch
 def test_an_interrupted_training_goes_on(trained, digits_folder, tmp_path):
     """Ctrl-C in the middle, and then to the same bits; the second process needs no file."""
     out = tmp_path / "lenet"
@@ -202,6 +203,7 @@ def test_one_process_goes_on_with_what_two_began(trained, digits_folder, tmp_pat
     assert read_settings(tmp_path / "lenet").processes == 2
 
 
+@pytest.mark.slow  # processes that import PyTorch
 def test_what_fails_in_the_first_fails_in_all(trained, digits_folder):
     """Where the others wait for it."""
     done = run_two(words(digits_folder, trained[0]))
