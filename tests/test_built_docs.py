@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import pages_of_the_build  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -17,6 +17,8 @@ from pynq_cnn import Classifier
 from pynq_cnn.errors import ArgumentError, BackendError
 from pynq_cnn.zoo import load_sample
 
+pytestmark = pytest.mark.once
+
 IMAGES = load_sample()[0][:12]
 NETWORK = small_network()
 

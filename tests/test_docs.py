@@ -29,6 +29,8 @@ from pynq_cnn.backends.kernel.native import load_engine
 from pynq_cnn.errors import BackendError
 from pynq_cnn.zoo import load_sample
 
+pytestmark = pytest.mark.once
+
 LANGUAGES = {"python", "sh", "json", "text"}
 QUICK = {"demo", "doctor", "models", "selftest", "estimate"}  # commands of pynq-cnn that a test can run
 

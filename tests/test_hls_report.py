@@ -10,7 +10,7 @@ import pytest
 from csynth import HLS, csynth, pipelines
 
 tclsh = shutil.which("tclsh") or ""
-pytestmark = pytest.mark.skipif(not tclsh, reason="needs tclsh")
+pytestmark = [pytest.mark.once, pytest.mark.skipif(not tclsh, reason="needs tclsh")]
 
 LIMITS = "DSP 212 BRAM_18K 272 LUT 47000 FF 85000"
 SOURCES = [*sorted(HLS.glob("*.hpp")), HLS / "engine.cpp"]

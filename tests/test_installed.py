@@ -20,6 +20,8 @@ from virtual import NO_PYNQ
 
 import pynq_cnn
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -20,6 +20,8 @@ from pynq_cnn.compiler import Hardware, compile_network
 from pynq_cnn.model import InputSpec, OutputSpec, load_package
 from pynq_cnn.zoo import load_model, load_sample
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -13,6 +13,8 @@ from virtual import ALIGNED, NO_PYNQ, NOT_ALIGNED
 
 from notebooks import NOTEBOOKS, VARIES, execute, missing, shown, text
 
+pytestmark = pytest.mark.once
+
 BYTES = 300_000
 MACHINE = re.compile(r"/(?:home|root|tmp|work|usr|opt|var|Users)/|\\Users\\|object at 0x")
 

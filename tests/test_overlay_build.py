@@ -18,7 +18,10 @@ make_hwh = script("overlays/make_hwh.py")
 LOOP = next(iter(pipelines()))
 SLACKS = "STATS.WNS 0.7 STATS.WHS 0.05 STATS.TPWS 3.75"
 
-pytestmark = pytest.mark.skipif(not (shutil.which("make") and shutil.which("tclsh")), reason="needs make and tclsh")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(not (shutil.which("make") and shutil.which("tclsh")), reason="needs make and tclsh"),
+]
 
 # Answers of the tools that the scripts go on with. Everything else is noted and gives its last argument back.
 STAND_IN = """

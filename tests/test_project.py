@@ -13,6 +13,8 @@ import pynq_cnn
 from pynq_cnn.compiler import ISA_VERSION
 from pynq_cnn.model.package.forms import FORMAT_VERSION
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -41,6 +41,8 @@ from pynq_cnn.model.layers import LAYERS
 from pynq_cnn.model.package.forms import FORMS
 from pynq_cnn.model.package.sizes import stored_bytes
 
+pytestmark = pytest.mark.once
+
 SIDE = 4
 SPEC = InputSpec(SIDE, SIDE, 1, "L", (128 / 255,), (128 / 255,))
 BITS = Conv2d(

@@ -9,6 +9,8 @@ pytest.importorskip("pynq", reason=NO_PYNQ)
 
 from soak import FAULTS, Soak  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 def test_no_wrong_answer_and_no_hang_whatever_fails() -> None:
     tally = Soak(images=4000, seed=1).run()

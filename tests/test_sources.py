@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = shutil.ignore_patterns("*.so", "models", "samples", "__pycache__")
 # Only the folder that it is started in and those of PYTHONPATH may have a pynq_cnn, whatever else is installed here.

@@ -24,7 +24,10 @@ from pynq_cnn.web.handlers import MOST_BYTES  # noqa: E402
 from pynq_cnn.zoo import load_model, load_sample  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; Debian: apt-get install chromium")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; Debian: apt-get install chromium"),
+]
 
 IMAGES, LABELS = load_sample()
 SEVEN = [(0.3, 0.25), (0.7, 0.25), (0.45, 0.8)]  # corners, in parts of the paper
