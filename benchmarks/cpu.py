@@ -37,7 +37,7 @@ import numpy as np
 import pynq_cnn
 from pynq_cnn import Classifier
 from pynq_cnn.model import Network
-from pynq_cnn.zoo import load_model
+from pynq_cnn.zoo import load_model, load_sample
 
 Execution = Callable[[np.ndarray], np.ndarray]
 OURS = ("cpu", "reference", "kernel")
@@ -261,12 +261,12 @@ def compare(
 
 
 def pictures_of(network: Network, size: int) -> list[Any]:
-    """The golden images as Pillow's pictures, scaled to `size` pixels a side."""
+    """Pillow's pictures of `size` pixels a side: digits as written, of others the golden images."""
     from PIL import Image
 
     assert network.golden is not None
-    images = network.golden.images[..., 0] if network.input.channels == 1 else network.golden.images
-    return [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images]
+    images = load_sample()[0][:16] if network.input.fit == "digit" else network.golden.images
+    return [Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BILINEAR) for image in images]
 
 
 def labels_of(name: str, network: Network, threads: int, images: np.ndarray) -> Callable[[Any], str]:
