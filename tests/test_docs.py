@@ -202,6 +202,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "make": check_make,
     "pynq": check_pynq,
     ".ci/run": check_script(".ci/run"),
+    ".ci/run-board": check_script(".ci/run-board"),
     ".ci/run-32-bit": check_script(".ci/run-32-bit"),
     ".ci/run-pythons": check_script(".ci/run-pythons"),
     "apt-get": nothing,

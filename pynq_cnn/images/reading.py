@@ -101,12 +101,14 @@ def _is_grey(picture: Image.Image) -> bool:
     """Whether no pixel has a colour, however the picture is stored."""
     if picture.mode in ("1", "L", "LA", "La"):
         return True
-    rows = max(1, PIECE // picture.width)  # a picture in colour shows it in its first piece, as a rule
-    for top in range(0, picture.height, rows):
+    most = max(1, PIECE // picture.width)
+    top, rows = 0, 1  # a picture in colour shows it in its first rows, as a rule
+    while top < picture.height:
         piece = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
         red, green, blue = np.moveaxis(np.asarray(piece.convert("RGB")), 2, 0)
         if not (np.array_equal(red, green) and np.array_equal(green, blue)):
             return False
+        top, rows = top + rows, min(2 * rows, most)
     return True
 
 
