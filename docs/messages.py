@@ -74,6 +74,7 @@ class Reader:
         self.constants: dict[str, list[ast.expr]] = {}
         self.imports: dict[ast.AST, dict[str, str]] = {}  # of a module: the names that it imports, and where from
         self.names: dict[ast.AST, str] = {tree: name for name, tree in trees.items()}
+        self._given: dict[ast.AST, dict[str, list[ast.expr]]] = {}  # of a scope: what its names are given
         for tree in trees.values():
             self._note(tree, [tree])
             imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
@@ -146,23 +147,29 @@ class Reader:
             parts = [part if len(part) == longest or len(part) == 1 else [VALUE] for part in parts]
         return [re.sub(f"{VALUE}{VALUE}+", VALUE, "".join(chosen)) for chosen in product(*parts)]
 
-    def _values_of(self, name: ast.Name) -> list[ast.expr]:
-        """Expressions that a name may stand for, from the nearest scope that knows it."""
-        for scope in self.scopes[name]:
-            found: list[ast.expr] = []
+    def _assigned(self, scope: ast.AST) -> dict[str, list[ast.expr]]:
+        """What a scope, with all in it, gives to names."""
+        if scope not in self._given:
+            given = self._given[scope] = {}
             for node in ast.walk(scope):
                 if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr) and node.value:
                     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                    found += [node.value for target in targets if getattr(target, "id", "") == name.id]
-                elif isinstance(node, ast.For) and getattr(node.target, "id", "") == name.id:
-                    found.append(node.iter)
-                elif (
-                    isinstance(node, ast.Call)
-                    and _callee(node) == "append"
-                    and isinstance(node.func, ast.Attribute)
-                    and getattr(node.func.value, "id", "") == name.id
-                ):
-                    found += node.args
+                    names, values = targets, [node.value]
+                elif isinstance(node, ast.For):
+                    names, values = [node.target], [node.iter]
+                elif isinstance(node, ast.Call) and _callee(node) == "append" and isinstance(node.func, ast.Attribute):
+                    names, values = [node.func.value], node.args
+                else:
+                    continue
+                for name in names:
+                    if isinstance(name, ast.Name):
+                        given.setdefault(name.id, []).extend(values)
+        return self._given[scope]
+
+    def _values_of(self, name: ast.Name) -> list[ast.expr]:
+        """Expressions that a name may stand for, from the nearest scope that knows it."""
+        for scope in self.scopes[name]:
+            found = list(self._assigned(scope).get(name.id, []))
             if isinstance(scope, Function):
                 found += self._passed(scope, name.id)
             if found:

@@ -3,7 +3,8 @@
     python tests/notebooks.py [NAME ...]     run notebooks (all, or those whose names begin so) and store their outputs
 
 What is stored is what the tests compare (`test_notebooks.py`): text without the machine's paths, pictures, no times of
-cells. A cell whose text is another one on every machine, as it has times, has the tag `varies`.
+cells. A cell whose text is another one on every machine, as it has times, has the tag `varies`; one that does something
+else where a library is missing has the library's name as its tag.
 """
 
 from __future__ import annotations

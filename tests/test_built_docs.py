@@ -6,6 +6,7 @@ Needs what the extra `docs` brings.
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import shutil
 import subprocess
@@ -56,6 +57,28 @@ def test_the_api_is_described(built: Path, name: str) -> None:
     pages = [path for path in (built / "docs" / "reference").glob("*.html") if name.startswith(path.stem)]
     ids = {found for page in pages for found in re.findall(r'<dt[^>]* id="([^"]+)"', page.read_text(encoding="utf-8"))}
     assert name in ids or any(found.endswith("." + name.rpartition(".")[2]) for found in ids)
+
+
+def test_a_search_for_each_message_finds_its_page(built: Path) -> None:
+    """By the index that the built pages' own search reads, and by its rules: every word of the query must be there."""
+    from sphinx.search.en import SearchEnglish
+
+    english = SearchEnglish({})
+    script = (built / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(script.removeprefix("Search.setIndex(").removesuffix(")"))
+    number = index["docnames"].index("docs/guide/troubleshooting")
+
+    def found(word: str) -> bool:
+        pages = [index[kind].get(english.stem(word), []) for kind in ("terms", "titleterms")]
+        return any(number == part or (isinstance(part, list) and number in part) for part in pages)
+
+    page = (ROOT / "docs" / "guide" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\* `+(.+?)`+$", page, re.MULTILINE)
+    assert len(messages) > 500
+    for message in messages:
+        words = {word for word in re.findall(r"\w+", message.lower()) if len(word) > 2 and not word.isdigit()}
+        missing = [word for word in words - english.stopwords if not found(word)]
+        assert missing == [], message
 
 
 def test_tables_of_contents_and_the_look_for_other_hosts() -> None:

@@ -220,6 +220,20 @@ class TestMouse:
         expect(page.locator("figure")).to_have_count(5)
         expect(label(page)).to_have_text(re.compile("^7"))
 
+    def test_the_last_choice_counts(self, watched, page):
+        """Of two, where the first is answered after the second."""
+        late = []
+        page.context.route("**/api/model*backend=kernel*", lambda route: late.append(route))
+        page.get_by_role("combobox", name="Runs on").select_option("kernel")
+        page.get_by_role("combobox", name="Runs on").select_option("reference")
+        expect(page.locator("#facts")).to_contain_text("runs on reference")
+        late[0].fulfill(status=503, json={"error": "too late"})
+        page.get_by_role("button", name="A digit of MNIST").click()
+        expect(label(page)).to_be_visible()
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.locator("#facts")).to_contain_text("runs on reference")
+        watched.console.clear()
+
     def test_an_execution_that_cannot_run(self, watched, page):
         draw(page)
         expect(label(page)).to_be_visible()
@@ -297,6 +311,59 @@ class TestCamera:
         expect(label(page)).to_be_visible()
         page.get_by_text("Draw", exact=True).click()
         assert page.locator("#video").evaluate("video => video.srcObject") is None
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [("NotAllowedError", "was not allowed"), ("NotFoundError", "there is none"), ("NotReadableError", "another")]
+        + [("AbortError", "as the test wants it")],
+    )
+    def test_a_refusal_says_why(self, page, name, reason):
+        page.evaluate(
+            """name => navigator.mediaDevices.getUserMedia = async () => {
+                throw new DOMException("as the test wants it", name);
+            }""",
+            name,
+        )
+        page.get_by_text("Camera", exact=True).click()
+        page.get_by_role("button", name="Start the camera").click()
+        expect(page.get_by_role("alert")).to_contain_text(reason)
+        expect(page.get_by_role("button", name="Start the camera")).to_be_enabled()
+
+    @pytest.fixture
+    def asking(self, page):
+        """The page, with a browser that asks until `answer()` is called; what it gives then is in `streams`."""
+        page.evaluate(
+            """() => {
+                const devices = navigator.mediaDevices, give = devices.getUserMedia.bind(devices);
+                window.streams = [];
+                devices.getUserMedia = async (wanted) => {
+                    await new Promise((resolve) => (window.answer = resolve));
+                    window.streams.push(await give(wanted));
+                    return window.streams.at(-1);
+                };
+            }"""
+        )
+        page.get_by_text("Camera", exact=True).click()
+        page.get_by_role("button", name="Start the camera").click()
+        return page
+
+    def test_it_is_asked_for_once(self, asking):
+        expect(asking.get_by_role("button", name="Start the camera")).to_be_disabled()
+        asking.evaluate("answer()")
+        expect(asking.get_by_role("button", name="Stop the camera")).to_be_enabled()
+
+    def test_another_source_while_the_browser_asks(self, asking):
+        asking.get_by_text("Draw", exact=True).click()
+        asking.evaluate("answer()")
+        asking.wait_for_function("window.streams[0]?.getTracks().every(track => track.readyState === 'ended')")
+        expect(label(asking)).to_be_hidden()
+
+    def test_one_that_stops_by_itself(self, asking):
+        asking.evaluate("answer()")
+        expect(label(asking)).to_be_visible()
+        asking.evaluate("window.streams[0].getTracks()[0].dispatchEvent(new Event('ended'))")
+        expect(asking.get_by_role("alert")).to_contain_text("has stopped")
+        expect(asking.get_by_role("button", name="Start the camera")).to_be_visible()
 
     def test_where_the_browser_gives_none_the_page_says_why(self, watched):
         """A page of another machine, over http: here this machine by its name."""

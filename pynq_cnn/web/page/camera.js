@@ -2,9 +2,17 @@
 
 const LONGEST = 640; // pixels along the longer side of a picture that is sent
 
+const REASONS = {
+  NotAllowedError: "the browser was not allowed to use it",
+  NotFoundError: "there is none",
+  NotReadableError: "another program has it",
+};
+
 export class Camera {
-  constructor(video) {
+  // `ended` is called when it stops by itself: pulled out, or forbidden.
+  constructor(video, ended) {
     this.video = video;
+    this.ended = ended;
     this.stream = null;
   }
 
@@ -22,10 +30,10 @@ export class Camera {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
     } catch (error) {
-      const why = { NotAllowedError: "the browser was not allowed to use it", NotFoundError: "there is none" };
-      throw new Error(`No camera: ${why[error.name] ?? error.message}.`);
+      throw new Error(`No camera: ${REASONS[error.name] ?? error.message}.`);
     }
     this.stream = stream;
+    for (const track of stream.getTracks()) track.onended = this.ended;
     this.video.srcObject = stream;
     this.video.hidden = false;
     await this.video.play();

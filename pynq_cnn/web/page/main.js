@@ -101,7 +101,10 @@ const drawing = new Drawing(
   () => submit(() => drawing.picture()),
   forget,
 );
-const camera = new Camera(find("video"));
+const camera = new Camera(find("video"), () => {
+  stopCamera();
+  trouble("The camera has stopped.");
+});
 const sources = [...document.querySelectorAll("[name=source]")];
 
 function show(source) {
@@ -124,7 +127,7 @@ function load(files) {
   preview.alt = file.name ? `The picture ${file.name}` : "The picture";
   preview.hidden = false;
   preview.onerror = () => (preview.hidden = true);
-  if (file.size > choices.most_bytes) {
+  if (file.size > choices?.most_bytes) {
     forget();
     trouble(`The picture has ${(file.size / 2 ** 20).toFixed(1)} MB, at most ${choices.most_bytes / 2 ** 20} MB are taken.`);
     return;
@@ -142,10 +145,17 @@ async function film() {
     stopCamera();
     return;
   }
+  find("film").disabled = true; // while the browser asks whether it may
   try {
     await camera.start();
   } catch (error) {
     trouble(error.message);
+    return;
+  } finally {
+    find("film").disabled = false;
+  }
+  if (find("camera").hidden) {
+    camera.stop(); // another source was chosen meanwhile
     return;
   }
   find("film").textContent = "Stop the camera";
@@ -191,18 +201,20 @@ document.addEventListener("drop", (event) => {
 // -- networks and executions -------------------------------------------------------------------------------------
 
 async function choose() {
-  const name = model.value;
-  find("facts").textContent = `opening ${name} ...`;
+  const chosen = { model: model.value, backend: backend.value };
+  const outdated = () => model.value !== chosen.model || backend.value !== chosen.backend;
+  find("facts").textContent = `opening ${chosen.model} ...`;
   try {
-    const network = await get("model", { model: name, backend: backend.value });
-    if (model.value !== name) return;
+    const network = await get("model", chosen);
+    if (outdated()) return;
     trouble("");
     showNotes(network.notes);
-    showFacts(network, choices.models.find((one) => one.name === name));
+    showFacts(network, choices.models.find((one) => one.name === chosen.model));
     find("example").hidden = network.fit !== "digit";
     const shown = picture;
     if (shown) submit(() => shown);
   } catch (error) {
+    if (outdated()) return;
     find("facts").textContent = "";
     showNothing();
     trouble(error.message);
