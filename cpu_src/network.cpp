@@ -275,8 +275,7 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     p.ready_row = static_cast<int>(whole_lines(product.sweep.pixels / product.sweep.window + lanes + 16));
     p.planes = scratch_bytes;
     p.sums = p.planes + whole_lines(static_cast<ptrdiff_t>(in.channels) * plane + room);
-    p.pooled = p.sums + whole_lines(4 * (static_cast<ptrdiff_t>(positions) + p.pool_h * pitch + room));
-    p.ready = p.pooled + whole_lines(4 * (product.sweep.pixels / product.sweep.window + room));
+    p.ready = p.sums + whole_lines(4 * (static_cast<ptrdiff_t>(positions) + p.pool_h * pitch + room));
     scratch_bytes = p.ready + 16 * p.ready_row;
     const std::vector<uint8_t> zero = plan.tensors[layer.inputs[0]].zero;
     beginnings.push_back([p, zero](uint8_t *scratch) {

@@ -37,12 +37,22 @@ static inline void accumulate(const uint8_t *const (&window)[MR], const Tile &ti
     }
 }
 
-// The pixels [first, last), counted over all images, of one tile.
-template <class Kind, int MR, int NR>
+template <class Kind>
+struct Rises {  // whether the larger of two sums is that of the larger accumulator, whatever the bias
+    enum { YES = 0 };
+};
+template <>
+struct Rises<Bytes> {
+    enum { YES = 1 };
+};
+
+// The pixels [first, last), counted over all images, of one tile. WINDOW is that of the sweep, so that the compiler
+// keeps sums in registers; 0: any.
+template <class Kind, int MR, int NR, int WINDOW>
 static void sweep_tile(const Product &p, const Tile &tile, const Task &task, long first, long last) {
     const Sweep &s = p.sweep;
     const int32_t *const bias = p.bias + tile.block * LANES;
-    const int halvings = __builtin_ctz(s.window);  // it is a power of two
+    const int size = WINDOW ? WINDOW : s.window, halvings = __builtin_ctz(size);  // it is a power of two
     Place place = {nullptr, s.out.pixel, s.outputs, tile.block, (tile.block + tile.blocks) * LANES >= s.outputs};
     long image = first / s.pixels;
     int pixel = static_cast<int>(first % s.pixels);
@@ -67,17 +77,29 @@ static void sweep_tile(const Product &p, const Tile &tile, const Task &task, lon
         }
         I32 acc[MR][NR];
         accumulate<Kind, MR, NR>(window, tile, acc);
-        for (int m = 0; m < rows; m += s.window) {
+#pragma GCC unroll 8
+        for (int m = 0; m < MR; m += size) {
+            if (m >= rows) break;
             I32 best[NR];
-            for (int i = m; i < m + s.window; ++i) {
-                const int here = together ? pixel + i : pixels[i];
-                I32 sum[NR];
-                const int32_t *const from = p.bias_at ? bias + p.bias_at[here] : bias;
-                for (int n = 0; n < NR; ++n) sum[n] = Kind::total(load<I32>(from + n * LANES), acc[i][n]);
-                if (s.finish.skip)
-                    add_skip<NR>(sum, s.finish, skip + (together ? 0 : images[i] * s.skip.image) + s.skip_at[here],
-                                 tile.block);
-                for (int n = 0; n < NR; ++n) best[n] = i == m ? sum[n] : larger(best[n], sum[n]);
+            if (Rises<Kind>::YES && WINDOW > 1 && !s.finish.skip) {
+                for (int n = 0; n < NR; ++n) {
+                    best[n] = acc[m][n];
+#pragma GCC unroll 8
+                    for (int i = m + 1; i < m + WINDOW; ++i) best[n] = larger(best[n], acc[i][n]);
+                    best[n] = Kind::total(load<I32>(bias + n * LANES), best[n]);
+                }
+            } else {
+#pragma GCC unroll 8
+                for (int i = m; i < m + size; ++i) {
+                    const int here = together ? pixel + i : pixels[i];
+                    I32 sum[NR];
+                    const int32_t *const from = p.bias_at ? bias + p.bias_at[here] : bias;
+                    for (int n = 0; n < NR; ++n) sum[n] = Kind::total(load<I32>(from + n * LANES), acc[i][n]);
+                    if (s.finish.skip)
+                        add_skip<NR>(sum, s.finish, skip + (together ? 0 : images[i] * s.skip.image) + s.skip_at[here],
+                                     tile.block);
+                    for (int n = 0; n < NR; ++n) best[n] = i == m ? sum[n] : larger(best[n], sum[n]);
+                }
             }
             if (together)
                 place.out = out + s.out_at[(pixel + m) >> halvings];
@@ -92,9 +114,13 @@ static void sweep_tile(const Product &p, const Tile &tile, const Task &task, lon
 template <class Kind, int NR>
 static void sweep_rows(const Product &p, const Tile &tile, const Task &task, long first, long last) {
     if (last - first == 1)
-        sweep_tile<Kind, 1, NR>(p, tile, task, first, last);
+        sweep_tile<Kind, 1, NR, 1>(p, tile, task, first, last);
+    else if (p.sweep.window == 1)
+        sweep_tile<Kind, ROWS, NR, 1>(p, tile, task, first, last);
+    else if (p.sweep.window == 4)
+        sweep_tile<Kind, ROWS, NR, 4>(p, tile, task, first, last);
     else
-        sweep_tile<Kind, ROWS, NR>(p, tile, task, first, last);
+        sweep_tile<Kind, ROWS, NR, 0>(p, tile, task, first, last);
 }
 
 template <class Kind>

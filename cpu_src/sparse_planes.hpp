@@ -38,24 +38,74 @@ static inline I32 tallest(const SparsePlanes &p, const int32_t *sums) {
     return best;
 }
 
-// The maxima of windows that do not overlap, pixel behind pixel; what vectors write beyond a row, the next one covers.
-static inline void pool_sums(const SparsePlanes &p, const int32_t *sums, int32_t *pooled, int out_h, int out_w) {
-    for (int y = 0; y < out_h; ++y, pooled += out_w) {
-        const int32_t *const from = sums + y * p.pool_h * p.pitch;
-        if (p.pool_w == 1) {
-            for (int x = 0; x < out_w; x += LANES) store(pooled + x, tallest(p, from + x));
-        } else if (p.pool_w == 2) {
-            for (int x = 0; x < out_w; x += LANES)
-                store(pooled + x, larger_of_pairs(tallest(p, from + 2 * x), tallest(p, from + 2 * x + LANES)));
-        } else {
-            for (int x = 0; x < out_w; ++x) {
-                pooled[x] = from[x * p.pool_w];
-                for (int i = 0; i < p.pool_h; ++i)
-                    for (int j = 0; j < p.pool_w; ++j) {
-                        const int32_t sum = from[i * p.pitch + x * p.pool_w + j];
-                        if (sum > pooled[x]) pooled[x] = sum;
-                    }
+// Sums of one output channel at all positions, as many vectors at once as there are registers for.
+static inline void sum_plane(const SparsePlanes &p, int output, const uint8_t *planes, int32_t *sums, int positions) {
+    enum { MOST = ROWS == 8 ? 16 : 8 };
+    const int vectors = (positions + LANES - 1) / LANES, turns = (vectors + MOST - 1) / MOST;
+    for (int turn = 0, at = 0; turn < turns; ++turn) {
+        const int pairs = ((vectors - at) / (turns - turn) + 1) / 2;
+        const uint8_t *const from = planes + at * LANES;
+        int32_t *const to = sums + at * LANES;
+        at += 2 * pairs;
+        switch (pairs) {
+            case 0:
+            case 1:
+                sum_planes<2>(p, output, from, to);
+                break;
+            case 2:
+                sum_planes<4>(p, output, from, to);
+                break;
+            case 3:
+                sum_planes<6>(p, output, from, to);
+                break;
+            case 4:
+                sum_planes<8>(p, output, from, to);
+                break;
+            case 5:
+                sum_planes < MOST<10 ? 8 : 10>(p, output, from, to);
+                break;
+            case 6:
+                sum_planes < MOST<12 ? 8 : 12>(p, output, from, to);
+                break;
+            case 7:
+                sum_planes < MOST<14 ? 8 : 14>(p, output, from, to);
+                break;
+            default:
+                sum_planes<MOST>(p, output, from, to);
+                break;
+        }
+    }
+}
+
+// Of windows that do not overlap the maxima, as bytes, pixel behind pixel; what vectors write beyond a row, the next
+// one covers.
+static inline void finish_plane(const SparsePlanes &p, int output, const int32_t *sums, uint8_t *bytes, int out_h,
+                                int out_w) {
+    const Finish &finish = p.sweep.finish;
+    for (int y = 0; y < out_h; ++y, bytes += out_w) {
+        const int32_t *const row = sums + y * p.pool_h * p.pitch;
+        for (int x = 0; x < out_w; x += LANES) {
+            const int32_t *const from = row + x * p.pool_w;
+            I32 best;
+            if (p.pool_w == 1) {
+                best = tallest(p, from);
+            } else if (p.pool_w == 2) {
+                best = larger_of_pairs(tallest(p, from), tallest(p, from + LANES));
+            } else {
+                int32_t values[LANES] = {};
+                for (int k = 0; k < LANES && x + k < out_w; ++k) {
+                    values[k] = from[k * p.pool_w];
+                    for (int i = 0; i < p.pool_h; ++i)
+                        for (int j = 0; j < p.pool_w; ++j) {
+                            const int32_t sum = from[i * p.pitch + k * p.pool_w + j];
+                            if (sum > values[k]) values[k] = sum;
+                        }
+                }
+                best = load<I32>(values);
             }
+            const int lane = output * LANES;
+            store(bytes + x,
+                  narrow(finish.quick ? requantise_quick(best, finish, lane) : requantise(best, finish, lane)));
         }
     }
 }
@@ -69,7 +119,6 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
         share(last_block, task.part, task.parts, &first_block, &last_block);
     uint8_t *const planes = task.scratch + p.planes, *const ready = task.scratch + p.ready;
     int32_t *const sums = reinterpret_cast<int32_t *>(task.scratch + p.sums);
-    int32_t *const pooled = reinterpret_cast<int32_t *>(task.scratch + p.pooled);
     const int positions = (p.rows - 1) * p.pitch + p.columns;
     const int out_h = p.rows / p.pool_h, out_w = p.columns / p.pool_w, pixels = out_h * out_w;
     for (long image = first; image < last; ++image) {
@@ -79,21 +128,8 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
              block += 16) {
             const int outputs = s.outputs - block < 16 ? s.outputs - block : 16;
             for (int o = block; o < block + outputs; ++o) {
-                int at = 0;
-                if (ROWS == 8)  // so many registers there are
-                    for (; at + 12 * LANES < positions; at += 16 * LANES) sum_planes<16>(p, o, planes + at, sums + at);
-                for (; at + 7 * LANES < positions; at += 8 * LANES) sum_planes<8>(p, o, planes + at, sums + at);
-                if (at + 3 * LANES < positions) sum_planes<4>(p, o, planes + at, sums + at), at += 4 * LANES;
-                if (at + LANES < positions) sum_planes<2>(p, o, planes + at, sums + at), at += 2 * LANES;
-                if (at < positions) sum_planes<2>(p, o, planes + at, sums + at);
-                pool_sums(p, sums, pooled, out_h, out_w);
-                uint8_t *const bytes = ready + (o - block) * p.ready_row;
-                for (int i = 0; i < pixels; i += LANES) {
-                    const I32 sum = load<I32>(pooled + i);
-                    const I32 q = s.finish.quick ? requantise_quick(sum, s.finish, o * LANES)
-                                                 : requantise(sum, s.finish, o * LANES);
-                    store(bytes + i, narrow(q));
-                }
+                sum_plane(p, o, planes, sums, positions);
+                finish_plane(p, o, sums, ready + (o - block) * p.ready_row, out_h, out_w);
             }
             for (int pixel = 0; pixel < pixels; pixel += 16) {
                 Sixteen rows[16];

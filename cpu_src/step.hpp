@@ -77,8 +77,8 @@ struct SparsePlanes {
     const int32_t *first;              // [outputs + 1], into the two below
     const int32_t *offsets, *weights;  // of a weight its input, in the planes, and the weight
     const int32_t *bias;               // [outputs]
-    ptrdiff_t planes, sums, pooled, ready;  // in the scratch: bytes, int32 twice, bytes
-    int ready_row;                          // bytes of one of the 16 output channels that are made ready at once
+    ptrdiff_t planes, sums, ready;     // in the scratch: bytes, int32, bytes
+    int ready_row;                     // bytes of one of the 16 output channels that are made ready at once
 };
 
 // The same for one pixel: every weight is one product.

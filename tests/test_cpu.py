@@ -342,6 +342,21 @@ def test_images_of_any_layout():
         np.testing.assert_array_equal(backend.run(given_images), expected)
 
 
+@pytest.mark.parametrize("side", [14, 160])
+def test_one_image_at_a_time(side):
+    """However it lies in memory, and of which size; a result stays as it is when the next comes."""
+    rng = np.random.default_rng(0)
+    network = behind(MaxPool2d("small", side // 7, side // 7), side=side)
+    images = random_images(network, 4, 0)
+    expected = ReferenceBackend(network).run(images)
+    given_images = [images[:1], images[1:2].copy("F"), images[2:3, ::-1].copy()[:, ::-1], images[3:].copy()]
+    given_images[3].flags.writeable = False
+    with CpuBackend(network, threads=1) as backend:
+        results = [backend.run(image) for image in given_images]
+        backend.run(rng.integers(0, 256, images[:1].shape, np.uint8))
+    np.testing.assert_array_equal(np.concatenate(results), expected)
+
+
 def test_the_instruction_set_is_the_environments(monkeypatch):
     for name in SETS:
         monkeypatch.setenv(SET, name)

@@ -311,7 +311,10 @@ class Network(Description):
             or accumulators.shape[1:] != (outputs,)
         ):
             raise ArgumentError(f"accumulators must be an int32 array [n, {outputs}], not {accumulators!r:.100}")
-        return accumulators.astype(np.float32) * self.output.scale + self.output.offset
+        logits = accumulators.astype(np.float32)
+        logits *= self.output.scale
+        logits += self.output.offset
+        return logits
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """Answers of float32 logits [n, outputs]: classes int64 [n], or by kind of output what

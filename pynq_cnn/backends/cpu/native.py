@@ -14,6 +14,7 @@ from pynq_cnn.backends.compiled import compiled_part
 from pynq_cnn.errors import ArgumentError, BackendError
 
 SET = "PYNQ_CNN_CPU_SET"  # of the environment: an instruction set instead of the best
+SMALL = 1 << 16  # bytes of an image that are copied sooner than NumPy gives its address
 
 
 class Library:
@@ -96,11 +97,25 @@ class Opened:
         self._run: Callable[..., int] = library._run
         self._close: Callable[..., Any] = library._close
         self._handle = handle
+        self._kept: tuple[np.ndarray, np.ndarray, int, int] | None = None
 
     def run(self, images: np.ndarray, results: np.ndarray) -> None:
         """int32 results [n, outputs], C-contiguous, of C-contiguous uint8 images."""
-        if self._run(self._handle, images.ctypes.data, results.ctypes.data, len(images)):
+        if len(images) == 1 and images.nbytes <= SMALL:
+            image, result, image_at, result_at = self._kept or self._keep(images, results)
+            image[...] = images
+            failed = self._run(self._handle, image_at, result_at, 1)
+            results[...] = result
+        else:
+            failed = self._run(self._handle, images.ctypes.data, results.ctypes.data, len(images))
+        if failed:
             raise BackendError("there is no memory left to run the network; use a smaller batch, or fewer threads")
+
+    def _keep(self, images: np.ndarray, results: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int]:
+        """Arrays for one image and its result, whose addresses NumPy has been asked for once and for all."""
+        image, result = np.empty_like(images, order="C"), np.empty_like(results, order="C")
+        self._kept = image, result, image.ctypes.data, result.ctypes.data
+        return self._kept
 
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None
