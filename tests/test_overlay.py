@@ -518,3 +518,12 @@ def test_a_forked_child_is_refused(board: VirtualBoard, monkeypatch: pytest.Monk
             with pytest.raises(DeviceError, match="its child -1"):
                 backend.run(small_images(1))
         check(backend)
+
+
+def test_a_numpy_that_pynq_is_not_for_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pynq_cnn.backends.overlay.library.has_device", lambda buffer, array: False)
+    with (
+        pytest.raises(BackendError, match=r"which it cannot make with NumPy .*; pip install 'numpy<2'"),
+        VirtualBoard(),
+    ):
+        pass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+import numpy as np
+
 from pynq_cnn.backends.host import on_board
 from pynq_cnn.errors import BackendError
 
@@ -26,13 +28,38 @@ def load_pynq(who: str) -> ModuleType:
     Raises
     ------
     BackendError
-        If it cannot be imported, with the remedy: another one on a board than elsewhere.
+        If it cannot be imported, with the remedy: another one on a board than elsewhere; and if it is not for the NumPy
+        that is there.
     """
     try:
         import pynq
+        from pynq.buffer import PynqBuffer
     except (
         Exception
     ) as error:  # a pynq whose XRT is missing fails with an ImportError, an OSError or others, by its version
         remedy = GET_XRT if on_board() else GET_PYNQ
         raise BackendError(f"{who} needs the pynq library ({type(error).__name__}: {error}); {remedy}") from error
+    if not has_device(PynqBuffer, np.ndarray):
+        raise BackendError(
+            f"{who} needs the buffers of the pynq library, which it cannot make with NumPy {np.__version__}; "
+            "pip install 'numpy<2'"
+        )
     return pynq
+
+
+def has_device(buffer: type, array: type) -> bool:
+    """Whether buffers can note their device, as pynq's do: arrays of NumPy 2 have a `device` that cannot be set.
+
+    Examples
+    --------
+    >>> class Array2:
+    ...     device = property(lambda self: "cpu")
+    >>> class Array1: ...
+    >>> has_device(type("Buffer", (Array2,), {}), Array2), has_device(type("Buffer", (Array1,), {}), Array1)
+    (False, True)
+    >>> has_device(type("Buffer", (Array2,), {"device": None}), Array2)
+    True
+    """
+    return not hasattr(array, "device") or any(
+        "device" in vars(kind) for kind in buffer.__mro__ if kind not in array.__mro__
+    )
