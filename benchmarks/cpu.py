@@ -270,7 +270,7 @@ def pictures_of(network: Network, size: int) -> list[Any]:
 
 
 def labels_of(name: str, network: Network, threads: int, images: np.ndarray) -> Callable[[Any], str]:
-    """What gives a picture's class name by one execution."""
+    """The function from a picture to its class name, by one execution."""
     from PIL import Image
 
     if name in OURS:

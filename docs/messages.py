@@ -188,7 +188,7 @@ class Reader:
         return not is_method and (here is there or (source is not None and self.names[there].startswith(source)))
 
     def _passed(self, function: Function, parameter: str) -> list[ast.expr]:
-        """What the calls of a function pass as one of its parameters."""
+        """The arguments that the calls of a function pass as one of its parameters."""
         names = [argument.arg for argument in [*function.args.posonlyargs, *function.args.args]]
         if parameter not in [*names, *(argument.arg for argument in function.args.kwonlyargs)]:
             return []
@@ -207,7 +207,7 @@ class Reader:
         return found
 
     def _returned(self, call: ast.Call) -> list[ast.expr]:
-        """What the function that is called returns."""
+        """The values that the function that is called returns."""
         return [
             node.value
             for function in self.functions.get(_callee(call), [])

@@ -1,4 +1,4 @@
-"""What the build adds to Sphinx: a page for each package, the order of the pages, and a look at what came out."""
+"""The build's additions to Sphinx: a page for each package, the order of the pages, and a look at what came out."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Fetched(HTMLParser):
 
 
 def fetched_from_elsewhere(text: str, kind: str) -> list[str]:
-    """What a built file makes a browser fetch from another host.
+    """Addresses on other hosts that a built file makes a browser fetch.
 
     Parameters
     ----------

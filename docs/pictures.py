@@ -155,7 +155,7 @@ ARROWS = (
 
 
 def packages() -> str:
-    """What is in which package, and what imports what."""
+    """The drawing of the packages, and of what imports what."""
     places = {
         "host_train": (20, 44, 200, 74),
         "pynq_cnn.cli": (300, 44, 230, 74),

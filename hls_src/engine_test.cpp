@@ -117,7 +117,7 @@ static void test_bits() {
     expect(ok, "differing bits");
 }
 
-// ---- Programs by hand
+// Programs by hand.
 
 // The memory is as large as `depth` of the port says: co-simulation copies so many words.
 constexpr size_t MEMORY_WORDS = 262144;

@@ -25,7 +25,7 @@ PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """What `__all__` names, loaded on first use, as most of it needs PyTorch."""
+    """A name of `__all__`, loaded on first use, as most of them need PyTorch."""
     if name not in PLACES:
         raise AttributeError(f"module 'host_train' has no attribute {name!r}")
     return getattr(import_module(PLACES[name]), name)

@@ -168,7 +168,7 @@ class Settings:
         return replace(recipe, build=build, fit=self.fit or "crop", invert="auto" if digit else "never")
 
     def picture(self) -> InputSpec:
-        """What `pictures` are made into: the network's input, without its normalisation."""
+        """The network's input that `pictures` are fitted to, without its normalisation."""
         recipe = self.resolve()
         height, width, channels = find_entry(recipe.dataset).spec.shape
         height, width = recipe.size or (height, width)

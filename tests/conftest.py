@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pynq_cnn.model import Network
 from pynq_cnn.virtual_board import VirtualBoard
 from pynq_cnn.virtual_board.embedded import EmbeddedBoard
+from pynq_cnn.zoo import load_model, load_sample
 
 sys.path.insert(0, str(Path(__file__).parent))  # `strategies` for the tests, under any import mode
 
@@ -31,6 +34,15 @@ def cycles() -> Iterator[ModuleType]:
         patch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
         yield importlib.import_module("cycles")
     del sys.modules["cycles"]
+
+
+@pytest.fixture(scope="session")
+def photos() -> Iterator[ModuleType]:
+    """benchmarks/photos.py: digits as a camera sees them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+        yield importlib.import_module("photos")
+    del sys.modules["photos"]
 
 
 @pytest.fixture
@@ -54,3 +66,26 @@ def embedded_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         gc.collect()
         assert board.memory.used == 0, "contiguous memory leaks"
         assert board.complaints == []
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package of a small network with golden vectors, in a folder of its own."""
+    from test_network import NETWORK
+    from test_package import with_golden
+
+    from pynq_cnn.model import save_package
+
+    save_package(with_golden(NETWORK), tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture(scope="session")
+def sample() -> tuple[np.ndarray, np.ndarray]:
+    """The 500 real digits that are shipped, uint8 [500, 28, 28], and their labels."""
+    return load_sample()
+
+
+@pytest.fixture(scope="session")
+def lenet() -> Network:
+    return load_model("lenet")

@@ -99,7 +99,7 @@ def text(cell: Any) -> str:
 
 
 def shown(cell: Any, kind: str) -> list[str]:
-    """What a cell displayed, as `kind`."""
+    """A cell's displays, as `kind`."""
     return [
         output.data[kind] for output in cell.outputs if output.output_type == "display_data" and kind in output.data
     ]

@@ -242,7 +242,7 @@ class TestMemory:
     @settings(max_examples=200)
     @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 9), st.integers(0, 5)), max_size=12))
     def test_places_by_lifetime(self, drawn):
-        """What lives at the same time does not overlap, and the size is that of the highest."""
+        """Buffers that live at the same time do not overlap, and the size is that of the highest."""
         lives = [Life(size, first, first + longer) for size, first, longer in drawn]
         places, size = place(lives)
         taken = np.zeros((16, size), int)
@@ -470,7 +470,7 @@ class TestArithmetic:
 
 
 class TestChoices:
-    """What is chosen by the cycle model."""
+    """The choices that the cycle model makes."""
 
     def test_pooling_is_taken_along_where_that_is_right(self):
         def units(*layers):

@@ -128,10 +128,6 @@ def test_the_results_are_those_of_the_shipped_networks() -> None:
         assert f"{network} {info.bytes:,}" in page and f"{100 * info.accuracy:.2f} %" in page, network
 
 
-# -----------------------------------------------------------------------------------------------------------------
-# shell
-
-
 def subcommand(parser: argparse.ArgumentParser, word: str) -> argparse.ArgumentParser:
     """The parser of a sub-command."""
     (choices,) = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]

@@ -85,7 +85,7 @@ PICTURES = {"image/png", "image/jpeg"}  # of a photo the smaller, where Pillow g
 
 
 def said(cell):
-    """What a cell gives, but for pixels: kinds of outputs, text and tables."""
+    """A cell's outputs, but for pixels: their kinds, text and tables."""
     return text(cell), [
         (sorted(set(output.data) - PICTURES - {"text/plain"}), bool(PICTURES & set(output.data)),
          re.sub(r'src="data:[^"]*"', "", output.data.get("text/html", "")))
@@ -147,10 +147,6 @@ def test_on_the_emulated_board(path, run_on_board):
     for cell in code(stored(path)):
         if compared(cell):
             assert said(cells[cell.id]) == said(cell), cell.id
-
-
-# -----------------------------------------------------------------------------------------------------------------
-# what single notebooks say
 
 
 def test_the_answer_shows_itself(run):

@@ -23,11 +23,6 @@ from pynq_cnn.virtual_board import VirtualBoard
 from pynq_cnn.zoo import load_model, load_sample, models
 
 
-@pytest.fixture(scope="module")
-def lenet():
-    return load_model("lenet")
-
-
 @pytest.fixture
 def others(lenet):
     """The backends that are compared with the reference: the kernel, and the overlay on a virtual board where pynq is

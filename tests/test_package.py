@@ -59,13 +59,6 @@ def test_an_output_that_is_not_as_documented(package, output, message):
         load_package(package)
 
 
-@pytest.fixture
-def package(tmp_path):
-    folder = tmp_path / "model"
-    save_package(with_golden(NETWORK), folder)
-    return folder
-
-
 def edit(folder: Path, change) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     change(manifest)

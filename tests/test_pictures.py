@@ -35,7 +35,8 @@ def pixels(svg: str) -> list[np.ndarray]:
 
 
 def test_they_are_as_they_are_made(drawn: ModuleType) -> None:
-    """What another zlib makes of the same pixels apart. The README's answers are so what the networks say now."""
+    """The picture is as stored, but for another zlib's bytes of the same pixels. The README's answers are so what the
+    networks say now."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = drawn.pictures()

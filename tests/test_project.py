@@ -1,4 +1,4 @@
-"""What a contributor or a user of the project is told about it is so: commands, hooks, versions, citation."""
+"""The project is as contributors and users are told: commands, hooks, versions, citation."""
 
 from __future__ import annotations
 

@@ -242,18 +242,3 @@ def test_no_kind_is_asked_for_outside_its_files():
                 found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names
                 asked += [f"{path.relative_to(package)}:{node.lineno}: {', '.join(found)}"] if found else []
     assert asked == []
-
-
-def test_no_line_of_cpp_is_longer_than_120_columns():
-    """As of Python, which ruff sees to; a pragma cannot be broken. `clang-format -i` breaks them by `.clang-format`."""
-    root = Path(pynq_cnn.__file__).parents[1]
-    sources = [path for folder in ("hls_src", "cpu_src") for path in (root / folder).rglob("*.[ch]pp")]
-    if not sources:
-        pytest.skip("pynq_cnn is installed without its sources")
-    long = [
-        f"{path.relative_to(root)}:{number}"
-        for path in sources
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if len(line) > 120 and not line.startswith("#pragma")
-    ]
-    assert long == []

@@ -35,7 +35,7 @@ SCRIPT = (
 
 @dataclass(frozen=True)
 class Count:
-    """What a loop takes: LUTs of logic, LUTs as shift registers, flip-flops, DSPs."""
+    """Resources of a loop: LUTs of logic, LUTs as shift registers, flip-flops, DSPs."""
 
     lut: float
     shifts: float
@@ -44,7 +44,7 @@ class Count:
 
 
 def counted(audit: Audit, unit: Unit, loop: CodeLoop) -> Count:
-    """What the audit counts for a loop, without what is around it."""
+    """The audit's count for a loop, without what is around it."""
     schedule = next(s for s in audit.fabric.schedules if s.name == loop.name)
     inside = [i for i in unit.code.instructions if i.block in loop.blocks]
     lut = sum(audit.fabric.operation(unit, i)[1] for i in inside)
@@ -66,7 +66,7 @@ def units() -> list[str]:
 
 
 def synthesised(text: str) -> tuple[Count, int]:
-    """What yosys makes of a module `unit`; and its LUTs if each two that fit into one LUT6 shared it.
+    """The count of yosys for a module `unit`; and its LUTs if each two that fit into one LUT6 shared it.
 
     Raises
     ------

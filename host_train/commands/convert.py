@@ -213,7 +213,7 @@ def _training(epochs: int, images: np.ndarray) -> dict[str, Any]:
 
 
 def _decibels(found: dict[str, float]) -> list[tuple[str, str]]:
-    """What each layer keeps of its signal, for a table."""
+    """Each layer's signal to noise, for a table."""
     return [(name, f"{decibels:.1f}") for name, decibels in found.items()]
 
 

@@ -145,7 +145,7 @@ def _train(args: argparse.Namespace, processes: Processes, device: str) -> None:
 
 
 def told(args: argparse.Namespace, folder: Path) -> Callable[[str, int, EpochRecord], None]:
-    """What is done after every epoch: a line, and the files that were asked for; these are begun at once."""
+    """The report after every epoch: a line, and the files that were asked for; these are begun at once."""
     from host_train.runs.logs import TensorBoard, write_epochs
     from host_train.training.checkpoint import check_file
 
@@ -178,7 +178,7 @@ def plan(recipe: Recipe) -> str:
 
 
 def own_pictures(run: Run) -> str:
-    """What a run's own pictures are: how many of each class, how they are fitted, and what to know about them."""
+    """Lines on a run's own pictures: how many of each class, how they are fitted, and what to know about them."""
     dataset, frame = run.dataset, run.input
     parts = (run.train, run.validation, dataset.test)
     counts = [np.bincount(part.labels, minlength=len(dataset.spec.classes)) for part in parts]

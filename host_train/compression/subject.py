@@ -1,4 +1,4 @@
-"""What is compressed: a trained network of any kind with its data, and how it is fine-tuned."""
+"""The subject of a compression: a trained network of any kind with its data, and how it is fine-tuned."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Subject:
         return measure(model, self.validation)
 
     def tuning(self, epochs: int, learning_rate: float) -> tuple[Any, Any, Schedule]:
-        """What `host_train.training.fit.fit` takes to fine-tune; `ArgumentError` if there is nothing to train on."""
+        """Arguments for `host_train.training.fit.fit` to fine-tune; `ArgumentError` if there is nothing to train on."""
         if self.train is None:
             raise ArgumentError(f"{self.title} has nothing to fine-tune on; give it train=, or epochs=0")
         return self.train, self.validation, replace(self.schedule, epochs=epochs, learning_rate=learning_rate)

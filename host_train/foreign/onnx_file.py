@@ -241,7 +241,7 @@ def _check_values(model: Any, made: nn.Module, images: np.ndarray) -> None:
 
 
 def _run(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """What a model gives: by ONNX Runtime where it is installed, else by the slow definitions of onnx."""
+    """A model's outputs: by ONNX Runtime where it is installed, else by the slow definitions of onnx."""
     try:
         onnxruntime = import_module("onnxruntime")
     except ImportError:

@@ -1,4 +1,4 @@
-"""What onnx2torch makes of an ONNX graph, in plain operations of PyTorch.
+"""The graph that onnx2torch makes of ONNX, in plain operations of PyTorch.
 
 onnx2torch gives a `torch.fx.GraphModule` of torch.nn's modules and of its own; its own are opened here. Values that do
 not depend on the images, but at most on their size, are computed once and become constants, as ONNX computes shapes in

@@ -61,7 +61,7 @@ def _fold_weights(model: Any) -> None:
 
 
 def _computed(node: Any, values: list[Any]) -> np.ndarray:
-    """What an operation of quantisation makes of constants."""
+    """The result of an operation of quantisation on constants."""
     kind, x = node.op_type, values[0]
     if kind == "Clip":
         low, high = ([*values[1:], None, None])[:2]

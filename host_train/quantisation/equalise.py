@@ -132,7 +132,7 @@ def _sizes(model: nn.Sequential, names: set[str], batches: Iterable[torch.Tensor
 
 
 def _factors(size: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:
-    """What each channel is divided by, of about 1 in the middle.
+    """The divisor of each channel, of about 1 in the middle.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Target:
-    """What the network shall be, apart from its numbers.
+    """A network's description, apart from its numbers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What people bring in the place of a model: taken for the model that it holds, or refused with the way to go."""
+"""Objects that people bring in the place of a model: taken for the model that they hold, or refused with advice."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def model_in(brought: Any) -> nn.Module:
 
 
 def _told(brought: Any) -> str:
-    """What it is, and what to do."""
+    """A line that says which object it is, and what to do."""
     if isinstance(brought, Mapping):
         return "a state_dict; make the model and load it: model.load_state_dict(...)"
     if isinstance(brought, (str, os.PathLike)):

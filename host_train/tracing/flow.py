@@ -61,7 +61,7 @@ class Flow:
         return torch.arange(math.prod(self.shape)).reshape(self.shape) if self.index is None else self.index
 
     def moved(self, move: Callable[[torch.Tensor], Any], where: str) -> Any:
-        """What an operation makes of this that gives numbers that it is given, or 0: a Flow, or a list of them."""
+        """The Flow, or the list of them, behind an operation that gives numbers that it is given, or 0."""
         return self._of(move(self.places), where)
 
     def _of(self, index: Any, where: str) -> Any:

@@ -191,7 +191,7 @@ class TensorShape:
 
 
 def _forward(kind: Any) -> Any:
-    """What a kind of module computes."""
+    """The forward function of a kind of module."""
     return kind.forward
 
 

@@ -127,7 +127,7 @@ class Layers:
         return name
 
     def _moved(self, flow: Flow) -> NetworkError:
-        """What is wrong with a tensor that is neither an image nor flat."""
+        """The refusal of a tensor that is neither an image nor flat."""
         return NetworkError(f"{flow.where}: {unmapped_shape((self.images, *flow.given), flow.shape)}", flow.name)
 
     def _selected(self, flow: Flow, wanted: Sequence[int]) -> str:

@@ -167,7 +167,7 @@ class _Walk:
         )
 
     def _argument(self, node: fx.Node) -> Any:
-        """What an operation is given: a Flow, or a real value."""
+        """An operation's argument: a Flow, or a real value."""
         if node in self.flows:
             return self.flows[node]
         if node.op == "get_attr" and node not in self.tracer.values:
@@ -315,7 +315,7 @@ class _Walk:
 
 
 def _wanted(node: fx.Node) -> str:
-    """What the layer of an operation is called."""
+    """The name for an operation's layer."""
     return str(node.target).removeprefix("model.").replace(HELD, "") if node.op == "call_module" else node.name
 
 

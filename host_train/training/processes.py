@@ -98,7 +98,7 @@ class Processes:
         return [one.item() for one in values]
 
     def from_first(self, make: Callable[[], Value]) -> Value:
-        """What `make` gives to the first; where it fails there, it fails in all."""
+        """The result of `make` in the first process, for all; where it fails there, it fails in all."""
         if self.count == 1:
             return make()
         made: list[tuple[Value | None, ArgumentError | None]] = [(None, None)]

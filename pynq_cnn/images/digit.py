@@ -241,9 +241,9 @@ def _without_table(picture: Image.Image, enlarged: float) -> tuple[Image.Image, 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What is darker than the paper: `contrast` to what is around it in 0..1; in a picture scaled to `SEARCH`, the
-    `ink` in 0..1, float32
-    [h, w], the `strokes`, bool [h, w], and their `parts`, int [n, 2] each."""
+    """Strokes darker than the paper: their `contrast` to what is around them in 0..1; in a picture scaled to `SEARCH`,
+    the `ink` in 0..1, float32 [h, w], the `strokes`, bool [h, w], and their `parts`, int [n, 2] each.
+    """
 
     contrast: float
     picture: Image.Image

@@ -21,7 +21,7 @@ HERE = Path(pynq_cnn.__file__).parent
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, tuple[str, str]]:
-    """What `pynq-cnn selftest` says of each execution: passed, failed or skipped, and why."""
+    """The lines of `pynq-cnn selftest` on each execution: passed, failed or skipped, and why."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         main(["selftest", "--json"])
     return {row["backend"]: (row["result"], row["why"]) for row in json.loads(printed.getvalue())["backends"]}

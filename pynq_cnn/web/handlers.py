@@ -44,7 +44,7 @@ STATUS: dict[type[PynqCnnError], int] = {ArgumentError: 400, ImageError: 422, Bu
 
 @dataclass
 class Served:
-    """What every handler knows of its server.
+    """The server, as every handler knows it.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ class Model(Private):
 
     @staticmethod
     def facts(classifier: Classifier) -> dict[str, Any]:
-        """What the page says of the network, and needs to know of it."""
+        """The network's description for the page."""
         network = classifier.network
         return {
             "name": network.name,
@@ -296,7 +296,7 @@ class Classify(Picture):
 
 
 class Layers(Picture):
-    """What each layer makes of a picture, by the reference."""
+    """Each layer's output for a picture, by the reference."""
 
     async def post(self) -> None:
         await self.answer(self.looked_into)

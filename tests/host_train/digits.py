@@ -9,8 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from host_train.data.idx import FILES
+from pynq_cnn.model import InputSpec
 
 TRAIN, TEST = 700, 120
+DIGITS = tuple("0123456789")
+PLAIN = InputSpec(28, 28, 1, "L", (0.1307,), (0.3081,))
+# Options of a training of lenet on them that takes seconds.
+QUICK = ("--epochs", "3", "--batch", "32", "--qat-epochs", "2", "--seed", "4", "--device", "cpu")
 
 
 def digit_arrays(seed: int = 0) -> dict[str, np.ndarray]:

@@ -273,3 +273,12 @@ def test_what_is_out_of_place_is_named(case):
     with pytest.raises(NetworkError, match=f"^{message}" if message[0].isdigit() else message) as raised:
         binary_to_network(nn.Sequential(*layers), "n", SPEC, CLASSES)
     assert "\n" not in str(raised.value)
+
+
+def test_the_gradient_of_signs_is_there_in_compiled_networks_too():
+    """By torch 2.11's compiler, that of an autograd.Function was lost, and binary networks learnt nothing."""
+    x = torch.tensor([-0.5, 0.0, 2.0], requires_grad=True)
+    signs = torch.compile(lambda values: binarise(values), backend="aot_eager")(x)
+    assert signs.tolist() == [-1.0, 1.0, 1.0]
+    signs.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [1.0, 1.0, 1.0]

@@ -1,4 +1,4 @@
-"""What people bring in the place of a model."""
+"""Objects that people bring in the place of a model."""
 
 from __future__ import annotations
 

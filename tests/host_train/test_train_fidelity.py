@@ -205,9 +205,6 @@ def test_agreement_of_every_kind(kind, integer, real, expected):
     assert Fidelity.of(np.array(integer, float), np.array(real, float), kind).agreement == pytest.approx(expected)
 
 
-# --------------------------------------------------------------------------------------------- calibration images
-
-
 NOISE = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1), np.uint8)
 
 
@@ -308,9 +305,6 @@ def test_no_sample_of_a_published_data_set_is_doubted(name, mean, std):
     for count in (16, 64):
         for _ in range(300):
             assert of(images[generator.integers(0, len(images), count)], mean, std) == []
-
-
-# ------------------------------------------------------------------------------------------ of labelled images
 
 
 def comparison(integer: list[int], real: list[int], labels: list[int]) -> Comparison:

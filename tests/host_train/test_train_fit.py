@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from torch import nn
+from trainings import same
 
 from host_train.data import Split
 from host_train.data.divide import hold_back
@@ -21,10 +21,7 @@ from host_train.training.curves import plot_history
 from host_train.training.fit import CHECKPOINT, HISTORY, WEIGHTS, fit, seed_everything
 from host_train.training.forward import has_bfloat16
 from host_train.training.measure import measure
-from host_train.training.optimiser import one_cycle
-from host_train.training.record import EpochRecord
 from host_train.training.schedule import Schedule
-from host_train.training.tensors import TensorData
 from pynq_cnn.errors import ArgumentError
 
 SCHEDULE = Schedule(
@@ -33,13 +30,6 @@ SCHEDULE = Schedule(
     learning_rate=1e-2,
     augmentation=Augmentation(shift=1, rotation=5, scale=0.05, shear=0.05, flip=True),
 )
-
-
-@pytest.fixture(scope="module")
-def data(digits):
-    split = Split(digits["train_images"][..., None], digits["train_labels"].astype(np.int64))
-    train, validation = hold_back(split, 100, seed=1)
-    return TensorData.of(train, (0.3,), (0.4,)), TensorData.of(validation, (0.3,), (0.4,))
 
 
 def make() -> nn.Module:
@@ -55,10 +45,6 @@ def make() -> nn.Module:
             nn.Dropout(0.2),
             nn.Linear(100, 10),
         )
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
 class Stop(Exception):
@@ -292,28 +278,6 @@ def test_a_training_of_ten_steps_has_a_learning_rate(tmp_path, data, epochs, bat
     assert len(history) == epochs and history[-1].train_loss < 3
 
 
-def rates(steps: int) -> list[float]:
-    optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
-    policy, seen = one_cycle(optimiser, 0.5, steps), []
-    for _ in range(steps):
-        seen.append(policy.get_last_lr()[0])
-        optimiser.step()
-        policy.step()
-    return seen
-
-
-def test_the_learning_rate_climbs_for_a_tenth_and_falls():
-    for steps in (*range(1, 10), *range(11, 40), 1000):
-        optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
-        policy = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.5, total_steps=steps, pct_start=0.1)
-        for rate in rates(steps):
-            assert rate == policy.get_last_lr()[0]
-            optimiser.step()
-            policy.step()
-    ten = rates(10)
-    assert ten[0] == pytest.approx(0.5, rel=1e-4) and ten == sorted(ten, reverse=True) and ten[-1] < 1e-5
-
-
 def test_hold_back_divides_the_training_set():
     split = Split(np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50))
     train, validation = hold_back(split, 10, seed=0)
@@ -323,123 +287,3 @@ def test_hold_back_divides_the_training_set():
     for count in (0, 50, 51):
         with pytest.raises(ArgumentError, match="validation must be from 1 to 49"):
             hold_back(split, count, seed=0)
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"epochs": 0},
-        {"epochs": 1.5},
-        {"epochs": 1, "batch": 0},
-        {"epochs": 1, "learning_rate": 0},
-        {"epochs": 1, "learning_rate": float("nan")},
-    ]
-    + [{"epochs": 1, "weight_decay": -1}, {"epochs": 1, "label_smoothing": 1}],
-)
-def test_bad_schedules_are_refused(bad):
-    with pytest.raises(ArgumentError, match=list(bad)[-1]):
-        Schedule(**bad)
-
-
-# -------------------------------------------------------------------------------------------------- curves
-
-
-def drawn(losses: list[float], monkeypatch) -> Figure:
-    """The figure of a history with these losses; accuracies are 1 less a tenth of them."""
-    figures = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, dpi: figures.append(self))
-    history = [EpochRecord(i, x, 1 - x / 10, x, 1 - x / 10, 0.1, i == 1) for i, x in enumerate(losses, start=1)]
-    plot_history(history, Path("curves.png"), "test")
-    figures[0].draw_without_rendering()
-    return figures[0]
-
-
-def test_one_epoch_is_seen(monkeypatch):
-    for axes in drawn([2.3], monkeypatch).axes:
-        lines = [line for line in axes.lines if line.get_label() != "best: epoch 1"]
-        assert len(lines) == 2 and all(line.get_marker() not in ("None", "", None) for line in lines)
-
-
-@pytest.mark.parametrize("epochs", [1, 2, 3, 12, 100])
-def test_epochs_are_whole_numbers(monkeypatch, epochs):
-    for axes in drawn([2.0] * epochs, monkeypatch).axes:
-        low, high = axes.get_xlim()
-        ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
-        assert ticks and all(1 <= tick.get_loc() == int(tick.label1.get_text()) <= epochs for tick in ticks)
-
-
-@pytest.mark.parametrize("losses", [[2.3, 2.1, 2.0], [4.0, 2.0, 0.9], [3.0, 0.05], [3.0, 0.2, 0.004], [0.5]])
-def test_ticks_are_plain_numbers(monkeypatch, losses):
-    for axes in drawn(losses, monkeypatch).axes:
-        low, high = axes.get_ylim()
-        ticks = [*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks()]
-        texts = [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high and tick.label1.get_text()]
-        assert texts and all(float(text) > 0 for text in texts)
-
-
-# --------------------------------------------------------------------------------------------- augmentation
-
-
-def test_augmentation_moves_by_at_most_its_shift():
-    image = torch.zeros(400, 1, 21, 21)
-    image[:, :, 10, 10] = 1
-    moved = Augmentation(shift=2).apply(image)
-    mass = moved.sum((1, 2, 3))
-    assert torch.allclose(mass, torch.ones(400), atol=1e-4)
-    rows = (moved.sum((1, 3)) * torch.arange(21)).sum(1) - 10
-    columns = (moved.sum((1, 2)) * torch.arange(21)).sum(1) - 10
-    for offset in (rows, columns):
-        assert offset.abs().max() <= 2.001 and offset.max() > 1.5 and offset.min() < -1.5
-
-
-def test_augmentation_turns_by_at_most_its_rotation():
-    image = torch.zeros(400, 1, 41, 41)
-    image[:, :, 20, 36] = 1  # 16 pixels right of the centre
-    turned = Augmentation(rotation=30).apply(image)
-    rows = (turned.sum((1, 3)) * torch.arange(41)).sum(1) / turned.sum((1, 2, 3)) - 20
-    angle = torch.rad2deg(torch.asin(rows / 16))
-    assert angle.abs().max() < 31.5 and angle.max() > 25 and angle.min() < -25
-
-
-def test_augmentation_scales_and_mirrors():
-    square = torch.zeros(400, 1, 40, 40)
-    square[:, :, 10:30, 10:30] = 1
-    side = Augmentation(scale=0.2).apply(square).sum((1, 2, 3)).sqrt()
-    assert 20 / 1.2 - 0.5 < side.min() < 17.5 and 24 < side.max() < 20 / 0.8 + 0.5
-    half = torch.zeros(400, 1, 4, 4)
-    half[..., :2] = 1
-    left = Augmentation(flip=True).apply(half)[:, 0, 0, 0]
-    assert 130 < left.sum() < 270 and set(left.tolist()) == {0.0, 1.0}
-
-
-@pytest.mark.parametrize(("reflect", "mode"), [(False, "constant"), (True, "reflect")])
-def test_crops_are_windows_of_the_image_with_a_border(reflect, mode):
-    image = np.random.default_rng(0).random((2, 5, 6), np.float32)
-    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode)
-    windows = [padded[:, y : y + 5, x : x + 6] for y in range(3) for x in range(3)]
-    crops = Augmentation(crop=1, reflect=reflect).apply(torch.from_numpy(image).expand(300, 2, 5, 6)).numpy()
-    matches = [[np.array_equal(crop, window) for window in windows] for crop in crops]
-    assert (np.sum(matches, axis=1) == 1).all() and (np.sum(matches, axis=0) > 10).all()  # every offset, about as often
-
-
-def test_images_too_small_to_reflect_are_refused():
-    with pytest.raises(ArgumentError, match="images of 4 x 9 have no reflection of crop=4"):
-        Augmentation(crop=4, reflect=True).apply(torch.zeros(1, 1, 4, 9))
-    assert Augmentation(crop=3, reflect=True).apply(torch.zeros(1, 1, 4, 9)).shape == (1, 1, 4, 9)
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"shift": -1},
-        {"rotation": float("nan")},
-        {"scale": 1.0},
-        {"shear": -0.1},
-        {"crop": -1},
-        {"crop": 1.5},
-        {"reflect": True},
-    ],
-)
-def test_bad_augmentations_are_refused(bad):
-    with pytest.raises(ArgumentError, match=list(bad)[0]):
-        Augmentation(**bad)

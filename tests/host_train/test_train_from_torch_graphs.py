@@ -1,4 +1,4 @@
-"""What `from_torch` takes of models with branches, in the styles in which people write them."""
+"""Models with branches by `from_torch`, in the styles in which people write them."""
 
 from __future__ import annotations
 

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
 from terminal import Terminal
 
 from host_train.cli import main
-from host_train.runs.run import Run
-from host_train.settings import Settings
-from host_train.training.checkpoint import save_state
-from host_train.training.fit import WEIGHTS
 
 QUICK = ["--rounds", "1", "--round-epochs", "1", "--tune-epochs", "1", "--share-epochs", "1", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def untrained(tmp_path_factory, digits_folder) -> Path:
-    """A run of an untrained lenet, as if trained for its epochs."""
-    folder = tmp_path_factory.mktemp("runs") / "lenet"
-    run = Run.create(folder, Settings("lenet", batch=32, qat_epochs=0), digits_folder)
-    save_state(folder / "float" / WEIGHTS, run.recipe.build().state_dict())
-    return folder
 
 
 def bars(words: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
@@ -100,52 +86,6 @@ def test_a_conversion_shows_how_far_it_is(digits_folder, tmp_path, monkeypatch):
     ]
     ways = {f"p in integers ({way}{more})" for way in ("max", "percentile", "mse") for more in ("", ", equalised")}
     assert bars(words, monkeypatch) == {"calibrating: ranges", "calibrating: values", "integers", "PyTorch"} | ways
-
-
-# ------------------------------------------------------------------------------------- folders of earlier commands
-
-
-def test_compressions_that_failed_block_no_other_and_force_puts_them_aside(untrained, digits_folder, tmp_path, capsys):
-    base = [str(untrained), "--data-dir", str(digits_folder), "--out", str(tmp_path / "c"), "--quiet"]
-    (tmp_path / "c" / "prune").mkdir(parents=True)
-    (tmp_path / "c" / "prune" / "stage.json").write_text('{"of": "something that never began"}')
-    assert main(["prune", *base, *QUICK[:6], "--device", "cpu"]) == 0
-    share = ["share", *base, "--share-epochs", "1", "--device", "cpu"]
-    assert main([*share, "--bits", "3"]) == 0
-    assert main([*share, "--bits", "4"]) == 1
-    assert (
-        "go on with it (--resume), put it aside (--force), or choose another folder (--out)" in capsys.readouterr().err
-    )
-    assert main([*share, "--bits", "4", "--force"]) == 0
-    assert (
-        f"{tmp_path / 'c' / 'share'} was there already and is now {tmp_path / 'c' / 'share.1'}"
-        in capsys.readouterr().out
-    )
-    assert (tmp_path / "c" / "share.1" / "tune" / "weights.pt").is_file() and (
-        tmp_path / "c" / "prune" / "tune" / "weights.pt"
-    ).is_file()
-    assert main(["prune", *base, *QUICK[:6], "--device", "cpu", "--keep", "0.5", "--force"]) == 0
-    assert (tmp_path / "c.1" / "share.1").is_dir() and not (tmp_path / "c" / "share").exists()
-
-
-def test_a_sweep_that_is_of_another_is_put_aside(untrained, digits_folder, tmp_path, capsys):
-    words = [
-        "sweep",
-        str(untrained),
-        "--data-dir",
-        str(digits_folder),
-        "--out",
-        str(tmp_path / "s"),
-        "--thresholds",
-        "1",
-        "--device",
-        "cpu",
-    ]
-    assert main(words) == 0
-    assert main([*words, "--learning-rate", "0.5"]) == 1
-    assert "put it aside (--force), or choose another folder (--out)" in capsys.readouterr().err
-    assert main([*words, "--learning-rate", "0.5", "--force"]) == 0
-    assert (tmp_path / "s.1" / "sweep.json").is_file() and (tmp_path / "s" / "sweep.json").is_file()
 
 
 def test_a_compression_says_how_long_it_will_be(untrained, digits_folder, tmp_path, capsys):

@@ -100,9 +100,6 @@ def test_export_in_frequency(digits_folder, tmp_path, capsys):
     assert not (tmp_path / "q").exists()
 
 
-# ------------------------------------------------------------------------------------------ feature maps, and rates
-
-
 def test_maps_are_those_between_layers_with_weights():
     assert kept_maps(load_model("lenet")) == ["pool1", "pool2"]
     assert kept_maps(load_model("nin"))[:2] == ["conv_1", "cccp1_1"]

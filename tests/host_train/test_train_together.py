@@ -127,9 +127,6 @@ def test_with_batch_norm_it_is_as_good(computed):
     assert not torch.equal(alone["norm"]["0.weight"], first["norm"]["0.weight"])
 
 
-# ------------------------------------------------------------------------------------------------------ the command
-
-
 def words(folder: Path, out: Path, *more: str) -> list[str]:
     options = ["--epochs", "3", "--batch", "32", "--qat-epochs", "1", "--device", "cpu", "--data-dir", str(folder)]
     return ["-m", "host_train", "train", "lenet", "--out", str(out), *options, *more]

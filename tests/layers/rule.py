@@ -1,4 +1,4 @@
-"""What the files of the kinds share: dispatch, and the sections of numerics.md that several layers quote."""
+"""Rules that the files of the kinds share: dispatch, and the sections of numerics.md that several layers quote."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Values = list  # [height][width][channels] of int
 
 @singledispatch
 def naive(layer: Any, given: tuple[TensorType, ...], *values: Values) -> Values:
-    """What a layer gives for one image, by loops."""
+    """A layer's output for one image, by loops."""
     raise TypeError(f"the loops have no rule for {type(layer).__name__}")
 
 

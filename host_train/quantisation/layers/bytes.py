@@ -18,7 +18,7 @@ from pynq_cnn.model import Layer, Requantisation
 
 
 class Bytes(nn.Identity):
-    """What `fold` puts where sums become bytes without an activation."""
+    """The layer that `fold` puts where sums become bytes without an activation."""
 
 
 class QuantisedBytes(nn.Module):

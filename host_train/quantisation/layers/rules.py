@@ -34,7 +34,7 @@ def check_options(layer: nn.Module, name: str) -> None:
 
 @singledispatch
 def role(layer: nn.Module, name: str) -> Role:
-    """What a layer does in a graph; `NetworkError` if it cannot be mapped."""
+    """The role of a layer in a graph; `NetworkError` if it cannot be mapped."""
     raise NetworkError(f"{name} is a {type(layer).__name__}, which cannot be mapped; use {mapped()}", name)
 
 
@@ -77,7 +77,7 @@ def input_reach(layer: nn.Module, channels: int) -> torch.Tensor | None:
 
 @singledispatch
 def absorbed(layer: nn.Module, user: nn.Module) -> nn.Module | None:
-    """What does as much as `layer` and `user` behind it; None if no single layer does."""
+    """One layer that does as much as `layer` and `user` behind it; None if no single layer does."""
     return None
 
 

@@ -13,7 +13,7 @@ from pynq_cnn.model import InputSpec, Layer
 
 
 class Role(Enum):
-    """What a layer does in a graph."""
+    """Roles of layers in a graph."""
 
     SUMS = "gives sums, which an activation makes bytes of"
     ADDITION = "adds a tensor to the sums of the first layer that it takes"

@@ -67,7 +67,7 @@ def weight_gain(layer: nn.Conv2d, std: tuple[float, ...] | None) -> torch.Tensor
 
 
 def _by_weight(values: Any, outputs: int, groups: int) -> Any:
-    """What there is for each input channel, for each weight: [outputs, channels / groups]."""
+    """Values of the input channels, one for each weight: [outputs, channels / groups]."""
     return values.reshape(groups, -1)[[o * groups // outputs for o in range(outputs)]]
 
 

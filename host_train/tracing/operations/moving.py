@@ -68,7 +68,7 @@ def moves(target: Any, operation: str) -> bool:
 
 
 def apply(target: Any, operation: str, args: Any, options: Any) -> Any:
-    """What a module, function, method or exported operator does to places; zeros get the place -1."""
+    """The places behind a module, function, method or exported operator; zeros get the place -1."""
     if isinstance(target, PADS):
         return _padded(args[0], target.padding, "constant", target.value)
     if operation in ("pad", "constant_pad_nd"):
@@ -88,5 +88,5 @@ def _padded(index: torch.Tensor, padding: Any, mode: str, value: float | None) -
 
 
 def unmapped_shape(before: Shape, after: Shape) -> str:
-    """What is wrong with a shape that no layer takes."""
+    """The refusal of a shape that no layer takes."""
     return f"making {after} of {before} cannot be mapped; flattening each image can: torch.flatten(x, 1)"

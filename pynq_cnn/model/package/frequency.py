@@ -46,7 +46,7 @@ def pack(weight: FrequencyWeight) -> tuple[dict[str, Any], dict[str, np.ndarray 
 
 
 def unpack(fields: dict[str, Any], allocation: np.ndarray, lengths: np.ndarray, stream: np.ndarray) -> FrequencyWeight:
-    """What `pack` was given; `NetworkError` if these do not belong together, before much memory is taken for them."""
+    """The weight that `pack` was given; `NetworkError` if these do not belong together, before much memory is taken."""
     if any(array.dtype != np.uint8 or array.ndim != 1 for array in (allocation, lengths, stream)):
         raise NetworkError("allocation, code_lengths and stream must be uint8 vectors")
     sides = fields["shape"]

@@ -1,4 +1,4 @@
-"""What `hls_src/check_synthesis.tcl` says of reports of Vitis HLS, in a plain tclsh."""
+"""`hls_src/check_synthesis.tcl` on reports of Vitis HLS, in a plain tclsh."""
 
 from __future__ import annotations
 
