@@ -46,7 +46,7 @@ def outputs_of(draw: st.DrawFn, scale: np.ndarray) -> tuple[OutputSpec, tuple[st
 
 @st.composite
 def colors(draw: st.DrawFn) -> tuple[str, int]:
-    """What an input's channels are, and how many."""
+    """The channels of an input, and their number."""
     color = draw(st.sampled_from([*COLORS, "plain"]))
     return color, COLORS.get(color) or draw(st.integers(1, 6))
 

@@ -1,4 +1,4 @@
-"""What the channels of an input are: colours in an order, with or without alpha, or nothing that a picture has."""
+"""Channels of an input: colours in an order, with or without alpha, or nothing that a picture has."""
 
 from __future__ import annotations
 
