@@ -1,8 +1,9 @@
 # What a contributor needs, by name; `make help` lists it.
 
 PYTHON ?= $(if $(wildcard .venv/bin/python),$(CURDIR)/.venv/bin/python,python3)
-# Where `make docs` writes.
+# Where `make docs` writes, and in how many processes; together they work longer than one alone.
 OUT ?= build/docs
+JOBS ?= auto
 
 .PHONY: help test test-slow check docs notebooks messages pages pictures wheels hooks ci pythons kernel audit bitstream
 .DEFAULT_GOAL := help
@@ -22,7 +23,7 @@ check:  ## style and types: ruff, mypy
 	$(PYTHON) -m mypy
 
 docs:  ## the pages and the API, as HTML in build/docs; a warning is an error (pip install -e '.[docs]')
-	$(PYTHON) -m sphinx -q -W --keep-going -j auto -c docs -d $(OUT)/../doctrees . $(OUT)
+	$(PYTHON) -m sphinx -q -W --keep-going -j $(JOBS) -c docs -d $(OUT)/../doctrees . $(OUT)
 
 notebooks:  ## runs the notebooks and stores their outputs, some minutes (python tests/notebooks.py 01 for one of them)
 	$(PYTHON) tests/notebooks.py
