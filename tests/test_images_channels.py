@@ -84,7 +84,7 @@ def test_scaling_counts_a_colour_as_much_as_it_is_opaque() -> None:
     inner = to_network_input(page, RGBA)[:, 1:-1]
     assert (inner[..., 0] > 250).all() and (inner[..., 1] < 5).all()
     assert (abs(inner[..., 3].astype(int) - 128) < 20).all()
-    as_pillow = Image.fromarray(page).resize((6, 4), Image.Resampling.BICUBIC)
+    as_pillow = Image.fromarray(page).resize((6, 4), Image.BICUBIC)
     assert np.array_equal(to_network_input(page, RGBA), np.asarray(as_pillow))
 
 
