@@ -148,7 +148,7 @@ class Reader:
         return [re.sub(f"{VALUE}{VALUE}+", VALUE, "".join(chosen)) for chosen in product(*parts)]
 
     def _assigned(self, scope: ast.AST) -> dict[str, list[ast.expr]]:
-        """What a scope, with all in it, gives to names."""
+        """The values that a scope, with all in it, gives to names."""
         if scope not in self._given:
             given = self._given[scope] = {}
             for node in ast.walk(scope):

@@ -223,22 +223,43 @@ def test_a_forgotten_kind_is_told_with_the_room(room, tmp_path):
         demand(room, Negative, tmp_path)
 
 
+def asked_for(text: str, names: set[str]) -> list[tuple[int, str]]:
+    """Lines that ask for the type of a layer, and for which."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        where: ast.AST | None = node if isinstance(node, ast.Compare) else None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            where = node if node.func.id in ("isinstance", "issubclass") else None
+        elif isinstance(node, ast.match_case):
+            where = node.pattern
+        kinds = {n.id for n in ast.walk(where) if isinstance(n, ast.Name)} & names if where is not None else set()
+        found += [(where.lineno, kind) for kind in sorted(kinds)]  # type: ignore[union-attr]
+    return found
+
+
 def test_no_kind_is_asked_for_outside_its_files():
-    """`isinstance(layer, Conv2d)` and `type(layer) is Conv2d` are what the next kind is forgotten in."""
-    names, package = {kind.__name__ for kind in LAYERS}, Path(pynq_cnn.__file__).parent
+    """`isinstance(layer, Conv2d)`, `type(layer) is Conv2d` and `case Conv2d()` are what the next kind is forgotten in;
+    in `host_train`, which has layers of these names of its own, where the kind is the model's.
+    """
+    names, root = {kind.__name__ for kind in LAYERS}, Path(pynq_cnn.__file__).parents[1]
     rooms = {Path(sys.modules[kind.__module__].__file__).name for kind in LAYERS}
     assert rooms == {"conv2d.py", "dense.py", "binary.py", "maxpool.py", "avgpool.py", "concat.py"}
     asked = []
-    for path in sorted(package.rglob("*.py")):
+    for path in [*sorted((root / "pynq_cnn").rglob("*.py")), *sorted((root / "host_train").rglob("*.py"))]:
         if path.name in rooms:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            call = (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in ("isinstance", "issubclass")
-            )
-            if call or isinstance(node, ast.Compare):
-                found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names
-                asked += [f"{path.relative_to(package)}:{node.lineno}: {', '.join(found)}"] if found else []
+        text = path.read_text(encoding="utf-8")
+        kinds = names
+        if path.is_relative_to(root / "host_train"):
+            imports = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)]
+            theirs = [n for n in imports if (n.module or "").startswith("pynq_cnn.model")]
+            kinds = names & {alias.asname or alias.name for n in theirs for alias in n.names}
+        asked += [f"{path.relative_to(root)}:{line}: {kind}" for line, kind in asked_for(text, kinds)]
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    "text", ["isinstance(x, (Dense, int))", "type(x) is Dense", "match x:\n case Dense():\n  pass"]
+)
+def test_asking_for_a_kind_is_found(text):
+    assert [kind for _, kind in asked_for(text, {"Dense", "Conv2d"})] == ["Dense"]

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from pynq_cnn.backends.reference import requantise
-from pynq_cnn.model import AvgPool2d, Conv2d, Dense, MaxPool2d, Network, Requantisation
+from pynq_cnn.backends.reference.execution import execution
+from pynq_cnn.model import Network
 from pynq_cnn.model.layers import Layer
+from pynq_cnn.model.layers.pooling import Pooling
+from pynq_cnn.model.layers.weighted import ByteWeighted
+from pynq_cnn.model.tensor import bytes_of
 
 
 def compact(network: Network) -> Network:
@@ -33,7 +38,7 @@ def compact(network: Network) -> Network:
 
     Examples
     --------
-    >>> from pynq_cnn.model import InputSpec, OutputSpec
+    >>> from pynq_cnn.model import Dense, InputSpec, OutputSpec, Requantisation
     >>> half = Requantisation(np.array([1], np.uint16), np.array([1], np.uint8))
     >>> first = Dense("a", np.array([[1, 2], [0, 0], [3, 4]], np.int8), np.array([0, 6, 0], np.int32), half)
     >>> last = Dense("b", np.array([[5, 7, 0]], np.int8), np.array([1], np.int32))
@@ -65,11 +70,10 @@ def _chains(network: Network) -> list[tuple[int, int]]:
         layer = node.layer
         if node.inputs != (before,) or read[before] != 1:
             first = None
-        weighted = isinstance(layer, (Conv2d, Dense)) and layer.skip is None
-        whole = weighted and getattr(layer, "groups", 1) == 1
+        whole = isinstance(layer, ByteWeighted) and layer.skip is None and layer.groups == 1
         if whole and first is not None:
             found.append((first, place))
-        if not isinstance(layer, (MaxPool2d, AvgPool2d)) or any(layer.padding):
+        if not isinstance(layer, Pooling) or any(layer.padding):
             first = place if whole and layer.requantisation is not None else None  # type: ignore[union-attr]
         before = node.name
     return found
@@ -78,7 +82,7 @@ def _chains(network: Network) -> list[tuple[int, int]]:
 def _without_unused(chain: Sequence[Layer]) -> list[Layer]:
     """A layer with weights, what pools its output, and the next with weights: the channels that the next reads."""
     first, second = chain[0], chain[-1]
-    assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
+    assert isinstance(first, ByteWeighted) and isinstance(second, ByteWeighted)
     read = (_by_channel(second, first.outputs) != 0).any((0, 1))
     return _chosen(chain, read)
 
@@ -86,18 +90,17 @@ def _without_unused(chain: Sequence[Layer]) -> list[Layer]:
 def _without_constant(chain: Sequence[Layer]) -> list[Layer]:
     """The same: the channels that depend on the input, what the others are added to the biases of the next."""
     first, second = chain[0], chain[-1]
-    assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
-    constants = first.requantisation
-    assert constants is not None
+    assert isinstance(first, ByteWeighted) and isinstance(second, ByteWeighted)
+    assert first.requantisation is not None
     varies = first.weight.reshape(first.outputs, -1).any(1)
-    byte = requantise(first.bias, constants)
+    byte, zero_point = requantise(first.bias, first.requantisation), first.requantisation.zero_point
     for layer in chain[1:-1]:
-        if isinstance(layer, AvgPool2d):
-            assert layer.requantisation is not None
-            constants = layer.requantisation
-            byte = requantise(byte.astype(np.int32) * layer.size[0] * layer.size[1] + layer.bias, constants)
-    if isinstance(second, Conv2d) and any(second.padding):
-        varies |= byte != constants.zero_point  # outside the image it is that, and so no constant
+        assert isinstance(layer, Pooling)
+        shape = (*layer.size, len(byte))
+        byte = execution(layer, bytes_of(shape, zero_point))(np.broadcast_to(byte, (1, *shape)))[0, 0, 0]
+        zero_point = layer.output(bytes_of(shape, zero_point)).zero_point[0]
+    if any(getattr(second, "padding", ())):
+        varies |= byte != zero_point  # outside the image it is that, and so no constant
     if not varies.any():
         varies[0] = True  # one channel stays
     added = _by_channel(second, first.outputs).astype(np.int64).sum(1) @ np.where(varies, 0, byte).astype(np.int64)
@@ -105,7 +108,7 @@ def _without_constant(chain: Sequence[Layer]) -> list[Layer]:
     return _chosen([*chain[:-1], replace(second, bias=bias)], varies)
 
 
-def _by_channel(layer: Conv2d | Dense, channels: int) -> np.ndarray:
+def _by_channel(layer: ByteWeighted, channels: int) -> np.ndarray:
     """Weights int8 [out, places, channels], of a fully connected layer too, whose inputs are in HWC order."""
     return layer.weight.reshape(layer.outputs, -1, channels)
 
@@ -113,28 +116,20 @@ def _by_channel(layer: Conv2d | Dense, channels: int) -> np.ndarray:
 def _chosen(chain: Sequence[Layer], channels: np.ndarray) -> list[Layer]:
     """`chain` with some of the channels between its first and its last layer, bool [channels]; one at least is left."""
     first, second = chain[0], chain[-1]
-    assert isinstance(first, (Conv2d, Dense)) and isinstance(second, (Conv2d, Dense))
+    assert isinstance(first, ByteWeighted) and isinstance(second, ByteWeighted)
     if channels.all():
         return list(chain)
     kept = np.flatnonzero(channels) if channels.any() else np.array([0])  # which the next multiplies by 0
     columns = np.ascontiguousarray(_by_channel(second, first.outputs)[:, :, kept])
     shape = (*second.weight.shape[:-1], -1)
-    pools = [
-        replace(layer, requantisation=_constants(layer.requantisation, kept)) if isinstance(layer, AvgPool2d) else layer
-        for layer in chain[1:-1]
-    ]
-    start = replace(
-        first,
-        weight=first.weight[kept],
-        bias=first.bias[kept],
-        requantisation=_constants(first.requantisation, kept),
-        shared=None,
-    )
+    start = replace(first, weight=first.weight[kept], bias=first.bias[kept], shared=None, **_constants(first, kept))
+    pools = [replace(layer, **_constants(layer, kept)) for layer in chain[1:-1]]
     return [start, *pools, replace(second, weight=columns.reshape(shape), shared=None)]
 
 
-def _constants(constants: Requantisation | None, kept: np.ndarray) -> Requantisation | None:
-    """Those of some channels; one pair for all stays."""
+def _constants(layer: Layer, kept: np.ndarray) -> dict[str, Any]:
+    """The requantisation of some channels, of a layer that has one for each."""
+    constants = getattr(layer, "requantisation", None)
     if constants is None or len(constants.multiplier) == 1:
-        return constants
-    return replace(constants, multiplier=constants.multiplier[kept], shift=constants.shift[kept])
+        return {}
+    return {"requantisation": replace(constants, multiplier=constants.multiplier[kept], shift=constants.shift[kept])}

@@ -12,8 +12,9 @@ from torch import nn
 from host_train.compression.share import unshared
 from host_train.quantisation.calibrate import calibrations
 from host_train.quantisation.fake import TINY, WEIGHT_MAX
-from pynq_cnn.model import Conv2d, Dense, Network
+from pynq_cnn.model import Network
 from pynq_cnn.model.huffman import code_lengths
+from pynq_cnn.model.layers.weighted import ByteWeighted
 from pynq_cnn.model.shared import SharedWeight
 
 
@@ -80,9 +81,9 @@ def smallest(weight: np.ndarray) -> SharedWeight:
 
 
 def encode_layers(network: Network) -> Network:
-    """`network` with the weights of all its `Conv2d` and `Dense` layers encoded."""
+    """`network` with the weights of all its layers of bytes encoded."""
     layers = tuple(
-        replace(layer, shared=smallest(layer.weight)) if isinstance(layer, (Conv2d, Dense)) else layer
+        replace(layer, shared=smallest(layer.weight)) if isinstance(layer, ByteWeighted) else layer
         for layer in network.layers
     )
     return replace(network, layers=layers)

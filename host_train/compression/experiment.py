@@ -20,6 +20,7 @@ from host_train.runs.run import Run
 from host_train.training.checkpoint import load_weights, write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
 from host_train.training.measure import measure
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
 
@@ -96,8 +97,7 @@ def experiment(
     """
     if not thresholds or list(thresholds) != sorted(set(thresholds)):
         raise ArgumentError(f"thresholds must ascend, as what is pruned does not come back, not {list(thresholds)}")
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ArgumentError(f"epochs must be an integer of at least 1, not {epochs!r}")
+    epochs, bits = integer("epochs", epochs, 1), integer("bits", bits, 1, 8)
     about = {
         "of": run.settings.command(),
         "thresholds": list(thresholds),

@@ -11,7 +11,8 @@ from typing import Any
 
 from host_train.compression.encoding import encoded_bytes, stream_bits
 from pynq_cnn.errors import ArgumentError
-from pynq_cnn.model import Conv2d, Dense, Network, stored_bytes
+from pynq_cnn.model import Network, stored_bytes
+from pynq_cnn.model.layers.weighted import ByteWeighted
 from pynq_cnn.model.package.forms import MANIFEST
 from pynq_cnn.model.package.save import narrow
 from pynq_cnn.model.shared import SharedWeight
@@ -90,7 +91,7 @@ def fixed_width(weight: SharedWeight) -> tuple[int, int, int]:
     return counts[index_bits], weight_bits, index_bits
 
 
-def layer_bytes(layer: Conv2d | Dense, stored: int, size: tuple[int, int] | None = None) -> LayerBytes:
+def layer_bytes(layer: ByteWeighted, stored: int, size: tuple[int, int] | None = None) -> LayerBytes:
     """The row of an encoded layer; `ArgumentError` if it is not encoded.
 
     `stored` are the bytes of its files, `size` the weights and biases that it had before compression, where it has
@@ -144,7 +145,7 @@ def compression_table(
     rows = []
     for size in sizes:
         layer = layers[size.name]
-        coded = isinstance(layer, (Conv2d, Dense))
+        coded = isinstance(layer, ByteWeighted)
         before = None if dense is None else dense.get(size.name)
         rows.append(layer_bytes(layer, size.stored, before) if coded else LayerBytes(size.name, stored=size.stored))  # type: ignore[arg-type]
     rows.append(LayerBytes(output.name, stored=output.stored))

@@ -16,7 +16,8 @@ from host_train.compression.encoding import encode_layers, encoded_bytes, smalle
 from host_train.progress import track
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.backends.select import on_cpu
-from pynq_cnn.model import Conv2d, Dense, Network
+from pynq_cnn.model import Network
+from pynq_cnn.model.layers.weighted import ByteWeighted
 
 PARTS = tuple(0.04 * k for k in range(21))  # of a layer's weights that are left, to be left out
 
@@ -61,13 +62,12 @@ def thinned(
     given = dict(zip((layer.name for layer in network.layers), ReferenceBackend(network).activations(images)))
     given["input"] = images
     found: dict[str, list[Thinned]] = {}
-    layers = [node for node in network.nodes if isinstance(node.layer, (Conv2d, Dense))]
+    layers = [node for node in network.nodes if isinstance(node.layer, ByteWeighted)]
     for node in track(layers, "layers", "layer", progress):
         layer = node.layer
-        assert isinstance(layer, (Conv2d, Dense))
+        assert isinstance(layer, ByteWeighted)
         taken = given[node.inputs[0]].astype(np.float64)
-        flat = taken.reshape(len(taken), -1) if isinstance(layer, Dense) else taken.reshape(-1, taken.shape[3])
-        share = layer.weight.astype(np.float64) ** 2 * (flat**2).mean(0)
+        share = layer.weight.astype(np.float64) ** 2 * _energy(layer, taken)
         share /= np.maximum(share.reshape(len(share), -1).sum(1), 1e-12).reshape(-1, *[1] * (share.ndim - 1))
         left = np.flatnonzero(layer.weight)
         order = left[np.argsort(share.ravel()[left], kind="stable")]
@@ -90,10 +90,26 @@ def thin(network: Network, found: dict[str, list[Thinned]], budget: int) -> Netw
     return encode_layers(compact(_with(network, {name: one.weight for name, one in chosen.items()})))
 
 
+def _energy(layer: ByteWeighted, given: np.ndarray) -> np.ndarray:
+    """Mean squares of what the weights are multiplied by, which go with them: a channel's for all places of a kernel.
+
+    Examples
+    --------
+    >>> from pynq_cnn.model import Conv2d
+    >>> grouped = Conv2d("c", np.ones((4, 1, 1, 1), np.int8), np.zeros(4, np.int32), groups=2)
+    >>> _energy(grouped, np.array([[[[1.0, 3.0]]]])).ravel().tolist()
+    [1.0, 1.0, 9.0, 9.0]
+    """
+    outputs, inputs = len(layer.weight), layer.weight.shape[-1]
+    mean = (given.reshape(-1, layer.groups * inputs) ** 2).mean(0).reshape(layer.groups, inputs)
+    each = mean.repeat(outputs // layer.groups, 0)
+    return each.reshape(outputs, *[1] * (layer.weight.ndim - 2), inputs)
+
+
 def _with(network: Network, weights: dict[str, np.ndarray]) -> Network:
     layers = tuple(
         replace(layer, weight=weights[layer.name], shared=None)
-        if isinstance(layer, (Conv2d, Dense)) and layer.name in weights
+        if isinstance(layer, ByteWeighted) and layer.name in weights
         else layer
         for layer in network.layers
     )

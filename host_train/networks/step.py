@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from host_train.reason import reason_of
+from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import text_table
 
@@ -77,8 +78,7 @@ def step_cost(
     (True, True)
     """
     for what, value in (("batch", batch), ("steps", steps)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ArgumentError(f"{what} must be an integer of at least 1, not {value!r}")
+        integer(what, value, 1)
     model = model.to(device).train()
     optimiser = torch.optim.AdamW(model.parameters())
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}

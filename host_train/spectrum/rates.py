@@ -14,13 +14,14 @@ from host_train.evaluation.evaluate import predict_integers
 from host_train.progress import track
 from host_train.spectrum.storage import SPACE, Choice, choices, kept, kernels
 from pynq_cnn.errors import ArgumentError
-from pynq_cnn.model import Conv2d, Dense, Network
+from pynq_cnn.model import Network
+from pynq_cnn.model.layers.weighted import ByteWeighted
 from pynq_cnn.table import markdown_table
 
 if TYPE_CHECKING:
     from host_train.spectrum.activations import MapPoint
 
-FORMS = ("space", "frequency, one step", "frequency", "either")
+WAYS = ("space", "frequency, one step", "frequency", "either")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class WeightPoint:
     Parameters
     ----------
     method : str
-        One of `FORMS`: quantised in space, or in frequency, or each layer in the one that is better, which layer gets
+        One of `WAYS`: quantised in space, or in frequency, or each layer in the one that is better, which layer gets
         how many bytes by the error of the logits; or in frequency with the same step for all layers.
     rate : int
         Bits per weight that may be taken.
@@ -92,7 +93,7 @@ def compare_weights(
     own = kernels(network)
     if not own:
         raise ArgumentError(f"{network.name} has no weights of bytes")
-    weights = sum(layer.weight_count for layer in network.layers if isinstance(layer, (Conv2d, Dense)))
+    weights = sum(layer.weight_count for layer in network.layers if isinstance(layer, ByteWeighted))
     plain = replace(network, golden=None)
     every = choices(plain, training, {name: [size, SPACE] for name, size in own.items()}, progress=progress)
     of = {
@@ -102,10 +103,10 @@ def compare_weights(
     }
     exact = predict_integers(plain, progress=False)(test.images).astype(np.float64)
     points = []
-    for rate, method in track([(r, m) for r in rates for m in FORMS], "weights", "way", progress):
+    for rate, method in track([(r, m) for r in rates for m in WAYS], "weights", "way", progress):
         budget = rate * weights // 8
         try:
-            chosen = _alike(of["frequency"], budget) if method == FORMS[1] else spread(of[method], budget)
+            chosen = _alike(of["frequency"], budget) if method == WAYS[1] else spread(of[method], budget)
         except ArgumentError:
             continue
         small = kept(plain, {name: one.weight for name, one in chosen.items()})

@@ -20,8 +20,9 @@ from host_train.progress import track
 from host_train.spectrum.basis import RealFourier
 from pynq_cnn.backends.select import on_cpu
 from pynq_cnn.errors import ArgumentError
-from pynq_cnn.model import Conv2d, Dense, FrequencyWeight, Network
+from pynq_cnn.model import FrequencyWeight, Network
 from pynq_cnn.model.frequency import MAX_COEFFICIENTS, MAX_STEP, STEP_BITS
+from pynq_cnn.model.layers.weighted import ByteWeighted, Convolution
 from pynq_cnn.model.package.frequency import pack
 
 SPACE = (1, 1)  # kernels of one weight: quantisation of the weights themselves
@@ -36,12 +37,10 @@ def kernels(network: Network) -> dict[str, tuple[int, int]]:
     """
     found = {}
     for node in network.nodes:
-        if isinstance(node.layer, Conv2d):
-            size = node.layer.kernel
-        elif isinstance(node.layer, Dense):
-            size = node.given[0].shape[:2]
-        else:
+        layer = node.layer
+        if not isinstance(layer, ByteWeighted):
             continue
+        size = layer.kernel if isinstance(layer, Convolution) else node.given[0].shape[:2]
         found[node.name] = size if size[0] * size[1] <= MAX_COEFFICIENTS else SPACE
     return found
 
@@ -128,7 +127,7 @@ def choices(
     layers = {layer.name: layer for layer in network.layers}
     for name, size, step in track(tries, "layers", "step", progress):
         layer = layers[name]
-        assert isinstance(layer, (Conv2d, Dense))
+        assert isinstance(layer, ByteWeighted)
         weight = encode(layer.weight, size, step)
         if any(one.weight == weight for one in found[name]):
             continue
@@ -143,7 +142,7 @@ def kept(network: Network, weights: Mapping[str, FrequencyWeight]) -> Network:
     for layer in network.layers:
         weight = weights.get(layer.name)
         if weight is not None:
-            assert isinstance(layer, (Conv2d, Dense))
+            assert isinstance(layer, ByteWeighted)
             layer = replace(layer, weight=weight.dense(), shared=weight)
         layers.append(layer)
     return replace(network, layers=tuple(layers), golden=None)
@@ -182,7 +181,7 @@ def in_frequency(
     sizes = {name: [size, SPACE] if space else [size] for name, size in kernels(network).items()}
     if not sizes:
         raise ArgumentError(f"{network.name} has no weights of bytes to keep in frequency")
-    weights = sum(layer.weight_count for layer in network.layers if isinstance(layer, (Conv2d, Dense)))
+    weights = sum(layer.weight_count for layer in network.layers if isinstance(layer, ByteWeighted))
     chosen = spread(choices(network, images, sizes, progress=progress), int(rate * weights / 8))
     for name, one in chosen.items():
         where = "space" if one.weight.kernel == SPACE else "frequency"

@@ -8,8 +8,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from host_train.compression.experiment import experiment
 from host_train.compression.recipe import CompressionRecipe
 from host_train.compression.share import share
+from host_train.networks.step import step_cost
 from host_train.settings import Settings
 from host_train.spectrum.bits import check_rates
 from pynq_cnn.errors import ArgumentError
@@ -38,6 +40,9 @@ def test_codebooks_take_numpys_integers():
         (lambda: Settings("lenet", qat_epochs=-1), "qat_epochs must be an integer from 0, not -1"),
         (lambda: Settings("lenet", seed=2**32), "seed must be an integer from 0 to 4294967295, not 4294967296"),
         (lambda: CompressionRecipe(rounds=1.5), "rounds must be an integer from 1, not 1.5"),
+        (lambda: step_cost(None, "n", (1, 2, 2), 0), "batch must be an integer from 1, not 0"),
+        (lambda: experiment(None, None, [1.0], bits=9), "bits must be an integer from 1 to 8, not 9"),
+        (lambda: experiment(None, None, [1.0], epochs=True), "epochs must be an integer from 1, not True"),
         (lambda: check_rates([]), "there are no rates"),
         (lambda: check_rates([9]), "each of the rates must be an integer from 1 to 8, not 9"),
     ],

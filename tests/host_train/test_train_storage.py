@@ -13,7 +13,7 @@ from host_train.budget import spread
 from host_train.cli import main
 from host_train.spectrum.activations import MapCodec, kept_maps, run_through
 from host_train.spectrum.codec import CODINGS
-from host_train.spectrum.rates import FORMS
+from host_train.spectrum.rates import WAYS
 from host_train.spectrum.storage import SPACE, STEPS, Choice, choices, encode, kernels, stored
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError
@@ -133,7 +133,7 @@ def test_rates_by_the_command_line(digits_folder, tmp_path, capsys):
     assert main([*words, "--rates", "4,8", "--images", "20", "--training", "8"]) == 0
     out = capsys.readouterr().out
     assert "Weights, top-1" in out and "Feature maps, top-1" in out and "frequency, one step" in out
-    for of, methods in (("weights", FORMS), ("maps", CODINGS)):
+    for of, methods in (("weights", WAYS), ("maps", CODINGS)):
         table = np.load(tmp_path / "r" / f"{of}.npy")
         assert set(table["method"]) == set(methods) and set(table["rate"]) == {4, 8}
         assert (table["bits"] <= table["rate"]).all() and (table["logit_error"] >= 0).all()

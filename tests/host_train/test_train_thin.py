@@ -15,7 +15,7 @@ from host_train.evaluation.evaluate import evaluate, predict_integers
 from host_train.networks import RECIPES
 from host_train.runs.run import division
 from pynq_cnn.backends.reference import ReferenceBackend
-from pynq_cnn.model import Conv2d, Dense, load_package, save_package
+from pynq_cnn.model import Conv2d, Dense, InputSpec, Network, OutputSpec, load_package, save_package
 from pynq_cnn.zoo import load_model, load_sample
 
 
@@ -73,3 +73,13 @@ def test_thin_by_the_command_line(digits_folder, tmp_path, capsys):
     ]:
         assert main([*bad, "--out", str(tmp_path / "u")]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_of_grouped_convolutions_the_weights_of_dark_channels_go_first():
+    """Of the channels of their own group."""
+    layer = Conv2d("c", np.full((4, 2, 2, 2), 5, np.int8), np.zeros(4, np.int32), groups=2)
+    spec = InputSpec(2, 2, 4, "plain", (0.0,) * 4, (1.0,) * 4)
+    network = Network("n", spec, (layer,), OutputSpec(np.ones(4, np.float32), np.zeros(4, np.float32)), tuple("abcd"))
+    bright = np.random.default_rng(0).integers(100, 256, (8, 2, 2, 4), dtype=np.uint8)
+    half = thinned(network, bright // np.array([1, 100, 100, 1], np.uint8), (0.5,), progress=False)["c"][0].weight
+    assert (half[:2] == [5, 0]).all() and (half[2:] == [0, 5]).all()

@@ -2,7 +2,7 @@
 
 conv2d, dense, binary, maxpool, avgpool, concat   the kinds
 base          names, inputs and data types
-weighted      layers with weights, and convolutions among them
+weighted      layers with weights, those of bytes and convolutions among them
 pooling       layers without
 skip          residual addition in the accumulator
 finish        from accumulators on: requantisation, threshold

@@ -14,14 +14,14 @@ from pynq_cnn.model.layers.accumulator import check_accumulator
 from pynq_cnn.model.layers.base import MAX_DIMENSION, check_layer
 from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished
 from pynq_cnn.model.layers.skip import Skip, check_skip, output_shape
-from pynq_cnn.model.layers.weighted import Convolution, check_shared
+from pynq_cnn.model.layers.weighted import ByteWeighted, Convolution, check_shared
 from pynq_cnn.model.layers.window import Padding, Pair, normalise_padding, normalise_pair
 from pynq_cnn.model.shared import SharedWeight
 from pynq_cnn.model.tensor import TensorType
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conv2d(Convolution):
+class Conv2d(ByteWeighted, Convolution):
     """Integer convolution on bytes, then requantisation, or a threshold to bits (docs/contract/numerics.md, sections 2,
     3 and 6).
 

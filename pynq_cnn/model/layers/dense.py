@@ -13,13 +13,13 @@ from pynq_cnn.model.layers.accumulator import check_accumulator
 from pynq_cnn.model.layers.base import check_layer
 from pynq_cnn.model.layers.finish import Requantisation, Threshold, check_finish, finished
 from pynq_cnn.model.layers.skip import Skip, check_skip, output_shape
-from pynq_cnn.model.layers.weighted import Weighted, check_shared
+from pynq_cnn.model.layers.weighted import ByteWeighted, check_shared
 from pynq_cnn.model.shared import SharedWeight
 from pynq_cnn.model.tensor import Shape, TensorType
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dense(Weighted):
+class Dense(ByteWeighted):
     """Fully connected layer over its flattened (HWC order) bytes.
 
     Parameters

@@ -9,6 +9,8 @@ import numpy as np
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.description import Description, short
 from pynq_cnn.model.frequency import FrequencyWeight
+from pynq_cnn.model.layers.finish import Requantisation, Threshold
+from pynq_cnn.model.layers.skip import Skip
 from pynq_cnn.model.layers.window import Padding, Pair, extent, window_shape
 from pynq_cnn.model.shared import SharedWeight
 from pynq_cnn.model.tensor import Shape, TensorType
@@ -35,6 +37,17 @@ class Weighted(Description):
     def parameter_count(self) -> int:
         """Its weights, and a bias for each output channel."""
         return self.weight_count + self.outputs
+
+
+class ByteWeighted(Weighted):
+    """A layer whose weights are bytes: they may be kept as a stream, and a skip may be added to their sums."""
+
+    bias: np.ndarray
+    requantisation: Requantisation | None
+    threshold: Threshold | None
+    shared: SharedWeight | FrequencyWeight | None
+    skip: Skip | None
+    groups: int = 1
 
 
 class Convolution(Weighted):
