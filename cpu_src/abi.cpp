@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <new>
 
 #include "network.hpp"
 #include "plan.hpp"
@@ -37,6 +38,9 @@ void *pynq_cnn_cpu_open(const int32_t *plan, int64_t words, const char *set, int
         const Set *const found = find_set(set);
         if (!found) throw std::runtime_error("this processor does not have the instruction set");
         return new Network(read_plan(plan, words), *found, threads, batch, eager != 0);
+    } catch (const std::bad_alloc &) {
+        std::snprintf(error, room, "there is no memory left for it");
+        return nullptr;
     } catch (const std::exception &failed) {
         std::snprintf(error, room, "%s", failed.what());
         return nullptr;

@@ -1,6 +1,7 @@
 #include "network.hpp"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "arena.hpp"
 #include "weights.hpp"
@@ -13,8 +14,10 @@ enum {
     CACHE = 512 << 10,  // bytes of activations that are worked on at once
     MOST = 32,          // images, if they fit
     LEAST = 8,          // images, if there are so many: weights are read once for all of them
+    ROOM = 16 << 20,    // bytes of activations for so many, at most
     SLACK = 1 << 10,    // bytes behind a workspace: vectors reach beyond the last value
 };
+const int64_t LARGEST = std::min<int64_t>(INT32_MAX, PTRDIFF_MAX / 32) - 64;  // bytes of a tensor of one image
 // Less work is not worth a thread of its own: one that has images to itself, or parts of each layer.
 const double ALONE = 75e3, TOGETHER = 300e3;
 
@@ -70,7 +73,7 @@ void Network::place_tensors(const Plan &plan) {
     }
     std::vector<ptrdiff_t> sizes(tensors);
     views.resize(tensors);
-    ptrdiff_t image = 0;
+    int64_t image = 0;
     for (int t = 0; t < tensors; ++t) {
         const Tensor &tensor = plan.tensors[t];
         View &view = views[t];
@@ -82,6 +85,10 @@ void Network::place_tensors(const Plan &plan) {
         view.pixel = tensor.type == BYTES  ? tensor.channels
                      : tensor.type == BITS ? (tensor.channels + 63) / 64 * 8
                                            : 4 * static_cast<ptrdiff_t>(tensor.channels);
+        // Offsets within an image are of 32 bits, and so may be addresses.
+        const int64_t bytes = static_cast<int64_t>(view.pixel) * (border.left + tensor.width + border.right) *
+                              (border.top + tensor.height + border.bottom);
+        if (bytes > LARGEST) throw std::runtime_error("one of its tensors is too large for this machine");
         view.row = view.pixel * (border.left + tensor.width + border.right);
         view.origin = border.top * view.row + border.left * view.pixel;
         view.image = (view.row * (border.top + tensor.height + border.bottom) + 63) / 64 * 64;
@@ -89,8 +96,10 @@ void Network::place_tensors(const Plan &plan) {
         sizes[t] = there ? view.image : 0;
         image += sizes[t];
     }
-    chunk = static_cast<int>(std::min<ptrdiff_t>(MOST, std::max<ptrdiff_t>(LEAST, CACHE / image)));
+    const int64_t least = std::max<int64_t>(1, std::min<int64_t>(LEAST, ROOM / image));
+    chunk = static_cast<int>(std::min<int64_t>(MOST, std::max(least, CACHE / image)));
     chunk = std::min(chunk, batch);
+    if (image > PTRDIFF_MAX / 4 / chunk) throw std::runtime_error("its tensors are too large for this machine");
     Arena arena;
     for (int t = 0; t < tensors; ++t) {
         if (!sizes[t]) continue;
@@ -406,13 +415,14 @@ void Network::run(const uint8_t *images, int32_t *results, int64_t count) {
     const bool together = count < threads && (eager || all >= 2 * TOGETHER);
     const int64_t most = together ? threads : std::min<int64_t>(threads, count);
     const int used = eager ? most : std::min<double>(most, all / (together ? TOGETHER : ALONE));
-    need_workspaces(used < 2 ? 1 : threads);  // any of them may be the one that wakes
     if (used < 2) {
+        need_workspaces(1);
         some(0, count, 0);
         return;
     }
     if (helpers && !helpers->here()) helpers.release();  // they are the parent's
-    if (!helpers) helpers.reset(new Threads(threads));
+    if (!helpers) helpers.reset(new Threads);
+    need_workspaces(helpers->need(used));  // whichever of them wakes has one
     if (together) {
         helpers->together(used - 1, [&](const std::function<void(int, const Threads::Work &)> &share) {
             run_some(images, results, count, workspaces[0].tensors, [&](const Step &step, int here) {

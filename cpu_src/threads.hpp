@@ -20,14 +20,7 @@ class Threads {
     // It must not throw.
     typedef std::function<void(int part, int thread)> Work;
 
-    // `count` with the caller, which is thread 0; fewer, if there are no more to be had.
-    explicit Threads(int count) : process(getpid()), left(0), finished(0), staying(false) {
-        workers.reserve(count);
-        try {
-            for (int thread = 1; thread < count; ++thread) workers.emplace_back([this, thread] { help(thread); });
-        } catch (const std::system_error &) {
-        }
-    }
+    Threads() : process(getpid()), left(0), finished(0), staying(false) {}
     Threads(const Threads &) = delete;
     Threads &operator=(const Threads &) = delete;
     ~Threads() {
@@ -40,6 +33,19 @@ class Threads {
     }
     // Whether they are this process's: a forked child has none of them.
     bool here() const { return process == getpid(); }
+
+    // At least `count` with the caller, which is thread 0, if there are so many to be had; how many there are.
+    int need(int count) {
+        workers.reserve(count);
+        try {
+            while (static_cast<int>(workers.size()) + 1 < count) {
+                const int thread = static_cast<int>(workers.size()) + 1;
+                workers.emplace_back([this, thread] { help(thread); });
+            }
+        } catch (const std::system_error &) {
+        }
+        return static_cast<int>(workers.size()) + 1;
+    }
 
     // `work` for every part from 0 to `parts`, each by the thread that is free first, of `helpers` besides the caller;
     // back when all are done.

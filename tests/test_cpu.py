@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -340,6 +341,42 @@ def test_images_of_any_layout():
     backend = CpuBackend(NETWORK)
     for given_images in (np.asfortranarray(images), images[::-1].copy()[::-1]):
         np.testing.assert_array_equal(backend.run(given_images), expected)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="only Linux keeps to such a limit")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_without_memory_it_says_so(threads):
+    """More than is free in the process's own store, which the limit does not count."""
+    script = (
+        "import resource, sys\n"
+        "import numpy as np\n"
+        "from test_cpu import BackendError, CpuBackend, ReferenceBackend, behind, convolution, random_images\n"
+        "from pynq_cnn.model import MaxPool2d\n"
+        "pool = MaxPool2d('pool', 128, 128, inputs=('conv',))\n"
+        "network = behind(convolution(np.ones((8, 1, 1, 3), np.int8)), pool, side=512)\n"
+        "images = random_images(network, 3, 0)\n"
+        "backend = CpuBackend(network, threads=int(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    backend.run(images)\n"
+        "except BackendError as error:\n"
+        "    print('no memory left' in str(error))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "print((backend.run(images) == ReferenceBackend(network).run(images)).all())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent), *sys.path]))}
+    arguments = [sys.executable, "-c", script, str(threads)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"], done.stdout + done.stderr
+
+
+def test_tensors_that_no_machine_holds():
+    """They are refused, and nothing is written beside what is there."""
+    conv = convolution(np.ones((64, 1, 1, 3), np.int8))
+    pools = [MaxPool2d("once", 255, 255, inputs=("conv",)), MaxPool2d("twice", 255, 255, inputs=("once",))]
+    network = behind(conv, *pools, side=65535)
+    with pytest.raises(BackendError, match="cannot open the network: one of its tensors is too large"):
+        CpuBackend(network)
 
 
 @pytest.mark.parametrize("side", [14, 160])
