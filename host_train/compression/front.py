@@ -140,6 +140,7 @@ def write_csv(points: Sequence[FrontPoint], path: Path) -> None:
 def plot_front(points: Sequence[FrontPoint], published: Sequence[Published], path: Path, title: str) -> None:
     """Accuracy over ratio: every compression, the front as a line, and what others report."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -154,11 +155,19 @@ def plot_front(points: Sequence[FrontPoint], published: Sequence[Published], pat
             place: Any = {"textcoords": "offset points", "fontsize": 7, "rotation": -90, "ha": "center", "va": "top"}
             axes.annotate(label, (one.ratio, 100 * one.top1), (0, -6), **place)
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    if high > 5 * low:  # names of ticks lie beside each other
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     axes.xaxis.set_major_formatter("{x:,.4g}x")
     axes.xaxis.set_minor_formatter("{x:,.4g}x")
-    axes.tick_params(axis="x", which="minor", labelsize=7)
+    axes.tick_params(axis="x", which="both", labelsize=8)
     highest = 100 * max(one.top1 for one in points)
-    axes.set_ylim(bottom=max(highest - LOWEST, min(axes.get_ylim()[0], highest - 0.5)))
+    lowest = max(highest - LOWEST, min(axes.get_ylim()[0], highest - 0.5))
+    axes.set_ylim(lowest, min(axes.get_ylim()[1], highest + LOWEST / 4, 100))
+    below = [one for one in [*points, *published] if 100 * one.top1 < lowest]
+    if below:
+        counted = "1 point is" if len(below) == 1 else f"{len(below)} points are"
+        title = f"{title}\n({counted} below the picture)"
     axes.set(xlabel="float32 weights and biases to what is stored", ylabel="top-1 on the test set, %", title=title)
     axes.grid(alpha=0.3, which="both")
     axes.legend()

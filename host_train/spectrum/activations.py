@@ -16,7 +16,7 @@ from host_train.data import Split
 from host_train.progress import track
 from host_train.spectrum.allocate import whole_bits
 from host_train.spectrum.basis import RealFourier
-from host_train.spectrum.codec import CODINGS, Group
+from host_train.spectrum.codec import CODINGS, Group, through_columns
 from pynq_cnn.backends.reference.execution import execution
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import BIT, BinaryConv2d, Conv2d, Dense, Network
@@ -85,7 +85,7 @@ class MapCodec:
         height, width = maps.shape[1:3]
         planes = _planes(maps)
         if method == CODINGS[0]:
-            return cls(height, width, (Group.encode(planes.ravel(), rate),), False, top)
+            return cls(height, width, (Group.from_zero(planes.ravel(), rate),), False, top)
         coefficients = RealFourier(height, width).forward(planes.reshape(-1, height, width))
         if method == CODINGS[1]:
             return cls(height, width, (Group.encode(coefficients.ravel(), rate),), True, top)
@@ -104,10 +104,7 @@ class MapCodec:
         values = planes
         if self.frequency:
             values = RealFourier(self.height, self.width).forward(planes.reshape(-1, self.height, self.width))
-        if len(self.groups) == 1:
-            values = self.groups[0].through(values)
-        else:
-            values = np.stack([group.through(column) for group, column in zip(self.groups, values.T)], 1)
+        values = through_columns(self.groups, values)
         if self.frequency:
             values = RealFourier(self.height, self.width).inverse(values).reshape(values.shape)
         if self.top == 1:  # a bit is what lies above the middle of its levels

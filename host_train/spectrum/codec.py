@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,20 +59,32 @@ class Group:
         if bits == 0 or largest == 0:
             return cls(0, mean, 0.0, np.zeros(len(values), np.uint16))
         half = 1 << (bits - 1)
-        best: tuple[float, float] | None = None
-        some = (
-            centred
-            if len(centred) <= MOST_SEARCHED
-            else np.random.default_rng(0).choice(centred, MOST_SEARCHED, replace=False)
-        )
-        for part in np.linspace(0.05, 1.0, 96):  # of the range; clipping a few makes the rest finer
-            # At part 1 the outermost level is the largest value.
-            step = float(np.float32(largest * part / (half - 0.5)))
-            error = float((((_levels(some, step, half) - half + 0.5) * step - some) ** 2).sum())
-            if best is None or error < best[0]:
-                best = (error, step)
-        assert best is not None
-        return cls(bits, mean, best[1], _levels(centred, best[1], half).astype(np.uint16))
+
+        def levels(some: np.ndarray, step: float) -> np.ndarray:
+            return (_levels(some, step, half) - half + 0.5) * step
+
+        step = _best_step(centred, largest / (half - 0.5), levels)  # whose outermost level is the largest value
+        return cls(bits, mean, step, _levels(centred, step, half).astype(np.uint16))
+
+    @classmethod
+    def from_zero(cls, values: np.ndarray, bits: int) -> Group:
+        """The same for values that are never negative: the lowest level is 0, so that none lies where no value is.
+
+        Examples
+        --------
+        >>> group = Group.from_zero(np.array([0.0, 0.0, 1.0, 7.0]), 3)
+        >>> group.codes.tolist(), group.decode().tolist()
+        ([0, 0, 1, 7], [0.0, 0.0, 1.0, 7.0])
+        """
+        highest, largest = (1 << bits) - 1, float(values.max())
+        if largest == 0:
+            return cls(0, 0.0, 0.0, np.zeros(len(values), np.uint16))
+
+        def codes(some: np.ndarray, step: float) -> np.ndarray:
+            return np.minimum(np.floor(some / step + 0.5), highest)
+
+        step = _best_step(values, largest / highest, lambda some, step: codes(some, step) * step)
+        return cls(bits, (highest / 2) * step, step, codes(values, step).astype(np.uint16))
 
     def decode(self) -> np.ndarray:
         """float64 [n]."""
@@ -99,7 +111,36 @@ class Group:
         return self.bits * len(self.codes) + MEAN_BITS + COUNT_BITS + (STEP_BITS if self.bits else 0)
 
 
-def _levels(values: np.ndarray, step: float, half: int) -> np.ndarray:
+def through_columns(groups: Sequence[Group], values: np.ndarray) -> np.ndarray:
+    """float64 of real values [n, k], each column by a group of its own, or all by the same one.
+
+    Examples
+    --------
+    >>> groups = [Group(0, 3.0, 0.0, np.zeros(1, np.uint16)), Group(1, 0.0, 2.0, np.zeros(1, np.uint16))]
+    >>> through_columns(groups, np.array([[-7.0, -7.0], [0.1, 0.1]])).tolist()
+    [[3.0, -1.0], [3.0, 1.0]]
+    """
+    if len(groups) == 1:
+        return groups[0].through(values)
+    mean = np.array([group.mean for group in groups])
+    step = np.array([group.step for group in groups])
+    half = np.array([1 << group.bits >> 1 for group in groups])
+    some = step > 0  # the others have no bits, and are their mean
+    levels = _levels(values - mean, np.where(some, step, 1.0), half) - half + 0.5
+    return mean + np.where(some, levels * step, 0.0)
+
+
+def _best_step(values: np.ndarray, widest: float, levels: Callable[[np.ndarray, float], np.ndarray]) -> float:
+    """The step of least mean squared error, up to `widest`, of `MOST_SEARCHED` values where there are more."""
+    some = values
+    if len(values) > MOST_SEARCHED:
+        some = np.random.default_rng(0).choice(values, MOST_SEARCHED, replace=False)
+    # Parts of the range: clipping a few values makes the rest finer.
+    steps = [float(np.float32(widest * part)) for part in np.linspace(0.05, 1.0, 96)]
+    return min(steps, key=lambda step: float(((levels(some, step) - some) ** 2).sum()))
+
+
+def _levels(values: np.ndarray, step: float | np.ndarray, half: int | np.ndarray) -> np.ndarray:
     return np.clip(np.floor(values / step) + half, 0, 2 * half - 1)
 
 

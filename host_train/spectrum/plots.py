@@ -145,12 +145,7 @@ def plot_comparison(points: Mapping[int, Sequence[Point]], path: Path, title: st
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:,.4g}")
         if measure.field != TOP1:
-            every = np.concatenate(list(found.values()))
-            if every.all():
-                axis.set_yscale("log")
-            else:  # what is exactly 0 has no logarithm
-                axis.set_yscale("symlog", linthresh=min(every[every > 0], default=1.0))
-                axis.set_ylim(bottom=0)
+            _scale_of_errors(axis, np.concatenate(list(found.values())))
         axis.set_xlabel("stored weights, kB")
         axis.set_ylabel(measure.title)
         axis.grid(alpha=0.3)
@@ -174,8 +169,7 @@ def plot_rates(points: Sequence[WeightPoint] | Sequence[MapPoint], path: Path, t
             across, up = [point.bits for point in chosen], [100 * getattr(point, field) for point in chosen]
             axis.plot(across, up, "o-", label=method, markersize=4)
         if field != TOP1:
-            axis.set_yscale("symlog", linthresh=0.01)
-            axis.set_ylim(bottom=0)
+            _scale_of_errors(axis, np.array([100 * point.logit_error for point in points]))
         axis.set(xlabel="bits per value, as stored", ylabel=label)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
@@ -192,6 +186,15 @@ def decibels(variance: np.ndarray) -> np.ndarray:
     """
     largest = float(variance.max())
     return 10 * np.log10(np.maximum(variance, largest * 10 ** (-RANGE / 10) if largest else 1e-300))
+
+
+def _scale_of_errors(axes: Any, errors: np.ndarray) -> None:
+    """A logarithmic scale; what is exactly 0 has no logarithm, and is at the bottom where there is such."""
+    if errors.all():
+        axes.set_yscale("log")
+    else:
+        axes.set_yscale("symlog", linthresh=min(errors[errors > 0], default=1.0))
+        axes.set_ylim(bottom=0)
 
 
 def _scale(transform: str, corners: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,26 @@ def one_thread() -> None:
         import torch
 
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pictures() -> Iterator[None]:
+    """Most pictures are painted once: `every_picture` is for tests that look at them."""
+    if not find_spec("matplotlib"):
+        yield
+        return
+    from drawing import painted_once
+
+    with painted_once():
+        yield
+
+
+@pytest.fixture
+def every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All pictures of a test are painted."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(Figure, "savefig", Figure.savefig.__wrapped__)
 
 
 @pytest.fixture(autouse=True)
@@ -192,3 +213,14 @@ def real_folder(real: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
     part = {"images": real.images[..., 0], "labels": real.labels.astype(np.uint8)}
     arrays = {f"{split}_{name}": array for split in ("train", "test") for name, array in part.items()}
     return write_idx(tmp_path_factory.mktemp("real"), arrays)
+
+
+@pytest.fixture(scope="session")
+def short_lenet(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Path:
+    """A run of `lenet` of 4 epochs on the digits, in floating point; tests may add files of their own to its folder."""
+    from host_train.cli import main
+
+    out = tmp_path_factory.mktemp("runs") / "lenet"
+    words = ["train", "lenet", "--data-dir", str(digits_folder), "--out", str(out), "--device", "cpu", "--quiet"]
+    assert main([*words, "--epochs", "4", "--batch", "32", "--qat-epochs", "0"]) == 0
+    return out

@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from host_train.cli import main
+from host_train.compression.front import FrontPoint, plot_front
 
 
 def compression(folder: Path, stored: int, top1: float) -> str:
@@ -41,6 +43,26 @@ def test_the_front_of_many_compressions(tmp_path, capsys):
     (tmp_path / "small" / "table.json").write_text("{}")
     assert main(["front", str(tmp_path / "small")]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("top1s", "told"),
+    [
+        ((0.999, 0.998), ""),
+        ((0.9911, 0.985, 0.954), "1 point is below the picture"),
+        ((0.99, 0.6, 0.5), "2 points are below the picture"),
+    ],
+)
+def test_a_front_shows_no_accuracy_that_there_cannot_be_and_tells_what_it_leaves_out(top1s, told, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    points = [FrontPoint(str(i), 10, 1465 * (1 + i), 5, top1) for i, top1 in enumerate(top1s)]
+    plot_front(points, (), tmp_path / "f.png", "title")
+    (axes,) = figures[0].axes
+    low, high = axes.get_ylim()
+    assert 100 * top1s[0] < high <= 100
+    assert sum(100 * top1 < low for top1 in top1s) == int(told[:1] or 0)
+    assert told in axes.get_title() and bool(told) == ("below" in axes.get_title())
 
 
 def training(folder: Path, seed: int, accuracies: list[float], **settings: object) -> str:

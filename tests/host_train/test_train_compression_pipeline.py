@@ -56,11 +56,8 @@ QUICK += ["--tune-epochs", "2", "--share-epochs", "2", "--learning-rate", "0.003
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, digits_folder) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "lenet"
-    arguments = ["--epochs", "4", "--batch", "32", "--qat-epochs", "0", "--quiet"]
-    assert main(["train", "lenet", "--data-dir", str(digits_folder), "--out", str(out), *arguments]) == 0
-    return out
+def trained(short_lenet) -> Path:
+    return short_lenet
 
 
 def of(command: str, words: list[str] = QUICK) -> list[str]:

@@ -94,11 +94,9 @@ def test_groups_are_refused():
         narrow(model, {"0": 2})
 
 
-def test_a_compression_of_fewer_units(digits_folder, tmp_path, capsys):
+def test_a_compression_of_fewer_units(short_lenet, digits_folder, tmp_path, capsys):
     """By `compress`, and by its steps; ratios stay those to the network as it was trained."""
-    run, data = str(tmp_path / "lenet"), ["--data-dir", str(digits_folder)]
-    quick = ["--epochs", "3", "--batch", "32", "--qat-epochs", "0", "--quiet", "--device", "cpu"]
-    assert main(["train", "lenet", *data, "--out", run, *quick]) == 0
+    run, data = str(short_lenet), ["--data-dir", str(digits_folder)]
     fewer = ["--units", "conv2=6", "fc1=20", "--keep", "0.5", "--distillation", "0.5", "--rounds", "1"]
     epochs = ["--round-epochs", "1", "--tune-epochs", "2", "--device", "cpu"]
     told = [run, *data, "--out", str(tmp_path / "c")]

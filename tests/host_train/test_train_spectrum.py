@@ -32,7 +32,8 @@ from host_train.spectrum.basis import RealFourier
 from host_train.spectrum.bits import LayerBits, bit_maps
 from host_train.spectrum.codec import CODINGS, EncodedWeight, Group, water_filling_rate
 from host_train.spectrum.numbers import frequencies, save_bits, save_points, save_spectra
-from host_train.spectrum.plots import decibels, plot_bits, plot_comparison, plot_spectra
+from host_train.spectrum.plots import decibels, plot_bits, plot_comparison, plot_rates, plot_spectra
+from host_train.spectrum.rates import WeightPoint
 from host_train.spectrum.spread import MEASURES, best_counts, check_seeds, spread, to_markdown
 from host_train.spectrum.study import LayerSpectrum, Point, as_planes, compare_codings, spectra, with_weights
 from host_train.spectrum.variance import activation_variance, coefficient_variance, weight_variance
@@ -118,9 +119,10 @@ def test_water_filling_beats_uniform_on_smooth_kernels():
     assert error[CODINGS[2]] < 0.8 * error[CODINGS[1]] and error[CODINGS[2]] < 0.8 * error[CODINGS[0]]
 
 
+@settings(max_examples=50)
 @given(
     st.lists(
-        st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(2, 5), st.integers(1, 5)), min_size=1, max_size=3
+        st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(2, 5), st.integers(1, 5)), min_size=1, max_size=3
     ),
     st.integers(1, 8),
 )
@@ -402,6 +404,16 @@ def test_the_spread_over_seeds_is_told(tmp_path, drawn):
     assert saved["seed"].tolist() == [5, 5, 5, 6, 6, 6, 7, 7, 7] and saved["method"].tolist() == list(CODINGS) * 3
     assert saved["weight_error"].tolist() == [point.weight_error for some in points.values() for point in some]
     assert [float(row["top1"]) for row in table_of(tmp_path / "comparison.csv")] == saved["top1"].tolist()
+
+
+@pytest.mark.parametrize(("least", "scale"), [(0.0, "symlog"), (1e-5, "log")])
+def test_errors_are_on_a_logarithmic_scale_as_far_as_there_is_one(least, scale, tmp_path, drawn):
+    points = [WeightPoint("space", rate, rate, error, 0.9) for rate, error in ((1, 0.3), (4, 1e-4), (8, least))]
+    plot_rates(points, tmp_path / "r.png", "title")
+    axes = drawn[0].axes[0]
+    assert axes.get_yscale() == scale
+    if scale == "symlog":  # only what is 0 lies beside the logarithms
+        assert axes.yaxis.get_transform().linthresh == pytest.approx(0.01) and axes.get_ylim()[0] == 0
 
 
 @pytest.mark.parametrize(

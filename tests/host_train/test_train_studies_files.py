@@ -21,12 +21,9 @@ from host_train.runs.run import Run
 from pynq_cnn.errors import ArgumentError
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, digits_folder) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "lenet"
-    arguments = ["--epochs", "2", "--batch", "32", "--qat-epochs", "0", "--quiet", "--device", "cpu"]
-    assert main(["train", "lenet", "--data-dir", str(digits_folder), "--out", str(out), *arguments]) == 0
-    return out
+@pytest.fixture
+def trained(short_lenet) -> Path:
+    return short_lenet
 
 
 def test_floats_of_a_binary_network_come_back_bit_for_bit(tmp_path):
@@ -71,7 +68,7 @@ def test_floats_beside_integers_by_the_command_line(trained, digits_folder, tmp_
     assert "remove --quantise" in capsys.readouterr().err
 
 
-def test_the_files_of_the_course(trained, digits_folder, tmp_path, capsys):
+def test_the_files_of_the_course(trained, digits_folder, tmp_path, capsys, every_picture):
     theirs = tmp_path / "theirs.csv"
     matrix = np.full((10, 10), 2) + np.diag([80] * 10)
     np.savetxt(theirs, matrix, fmt="%d", delimiter=",")
@@ -84,7 +81,7 @@ def test_the_files_of_the_course(trained, digits_folder, tmp_path, capsys):
         "confusion.png",
     }
     log = (tmp_path / "c" / "log.txt").read_text().splitlines()
-    assert log[0].startswith("Epoch 1/2, train loss: ") and log[-1].startswith("Test loss: ") and len(log) == 3
+    assert log[0].startswith("Epoch 1/4, train loss: ") and log[-1].startswith("Test loss: ") and len(log) == 5
     state = torch.load(tmp_path / "c" / "model.pt", weights_only=True)
     model = Run.open(trained, digits_folder).float_model()
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())

@@ -104,7 +104,7 @@ def test_frequency_of_lenet(tmp_path):
     assert weights[4, "either"]["top1"] == pytest.approx(0.9871, abs=0.004)
     maps = {(int(one["rate"]), one["method"]): one for one in np.load(tmp_path / "maps.npy")}
     assert maps[3, "frequency, water-filling"]["top1"] == pytest.approx(0.9872, abs=0.004)
-    assert maps[3, "space, uniform"]["top1"] == pytest.approx(0.9852, abs=0.004)
+    assert maps[3, "space, uniform"]["top1"] == pytest.approx(0.9899, abs=0.004)
     assert maps[3, "frequency, uniform"]["top1"] < 0.96
 
 
