@@ -53,7 +53,7 @@ def test_the_front_of_many_compressions(tmp_path, capsys):
         ((0.99, 0.6, 0.5), "2 points are below the picture"),
     ],
 )
-def test_a_front_shows_no_accuracy_that_there_cannot_be_and_tells_what_it_leaves_out(top1s, told, tmp_path, monkeypatch):
+def test_a_front_shows_no_accuracy_above_100_and_tells_what_lies_below(top1s, told, tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     points = [FrontPoint(str(i), 10, 1465 * (1 + i), 5, top1) for i, top1 in enumerate(top1s)]
