@@ -164,9 +164,9 @@ def plot_front(points: Sequence[FrontPoint], published: Sequence[Published], pat
     highest = 100 * max(one.top1 for one in points)
     lowest = max(highest - LOWEST, min(axes.get_ylim()[0], highest - 0.5))
     axes.set_ylim(lowest, min(axes.get_ylim()[1], highest + LOWEST / 4, 100))
-    below = [one for one in [*points, *published] if 100 * one.top1 < lowest]
+    below = sum(100 * top1 < lowest for top1 in [one.top1 for one in points] + [one.top1 for one in published])
     if below:
-        counted = "1 point is" if len(below) == 1 else f"{len(below)} points are"
+        counted = "1 point is" if below == 1 else f"{below} points are"
         title = f"{title}\n({counted} below the picture)"
     axes.set(xlabel="float32 weights and biases to what is stored", ylabel="top-1 on the test set, %", title=title)
     axes.grid(alpha=0.3, which="both")
