@@ -16,8 +16,13 @@ budget. Nothing here knows the engine: all is found from the top function's file
 `widths`      bits that a value really has, and bits that are asked of it
 `hardware`    the loops of the intermediate code and what runs where, how many times
 `multipliers` products on 25 x 18 DSPs
-`memories`    arrays, banks, block RAM, and accesses a cycle
-`fabric`      LUTs and flip-flops
+`blocks`      the order of basic blocks
+`arrays`      banks, block RAM and LUT RAM of arrays
+`memories`    accesses of each bank a cycle
+`cost`        LUTs and flip-flops by kind
+`operations`  LUTs and delay of each operation
+`schedule`    pipelines in stages, and circles in them
+`fabric`      LUTs and flip-flops of the whole
 `report`      the table
 `verilog`     a pipeline as Verilog, from the same intermediate code
 `beside`      `python -m audit.beside`: the counts beside a synthesis tool's

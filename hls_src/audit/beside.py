@@ -47,7 +47,7 @@ def counted(audit: Audit, unit: Unit, loop: CodeLoop) -> Count:
     """The audit's count for a loop, without what is around it."""
     schedule = next(s for s in audit.fabric.schedules if s.name == loop.name)
     inside = [i for i in unit.code.instructions if i.block in loop.blocks]
-    lut = sum(audit.fabric.operation(unit, i)[1] for i in inside)
+    lut = sum(audit.fabric.operations.operation(unit, i)[1] for i in inside)
     dsp = sum(product(i, unit.widths).dsp for i in inside if i.opcode == "mul")
     return Count(lut, schedule.shifts, schedule.ff, dsp)
 

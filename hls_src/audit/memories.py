@@ -1,4 +1,4 @@
-"""Arrays: their banks, the block RAM or LUT RAM they take, and reads and writes of each bank in a cycle."""
+"""Reads and writes of each bank of an array in a cycle, beside what its ports serve."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import itertools
 import math
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from .arrays import Memory, memory_of
+from .blocks import definitions, longest, topological
 from .hardware import Hardware, Unit
 from .ir import Instruction, Type, Value, strides
-from .source import Array
-
-# Depth x width of a block of 18 Kbit; with one read and one write port also 512 x 36. UG473, tables 1-11 and 1-12.
-SHAPES_18K = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
-SHAPE_SIMPLE = (512, 36)
-# LUT RAM with one write and one read port, LUTs and bits a cell of a slice: RAM32M and RAM64M, UG474 table 2-3.
-LUTRAM = ((32, 4, 6), (64, 4, 3))
-SMALL_BITS = 1024  # an array without a binding below this goes to LUT RAM
 
 # Accesses in a cycle that a binding serves: reads, writes, both together. UG1399, pragma HLS bind_storage.
 PORTS = {
@@ -40,104 +34,6 @@ class Address:
     root: str
     number: int = 0
     terms: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass
-class Memory:
-    """An array as hardware. `split` has for each dimension the kind and the number of its parts."""
-
-    array: Array
-    split: tuple[tuple[str, int], ...]
-    reshaped: int  # elements in a word
-    type: str
-    impl: str
-    copies: int = 1  # two for a buffer between the processes of a DATAFLOW region
-    most_reads: int = 0  # of a bank in a cycle
-    most_writes: int = 0
-    sites: set[str] = field(default_factory=set)  # pipelines and units that use it
-    used: bool = False
-
-    @property
-    def banks(self) -> int:
-        return math.prod(parts for _, parts in self.split)
-
-    @property
-    def depth(self) -> int:
-        rows = math.prod(-(-size // parts) for size, (_, parts) in zip(self.array.dimensions, self.split))
-        return -(-rows // self.reshaped)
-
-    @property
-    def bits(self) -> int:
-        return self.array.bits * self.reshaped
-
-    @property
-    def registers(self) -> bool:
-        return self.depth == 1
-
-    @property
-    def in_block_ram(self) -> bool:
-        if self.registers or self.impl in ("lutram", "srl"):
-            return False
-        return self.impl == "bram" or self.depth * self.bits >= SMALL_BITS
-
-    @property
-    def bram18(self) -> int:
-        if not self.in_block_ram:
-            return 0
-        copies = max(self.most_reads, 1) if self.type == "ram_1wnr" else 1
-        two = self.type in ("ram_2p", "ram_t2p", "rom_2p") and self.most_reads + self.most_writes > 1
-        simple = not two or (self.most_reads <= 1 and self.most_writes <= 1)
-        return self.banks * self.copies * copies * bram18(self.depth, self.bits, simple)
-
-    @property
-    def lutram(self) -> int:
-        """LUTs that hold it."""
-        return 0 if self.in_block_ram or self.registers else self.banks * self.copies * lutram(self.depth, self.bits)
-
-
-def bram18(depth: int, bits: int, simple: bool = True) -> int:
-    """Blocks of 18 Kbit for `depth` words of `bits`.
-
-    >>> bram18(8192, 8), bram18(1024, 64), bram18(512, 32), bram18(512, 32, simple=False)
-    (4, 4, 1, 2)
-    """
-    shapes = (*SHAPES_18K, SHAPE_SIMPLE) if simple else SHAPES_18K
-    return min(-(-depth // rows) * -(-bits // width) for rows, width in shapes)
-
-
-def lutram(depth: int, bits: int) -> int:
-    """LUTs of a LUT RAM with one write and one read port.
-
-    >>> lutram(64, 64), lutram(16, 8)
-    (88, 8)
-    """
-    rows, cells, width = LUTRAM[0] if depth <= 32 else LUTRAM[1]
-    return -(-depth // rows) * -(-bits // width) * cells
-
-
-def memory_of(array: Array) -> Memory:
-    """The pragmas of an array."""
-    split = [("", 1)] * len(array.dimensions)
-    reshaped = 1
-    for pragma in array.pragmas:
-        if pragma.kind not in ("array_partition", "array_reshape"):
-            continue
-        how = next(
-            (w for w in ("complete", "cyclic", "block") if w in (*pragma.words, pragma.options.get("type"))), "complete"
-        )
-        dimension = int(pragma.options.get("dim", "1"))
-        for place, size in enumerate(array.dimensions):
-            if dimension not in (0, place + 1):
-                continue
-            parts = size if how == "complete" else int(pragma.options.get("factor", "1"))
-            if pragma.kind == "array_reshape":
-                reshaped *= parts
-                split[place] = (f"reshape {how}", 1)
-            else:
-                split[place] = (how, parts)
-    storage = next(iter(array.find("bind_storage")), None)
-    options = storage.options if storage else {}
-    return Memory(array, tuple(split), reshaped, options.get("type", "").lower(), options.get("impl", "").lower())
 
 
 @dataclass(frozen=True)
@@ -522,52 +418,3 @@ class Memories:
             self.notes.append(
                 f"{name}: accesses of `{memory.array.name}` fit its ports because not all happen in one iteration"
             )
-
-
-def definitions(unit: Unit) -> dict[str, Instruction]:
-    """Instructions of a unit by the name of what they give."""
-    found: dict[str, Instruction] | None = getattr(unit, "_definitions", None)
-    if found is None:
-        found = {i.name: i for i in unit.code.instructions if i.name}
-        unit._definitions = found  # type: ignore[attr-defined]
-    return found
-
-
-def topological(unit: Unit, blocks: set[str], header: str) -> list[str]:
-    """Blocks of a loop body in an order in which each comes behind all that lead to it."""
-    order: list[str] = []
-    state: dict[str, int] = {}
-
-    def visit(label: str) -> None:
-        stack = [(label, iter(successors(unit, label, blocks, header)))]
-        state[label] = 1
-        while stack:
-            at, following = stack[-1]
-            for target in following:
-                if target not in state:
-                    state[target] = 1
-                    stack.append((target, iter(successors(unit, target, blocks, header))))
-                    break
-            else:
-                order.append(at)
-                stack.pop()
-
-    visit(header)
-    return order[::-1]
-
-
-def successors(unit: Unit, label: str, blocks: set[str], header: str) -> list[str]:
-    last = unit.code.blocks[label][-1]
-    if last.opcode not in ("br", "switch"):
-        return []
-    return [target for target in last.labels if target in blocks and target != header]
-
-
-def longest(unit: Unit, order: list[str], weights: dict[str, int]) -> int:
-    """The most that any way through one iteration adds up."""
-    blocks, header = set(order), order[0]
-    best: dict[str, int] = {}
-    for label in reversed(order):
-        behind = [best[t] for t in successors(unit, label, blocks, header) if t in best]
-        best[label] = weights.get(label, 0) + max(behind, default=0)
-    return best[header]

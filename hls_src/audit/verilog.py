@@ -10,11 +10,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from .fabric import DSP_STAGES, DSP_STAGES_WIDE, STAGE_NS, Fabric
+from .arrays import Memory
+from .blocks import topological
+from .fabric import Fabric
 from .hardware import CodeLoop, Unit, dominators
 from .ir import BINARY, Instruction, Type, Value, strides
-from .memories import Memory, topological
 from .multipliers import product
+from .schedule import DSP_STAGES, DSP_STAGES_WIDE, STAGE_NS, leaves_of, steps_of_sums
 from .toolchain import AuditError
 
 OPERATORS = {"and": "&", "or": "|", "xor": "^", "shl": "<<", "lshr": ">>"}
@@ -131,7 +133,7 @@ class Pipeline:
             for o in i.operands:
                 if o.name in self.inside:
                     uses[o.name] = uses.get(o.name, 0) + 1
-        self.absorbed = self.fabric.steps_of_sums(self.instructions, self.inside, uses)
+        self.absorbed = steps_of_sums(self.instructions, self.inside, uses)
         for i in self.instructions:
             if i.name in self.absorbed or i in carried:
                 continue
@@ -162,7 +164,7 @@ class Pipeline:
         bits = i.type.bits
         if i.opcode == "phi":
             return self._merge(i)
-        if i.opcode == "add" and len(leaves := self.fabric.leaves(i, self.inside, self.absorbed)) > 2:
+        if i.opcode == "add" and len(leaves := leaves_of(i, self.inside, self.absorbed)) > 2:
             return self._sum(i, leaves)
         operands = [self._value(o) for o in i.operands if o.type.kind == "int"]
         if i.opcode == "mul" and (dsp := product(i, self.unit.widths).dsp):
@@ -227,7 +229,7 @@ class Pipeline:
 
     def _sum(self, i: Instruction, leaves: list[Value]) -> Wire:
         """A balanced tree, as the audit has it."""
-        delay, bits = self.fabric.delay(self.unit, i), i.type.bits
+        delay, bits = self.fabric.operations.delay(self.unit, i), i.type.bits
         heap: list[tuple[tuple[int, float], int, Wire]] = []
         for place, o in enumerate(leaves):
             wire = self._value(o)

@@ -10,7 +10,7 @@ import pytest
 from audited import GOOD, budget, main, planted, report, toolchain
 
 
-@pytest.mark.parametrize("name", ["budget", "multipliers", "memories", "hardware", "reserved"])
+@pytest.mark.parametrize("name", ["budget", "multipliers", "arrays", "hardware", "reserved"])
 def test_the_examples_of_the_docstrings(name: str) -> None:
     tried = doctest.testmod(importlib.import_module(f"audit.{name}"))
     assert tried.attempted and not tried.failed
