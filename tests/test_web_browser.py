@@ -354,8 +354,17 @@ class TestCamera:
 
     def test_another_source_while_the_browser_asks(self, asking):
         asking.get_by_text("Draw", exact=True).click()
-        asking.evaluate("answer()")
-        asking.wait_for_function("window.streams[0]?.getTracks().every(track => track.readyState === 'ended')")
+        ended = asking.evaluate(  # waited for there: what Playwright would wait with, the page's own policy forbids
+            """async () => {
+                answer();
+                for (let turn = 0; turn < 3000; turn++) {
+                    if (window.streams[0]?.getTracks().every(track => track.readyState === "ended")) return true;
+                    await new Promise((resolve) => setTimeout(resolve, 20));
+                }
+                return false;
+            }"""
+        )
+        assert ended
         expect(label(asking)).to_be_hidden()
 
     def test_one_that_stops_by_itself(self, asking):
@@ -497,6 +506,7 @@ def test_a_server_that_has_ended(watched):
         server.stop()
         draw(page)
         expect(page.get_by_role("alert")).to_contain_text("does not answer")
+        page.close()  # and with it what it still asks
     assert all("ERR_CONNECTION" in line for line in watched.console)
     watched.console.clear()
 
