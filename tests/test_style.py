@@ -34,7 +34,7 @@ def test_no_line_of_cpp_is_longer_than_120_columns() -> None:
 
 
 def test_a_file_of_several_parts_is_several_files() -> None:
-    assert lines(SOURCES, re.compile(r"^(#|//) ?-{3,}")) == []
+    assert lines(SOURCES, re.compile(r"^\s*(#|//) ?-{3,}")) == []
 
 
 def test_docstrings_name_the_thing() -> None:

@@ -18,12 +18,14 @@ budget. Nothing here knows the engine: all is found from the top function's file
 `multipliers` products on 25 x 18 DSPs
 `blocks`      the order of basic blocks
 `arrays`      banks, block RAM and LUT RAM of arrays
+`pointers`    addresses of loads and stores
 `memories`    accesses of each bank a cycle
 `cost`        LUTs and flip-flops by kind
 `operations`  LUTs and delay of each operation
 `schedule`    pipelines in stages, and circles in them
 `fabric`      LUTs and flip-flops of the whole
-`report`      the table
+`report`      the counts together, and the faults
+`tables`      them in Markdown
 `verilog`     a pipeline as Verilog, from the same intermediate code
 `beside`      `python -m audit.beside`: the counts beside a synthesis tool's
 ============  ====================================================================

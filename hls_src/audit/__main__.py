@@ -8,7 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from .report import Audit, write_into
+from .report import Audit
+from .tables import text, write_into
 from .toolchain import AuditError
 
 HERE = Path(__file__).parent.parent
@@ -50,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
             )
         )
     else:
-        print(audit.text())
+        print(text(audit))
     return 1 if audit.unknown_faults else 0
 
 

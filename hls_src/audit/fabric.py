@@ -81,7 +81,7 @@ class Fabric:
                     users[key].add(i.callee)
         for i in unit.code.instructions:
             if i.opcode in ("load", "store"):
-                for address in self.memories.addresses(unit, i.operands[-1]):
+                for address in self.memories.pointers.addresses(unit, i.operands[-1]):
                     if address.root.startswith("port "):
                         users[(address.root, i.opcode)].add(unit.pipeline(i.block)[0] or i.block)
         masters = self._masters()
@@ -92,7 +92,7 @@ class Fabric:
             (address.root, i.opcode)
             for i in unit.code.instructions
             if i.opcode in ("load", "store")
-            for address in self.memories.addresses(unit, i.operands[-1])
+            for address in self.memories.pointers.addresses(unit, i.operands[-1])
             if address.root.startswith("port ")
         }
         for i in unit.code.instructions:

@@ -9,9 +9,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from .arrays import Memory, memory_of
-from .blocks import definitions, longest, topological
+from .blocks import longest, topological
 from .hardware import Hardware, Unit
-from .ir import Instruction, Type, Value, strides
+from .ir import Instruction, Type, Value
+from .pointers import Address, Pointers
 
 # Accesses in a cycle that a binding serves: reads, writes, both together. UG1399, pragma HLS bind_storage.
 PORTS = {
@@ -25,15 +26,6 @@ PORTS = {
     "rom_np": (1 << 20, 0, 1 << 20),
 }
 DEFAULT_PORTS = (2, 2, 2)  # without a binding Vitis HLS takes two ports if it needs them
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where an access goes: `root` + `number` + the sum of `terms`, bytes."""
-
-    root: str
-    number: int = 0
-    terms: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Memories:
     """All arrays of the hardware, with what the pipelines ask of them; `faults` has what they cannot serve."""
 
     def __init__(self, hardware: Hardware) -> None:
-        self.hardware = hardware
+        self.hardware, self.pointers = hardware, Pointers(hardware)
         self.all = [memory_of(array) for array in hardware.source.arrays]
         for memory in self.all:
             memory.copies += hardware.source.in_dataflow(memory.array)
@@ -59,7 +51,6 @@ class Memories:
         self.notes: list[str] = []
         self.accesses: list[Access] = []
         self._objects: dict[str, list[Memory]] = {}
-        self._roots: dict[tuple[str, str], set[str]] = {}
         for unit in hardware.used:
             self._unit(unit)
 
@@ -67,144 +58,6 @@ class Memories:
     def used(self) -> list[Memory]:
         """Arrays that are still memories or indexed registers after unrolling."""
         return [memory for memory in self.all if memory.used]
-
-    # --- where an address points ---
-
-    def addresses(self, unit: Unit, value: Value, depth: int = 0) -> list[Address]:
-        """All that a pointer may be: several behind a select."""
-        if value.name.startswith("@"):
-            return [Address(value.name, value.number or 0)]
-        if depth > 12 or not value.name:
-            return [Address("?")]
-        i = self._definition(unit, value.name)
-        if i is None:
-            return [Address(root) for root in sorted(self._argument(unit, value.name))]
-        if i.opcode == "alloca":
-            return [Address(f"{unit.code.name} {i.name}")]
-        if i.opcode == "select":
-            return self.addresses(unit, i.operands[1], depth + 1) + self.addresses(unit, i.operands[2], depth + 1)
-        if i.opcode == "phi":
-            found = [a for o in i.operands for a in self.addresses(unit, o, depth + 6)]
-            unknown = any(a.root == "?" for a in found)
-            roots = sorted({a.root for a in found if a.root != "?"})
-            return [Address(root, 0, ((value.name, 1),)) for root in roots] if unknown else found
-        if i.opcode == "getelementptr" and i.pointee is not None:
-            terms: dict[str, int] = defaultdict(int)
-            number = 0
-            for step, index in strides(i.pointee, i.operands[1:]):
-                inner, constant = self.linear(unit, index)
-                number += step * constant
-                for name, factor in inner.items():
-                    terms[name] += step * factor
-            return [
-                Address(
-                    a.root,
-                    a.number + number,
-                    tuple(sorted((dict(a.terms) | {n: f for n, f in terms.items() if f}).items())),
-                )
-                for a in self.addresses(unit, i.operands[0], depth + 1)
-            ]
-        return [Address("?")]
-
-    def _definition(self, unit: Unit, name: str) -> Instruction | None:
-        return definitions(unit).get(name)
-
-    def _argument(self, unit: Unit, name: str) -> set[str]:
-        key = (unit.code.name, name)
-        if key in self._roots:
-            return self._roots[key]
-        self._roots[key] = set()
-        place = next((n for n, p in enumerate(unit.code.parameters) if p.name == name), None)
-        found: set[str] = set()
-        if unit.code.name == f"@{self.hardware.source.top}":
-            found = {f"port {place}"}
-        elif place is not None:
-            for caller in self.hardware.used:
-                for call in caller.code.instructions:
-                    if call.callee == unit.code.name:
-                        found |= {a.root for a in self.addresses(caller, call.operands[place])}
-        self._roots[key] = found
-        return found
-
-    def linear(self, unit: Unit, value: Value, depth: int = 0) -> tuple[dict[str, int], int]:
-        """A number as a sum of values times constants, and a constant."""
-        if value.constant:
-            return {}, value.number or 0
-        i = self._definition(unit, value.name)
-        if i is None or depth > 16:
-            return {value.name: 1}, 0
-        if i.opcode in ("zext", "sext", "freeze"):
-            return self.linear(unit, i.operands[0], depth + 1)
-        apart = i.opcode == "or" and self._apart(unit, i)
-        if i.opcode in ("add", "sub") or apart:
-            left, a = self.linear(unit, i.operands[0], depth + 1)
-            right, b = self.linear(unit, i.operands[1], depth + 1)
-            sign = -1 if i.opcode == "sub" else 1
-            terms = dict(left)
-            for name, factor in right.items():
-                terms[name] = terms.get(name, 0) + sign * factor
-            return {n: f for n, f in terms.items() if f}, a + sign * b
-        if i.opcode in ("shl", "mul") and i.operands[1].constant:
-            number = i.operands[1].number or 0
-            factor = 1 << number if i.opcode == "shl" else number
-            terms, a = self.linear(unit, i.operands[0], depth + 1)
-            return {n: f * factor for n, f in terms.items()}, a * factor
-        return {value.name: 1}, 0
-
-    def _apart(self, unit: Unit, i: Instruction) -> bool:
-        """Whether the two sides of an `or` have no bit in common, so that it is a sum."""
-        low, high = (self.possible(unit, o) for o in i.operands)
-        if low and high:
-            return all(a & b == 0 for a, b in itertools.product(low, high))
-        number = next((o.number for o in i.operands if o.constant), None)
-        other = next((o for o in i.operands if not o.constant), None)
-        definition = self._definition(unit, other.name) if other else None
-        if number is None or definition is None:
-            return False
-        if definition.opcode == "shl" and definition.operands[1].constant:
-            return number >= 0 and number < 1 << (definition.operands[1].number or 0)
-        if definition.opcode == "and" and definition.operands[1].constant:
-            return (definition.operands[1].number or 0) & number == 0
-        return False
-
-    def possible(self, unit: Unit, value: Value, depth: int = 0) -> set[int] | None:
-        """The few numbers that a value can be, None if they are not known or many."""
-        if value.constant:
-            return {value.number or 0}
-        i = self._definition(unit, value.name)
-        if i is None or depth > 8:
-            return None
-        if i.opcode in ("zext", "sext", "trunc", "freeze"):
-            found = self.possible(unit, i.operands[0], depth + 1)
-            if found is None and i.opcode == "zext" and i.operands[0].type.bits <= 3:
-                return set(range(1 << i.operands[0].type.bits))
-            return found
-        if i.opcode in ("select", "phi"):
-            sets = [self.possible(unit, o, depth + 1) for o in i.operands[1 if i.opcode == "select" else 0 :]]
-            return None if any(s is None for s in sets) else set().union(*(s for s in sets if s))
-        if i.opcode == "and" and i.operands[1].constant and (i.operands[1].number or 0) >= 0:
-            mask = i.operands[1].number or 0
-            places = [1 << b for b in range(mask.bit_length()) if mask >> b & 1]
-            return (
-                {sum(c) for n in range(len(places) + 1) for c in itertools.combinations(places, n)}
-                if len(places) < 6
-                else None
-            )
-        if i.opcode in ("add", "or", "xor", "shl", "sub"):
-            a, b = (self.possible(unit, o, depth + 1) for o in i.operands)
-            if a is None or b is None or len(a) * len(b) > 64:
-                return None
-            how = {
-                "add": lambda x, y: x + y,
-                "sub": lambda x, y: x - y,
-                "or": lambda x, y: x | y,
-                "xor": lambda x, y: x ^ y,
-                "shl": lambda x, y: x << y,
-            }[i.opcode]
-            return {how(x, y) for x, y in itertools.product(a, b)}
-        return None
-
-    # --- from an address to a bank ---
 
     def memories_at(self, address: Address) -> list[Memory]:
         """The arrays of the variable that an address points into."""
@@ -265,7 +118,7 @@ class Memories:
                 if (factor << unit.widths.zeros(value)) % cycle == 0 or factor < step[d]:
                     continue
                 free.pop(name, None)
-                values = self.possible(unit, value)
+                values = self.pointers.possible(unit, value)
                 totals = (
                     {t + v * factor for t in totals for v in values}
                     if totals is not None and values is not None and len(totals) * len(values) <= 256
@@ -294,8 +147,6 @@ class Memories:
             found.append((bank, row))
         return found
 
-    # --- accesses a cycle ---
-
     def _unit(self, unit: Unit) -> None:
         regions: list[tuple[str, int, set[str], str]] = []
         if unit.pipelined_by:
@@ -317,7 +168,7 @@ class Memories:
             return []
         type_ = i.type if i.opcode == "load" else i.operands[0].type
         found = []
-        for address in self.addresses(unit, i.operands[-1]):
+        for address in self.pointers.addresses(unit, i.operands[-1]):
             found += self.touched(unit, address, type_.size)
         return found
 
@@ -336,7 +187,7 @@ class Memories:
                 for number, (memory, bank, row) in enumerate(self.reached(unit, i)):
                     key = row if i.opcode == "load" else f"{row} {i.name} {id(i)} {number}"
                     counts[(self.all.index(memory), bank)][i.opcode][label].add(key)
-                for address in self.addresses(unit, i.operands[-1]):
+                for address in self.pointers.addresses(unit, i.operands[-1]):
                     if address.root.startswith("port "):
                         ports[self._bundle(address.root)][i.opcode][label] += 1
         order = topological(unit, blocks, header)
@@ -355,12 +206,12 @@ class Memories:
     def _hidden(self, unit: Unit, name: str, i: Instruction) -> None:
         """Refuse what cannot be counted: a pointer from a table, an array copied or cleared as a whole."""
         if i.opcode in ("load", "store"):
-            if any(address.root == "?" for address in self.addresses(unit, i.operands[-1])):
+            if any(address.root == "?" for address in self.pointers.addresses(unit, i.operands[-1])):
                 place = self.hardware.module.place(i.debug)
                 self.faults.append(f"{name}: {place[0]}:{place[1]} accesses memory by a pointer that is not known")
         elif i.opcode == "call" and i.callee.startswith(("@llvm.memcpy", "@llvm.memmove", "@llvm.memset")):
             for operand in i.operands[:2]:
-                for address in self.addresses(unit, operand) if operand.type.kind == "ptr" else ():
+                for address in self.pointers.addresses(unit, operand) if operand.type.kind == "ptr" else ():
                     for memory in self.memories_at(address):
                         if not memory.registers:
                             self.faults.append(

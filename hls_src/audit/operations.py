@@ -175,7 +175,7 @@ class Operations:
         """The multiplexers in front of registers or banks that an index from the data chooses among."""
         type_ = i.type if i.opcode == "load" else i.operands[0].type
         found: float = 0
-        for address in self.memories.addresses(unit, i.operands[-1]):
+        for address in self.memories.pointers.addresses(unit, i.operands[-1]):
             touched = self.memories.touched(unit, address, type_.size)
             for memory in {id(m): m for m, _, _ in touched}.values():
                 banks = [bank for m, bank, _ in touched if m is memory]

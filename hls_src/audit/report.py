@@ -1,9 +1,8 @@
-"""The audit as a whole: all counts together, the faults, and the tables."""
+"""The audit as a whole: all counts together, and the faults."""
 
 from __future__ import annotations
 
 import tempfile
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from .hardware import Hardware, Unit, readable
 from .ir import Module
 from .memories import Memories
 from .multipliers import Product, product
+from .schedule import STAGE_NS
 from .source import Source
 
 COLUMNS = ("DSP", "BRAM36", "LUT", "FF")
@@ -57,8 +57,6 @@ class Audit:
         self.hardware = Hardware(self.source, self.module)
         self.memories = Memories(self.hardware)
         self.fabric = Fabric(self.hardware, self.memories)
-
-    # --- counts ---
 
     def products(self, unit: Unit, pipelined: bool | None = None) -> list[Product]:
         """Multiplications of one copy of a unit, those in its pipelines, those outside, or all."""
@@ -109,8 +107,6 @@ class Audit:
     def total(self) -> dict[str, float]:
         return {column: sum(row.amounts.get(column, 0) for row in self.rows) for column in COLUMNS}
 
-    # --- faults ---
-
     @cached_property
     def faults(self) -> list[str]:
         """All that is wrong, known or not."""
@@ -138,14 +134,18 @@ class Audit:
         gone = [known for known in KNOWN if not any(fault.startswith(known) for fault in self.faults)]
         return new + [f"`{known.strip()}` is mended: take it off KNOWN in hls_src/audit/budget.py" for known in gone]
 
+    def reason(self, fault: str) -> str:
+        """Why a fault is known; nothing if it is not."""
+        return next((reason for known, reason in KNOWN.items() if fault.startswith(known)), "")
+
     @property
     def notes(self) -> list[str]:
         found = list(self.memories.notes)
         for schedule in self.fabric.schedules:
-            if schedule.recurrence > 7.3 * schedule.interval:
+            if schedule.recurrence > STAGE_NS * schedule.interval:
                 found.append(
                     f"{schedule.name}: {schedule.carried.lstrip('%')} takes about {schedule.recurrence:.1f} ns"
-                    f" from one iteration to the next, more than the {7.3 * schedule.interval:.1f} ns of its II"
+                    f" from one iteration to the next, more than the {STAGE_NS * schedule.interval:.1f} ns of its II"
                 )
         outside = self.dsp(False)
         if outside:
@@ -155,90 +155,3 @@ class Audit:
                 f" {self.total['DSP'] - outside + self.shared_dsp():.0f} in all"
             )
         return found
-
-    # --- texts ---
-
-    def table(self) -> str:
-        """The table of resources, in Markdown."""
-        lines = ["| part | DSP | BRAM36 | LUT | FF |", "|---|---|---|---|---|"]
-
-        def line(name: str, amounts: dict[str, float], bold: bool = False) -> str:
-            mark = "**" if bold else ""
-            cells = [f"{amounts.get(c, 0):,.0f}" if amounts.get(c, 0) else "" for c in COLUMNS]
-            return "| " + " | ".join(f"{mark}{cell}{mark}" if cell else "" for cell in (name, *cells)) + " |"
-
-        lines += [line(row.name, row.amounts) for row in self.rows if any(round(a) for a in row.amounts.values())]
-        lines.append(line("sum", self.total, True))
-        lines.append(line("limit of this project", dict(LIMIT)))
-        lines.append(line(f"{DEVICE_NAME}", dict(DEVICE)))
-        return "\n".join(lines)
-
-    def loops(self) -> str:
-        """The pipelined loops, in Markdown: II, estimated stages and tightest recurrence."""
-        lines = ["| loop | II | stages | tightest recurrence, ns |", "|---|---|---|---|"]
-        for s in sorted(self.fabric.schedules, key=lambda s: -s.depth):
-            lines.append(f"| `{s.name}` | {s.interval} | {s.depth} | {s.recurrence:.1f} |")
-        return "\n".join(lines)
-
-    def accesses(self) -> str:
-        """Reads and writes of the busiest bank of each memory in each pipelined loop, in Markdown."""
-        lines = ["| memory | loop | cycles | reads | writes |", "|---|---|---|---|---|"]
-        for a in sorted(self.memories.accesses, key=lambda a: (a.memory.array.name, a.loop)):
-            lines.append(f"| `{a.memory.array.name}` | `{a.loop}` | {a.interval} | {a.reads} | {a.writes} |")
-        return "\n".join(lines)
-
-    def multiplications(self) -> str:
-        """Multiplications by width, in Markdown."""
-        counts: dict[bool, Counter[Product]] = defaultdict(Counter)
-        for unit in self.hardware.used:
-            for pipelined in (True, False):
-                for one in self.products(unit, pipelined):
-                    counts[pipelined][one] += unit.copies
-        lines = ["| bits, signed | result | where | number | DSP |", "|---|---|---|---|---|"]
-        for pipelined in (True, False):
-            where = "in pipelines" if pipelined else "outside"
-            for one, number in sorted(counts[pipelined].items(), key=lambda item: -item[0].dsp * item[1]):
-                lines.append(f"| {one.left} x {one.right} | {one.result} | {where} | {number} | {one.dsp * number} |")
-        return "\n".join(lines)
-
-    def text(self) -> str:
-        parts = [
-            "Resources\n",
-            self.table(),
-            "\nPipelines\n",
-            self.loops(),
-            "\nAccesses of the busiest bank\n",
-            self.accesses(),
-            "\nMultiplications\n",
-            self.multiplications(),
-            "",
-        ]
-        parts += [f"note: {note}" for note in self.notes]
-        for fault in self.faults:
-            why = next((reason for known, reason in KNOWN.items() if fault.startswith(known)), "")
-            parts.append(f"known: {fault} ({why})" if why else f"fault: {fault}")
-        parts += [f"fault: {fault}" for fault in self.unknown_faults if fault not in self.faults]
-        return "\n".join(parts)
-
-
-BEGIN, END = "<!-- audit: written by `make -C hls_src audit-docs` -->", "<!-- /audit -->"
-
-
-def write_into(page: Path, audit: Audit) -> None:
-    """Put the tables between the marks of a page.
-
-    Raises
-    ------
-    AuditError
-        The page has no marks.
-    """
-    text = page.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise toolchain.AuditError(f"{page} needs the lines {BEGIN} and {END}, once each")
-    before, _, rest = text.partition(BEGIN)
-    page.write_text(before + page_part(audit) + rest.partition(END)[2], encoding="utf-8")
-
-
-def page_part(audit: Audit) -> str:
-    """The text between the marks, with them."""
-    return f"{BEGIN}\n\n{audit.table()}\n\n{audit.loops()}\n\n{audit.accesses()}\n\n{END}"

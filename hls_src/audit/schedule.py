@@ -175,7 +175,9 @@ class Scheduler:
         return ready, needed
 
     def _read(self, unit: Unit, i: Instruction, at: tuple[int, float]) -> tuple[int, float]:
-        roots = [m for a in self.memories.addresses(unit, i.operands[-1]) for m in self.memories.memories_at(a)]
+        roots = [
+            m for a in self.memories.pointers.addresses(unit, i.operands[-1]) for m in self.memories.memories_at(a)
+        ]
         if any(m.in_block_ram for m in roots):
             return at[0] + 1, READ_NS["bram"]
         if any(not m.registers for m in roots):

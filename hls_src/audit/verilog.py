@@ -64,8 +64,6 @@ class Pipeline:
     def text(self) -> str:
         return "module unit(" + ",\n  ".join(self.ports) + ");\n" + "\n".join(self.body) + "\nendmodule\n"
 
-    # --- names and delays ---
-
     def _name(self, prefix: str) -> str:
         self._count += 1
         return f"{prefix}{self._count}"
@@ -117,8 +115,6 @@ class Pipeline:
     def _stage(self, name: str, *wires: Wire) -> int:
         """Where the audit has it, and not before what it takes."""
         return max([self.ready.get(name, 0), *(w.stage for w in wires if w.stage is not None)])
-
-    # --- the body ---
 
     def _write(self) -> None:
         header = self.unit.code.blocks[self.loop.header]
@@ -244,8 +240,6 @@ class Pipeline:
             heapq.heappush(heap, ((stage, begins + delay), place, wire))
         return heap[0][2]
 
-    # --- branches ---
-
     def _condition(self, label: str, target: str) -> Wire | None:
         """When control goes from a block to another; None for always."""
         last = self.unit.code.blocks[label][-1]
@@ -303,8 +297,6 @@ class Pipeline:
             text = f"{self._at(condition, stage)} ? {self._at(value, stage)} : ({text})"
         return self._define(text, i.type.bits, stage)
 
-    # --- memory ---
-
     def _address(self, pointer: Value) -> tuple[str, int, list[tuple[int, Value]]]:
         """The base of an address, constant bytes, and the other indices with the bytes of a step."""
         definition = next((i for i in self.unit.code.instructions if i.name == pointer.name), None)
@@ -319,7 +311,7 @@ class Pipeline:
         return base, number, terms
 
     def _memory(self, pointer: Value, type_: Type) -> Memory | None:
-        found = self.fabric.memories.addresses(self.unit, pointer)
+        found = self.fabric.memories.pointers.addresses(self.unit, pointer)
         touched = [m for a in found for m, _, _ in self.fabric.memories.touched(self.unit, a, type_.size)]
         return touched[0] if touched else None
 
@@ -357,7 +349,7 @@ class Pipeline:
             return 1
         type_ = i.type if i.opcode == "load" else i.operands[0].type
         banks = set()
-        for address in self.fabric.memories.addresses(self.unit, i.operands[-1]):
+        for address in self.fabric.memories.pointers.addresses(self.unit, i.operands[-1]):
             banks |= {bank for _, bank, _ in self.fabric.memories.touched(self.unit, address, type_.size)}
         return memory.banks if None in banks else len(banks)
 

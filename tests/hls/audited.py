@@ -14,7 +14,7 @@ pytest.importorskip("clang.cindex", reason="needs libclang: pip install ziglang=
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "hls_src"))
 
-from audit import beside, budget, report, rules, toolchain  # noqa: E402
+from audit import beside, budget, report, rules, tables, toolchain  # noqa: E402
 from audit.__main__ import main, top_of  # noqa: E402
 from audit.report import Audit  # noqa: E402
 from audit.source import Source  # noqa: E402
@@ -35,6 +35,7 @@ __all__ = [
     "main",
     "planted",
     "report",
+    "tables",
     "toolchain",
     "top_of",
 ]

@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
-from audited import ROOT, Audit, Pipeline, beside, report
+from audited import ROOT, Audit, Pipeline, beside, tables
 
 
 def test_the_engine_has_no_fault_that_is_not_known(engine: Audit) -> None:
-    assert engine.unknown_faults == [], engine.text()
+    assert engine.unknown_faults == [], tables.text(engine)
 
 
 def test_the_page_shows_what_the_audit_counts_today(engine: Audit) -> None:
     page = next((ROOT / "docs").rglob("engine.md"))
-    assert report.page_part(engine) in page.read_text(encoding="utf-8"), "make -C hls_src audit-docs"
+    assert tables.page_part(engine) in page.read_text(encoding="utf-8"), "make -C hls_src audit-docs"
 
 
 def test_every_pipeline_of_the_engine_was_looked_at(engine: Audit) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from audited import GOOD, Run, planted
+from audited import GOOD, Run, planted, tables
 
 
 def test_an_array_without_partition_is_found_where_it_is_read_and_written(audit: Run) -> None:
@@ -112,7 +112,7 @@ def test_buffers_between_the_processes_of_a_dataflow_region_are_two(audit: Run) 
 
 
 def test_what_a_loop_asks_of_a_memory_is_in_the_table(audit: Run) -> None:
-    lines = audit(GOOD).accesses().splitlines()[2:]
+    lines = tables.accesses(audit(GOOD)).splitlines()[2:]
     assert lines == ["| `buffer` | `LOAD` | 1 | 0 | 1 |", "| `buffer` | `SUM` | 1 | 1 | 0 |"]
 
 
