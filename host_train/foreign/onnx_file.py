@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from host_train.foreign.onnx_graph import channels_first, flatten_channels_first, to_known_opset
+from host_train.foreign.onnx_graph import attribute, channels_first, flatten_channels_first, to_known_opset
 from host_train.foreign.onnx_libraries import load_onnx2torch, load_onnx_library
 from host_train.foreign.onnx_plain import plain
 from host_train.foreign.onnx_quantised import without_quantisation
@@ -240,12 +240,26 @@ def _check_values(model: Any, made: nn.Module, images: np.ndarray) -> None:
         )
 
 
+def _batch_norm() -> type:
+    """Batch norm for the definitions of onnx, which mix the statistics of the images into it in opsets 9 to 13."""
+
+    class BatchNormalization(import_module("onnx.reference.op_run").OpRun):  # type: ignore[misc]
+        op_domain = ""
+
+        def _run(self, x: Any, scale: Any, bias: Any, mean: Any, var: Any, **options: Any) -> tuple[Any]:
+            along, epsilon = (-1, *[1] * (x.ndim - 2)), attribute(self.onnx_node, "epsilon", 1e-5)
+            scale, bias, mean, var = (one.reshape(along) for one in (scale, bias, mean, var))
+            return ((scale * (x - mean) / np.sqrt(var + epsilon) + bias).astype(x.dtype),)
+
+    return BatchNormalization
+
+
 def _run(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """A model's outputs: by ONNX Runtime where it is installed, else by the slow definitions of onnx."""
     try:
         onnxruntime = import_module("onnxruntime")
     except ImportError:
-        evaluator = import_module("onnx.reference").ReferenceEvaluator(model)
+        evaluator = import_module("onnx.reference").ReferenceEvaluator(model, new_ops=[_batch_norm()])
         return evaluator.run(None, inputs)[0]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

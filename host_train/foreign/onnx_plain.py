@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from host_train.foreign.onnx_bits import with_bits
 from pynq_cnn.errors import NetworkError
 
 Shape = tuple[int, ...]
@@ -40,7 +41,7 @@ def plain(converted: fx.GraphModule, images: torch.Tensor) -> fx.GraphModule:
         values.run(images)
     opened = _Opened(converted, live, values.found)
     opened.run(images)
-    return fx.GraphModule(converted, opened.tracer.graph).eval()
+    return with_bits(fx.GraphModule(converted, opened.tracer.graph).eval())
 
 
 def _live(graph: fx.Graph) -> set[fx.Node]:
@@ -210,6 +211,14 @@ def _matmul(opened: _Opened, module: nn.Module, x: Any, y: Any) -> Any:
     return opened.replaced(linear, x)
 
 
+def _prelu(opened: _Opened, module: nn.Module, x: Any, slope: Any) -> Any:
+    """With a slope for each channel, or one for all."""
+    by_channel = slope.numel() == 1 or tuple(slope.shape) == (opened.shapes()[0][1], *[1] * (slope.ndim - 1))
+    if not by_channel:
+        raise NetworkError(f"{opened.now}: slopes of {tuple(slope.shape)} cannot be mapped; use one for each channel")
+    return torch.prelu(x, slope.reshape(-1))
+
+
 def _is_sigmoid_of(opened: _Opened, gate: Any, x: Any) -> bool:
     if not (isinstance(gate, fx.Proxy) and isinstance(x, fx.Proxy) and gate.node.op == "call_module"):
         return False
@@ -233,6 +242,8 @@ def _arithmetic(opened: _Opened, module: nn.Module, first: Any, second: Any) -> 
         if fits and linear.bias is None and len(taken.users) == 1:
             linear.bias = nn.Parameter(constant.detach().reshape(-1).clone())
             return x
+    if getattr(module.math_op_function, "__name__", "") == "_onnx_div":  # asks for types, which proxies do not have
+        return torch.div(first, second)
     return module(first, second)
 
 
@@ -245,5 +256,6 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "OnnxPadDynamic": _pad,
     "OnnxSoftmaxV1V11": _softmax,
     "OnnxMatMul": _matmul,
+    "OnnxPReLU": _prelu,
     "OnnxBinaryMathOperation": _arithmetic,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from host_train.foreign.onnx_bits import takes_bits, write_sign, write_step
 from host_train.foreign.onnx_graph import attribute, initializers, take_instead
 from host_train.foreign.onnx_libraries import load_onnx_library
 from pynq_cnn.errors import NetworkError
@@ -24,23 +25,25 @@ def without_quantisation(model: Any) -> bool:
     there was any.
 
     Weights stay the numbers that their integers, of any number of bits, stand for. Between layers only the lower bound
-    of the bytes is kept, where it is 0: it stands for a ReLU, which such tools leave out.
+    of the bytes is kept, where it is 0: it stands for a ReLU, which such tools leave out. Activations of one bit stay
+    signs (`host_train.foreign.onnx_bits`), and the step of bytes that weights of one bit take is kept with them.
 
     Raises
     ------
     NetworkError
-        For activations of fewer than 8 bits: names the node.
+        For activations of 2 to 7 bits: names the node.
     """
     graph = model.graph
     if not any(node.op_type in (*STEPS, *QONNX) for node in graph.node):
         return False
     _fold_weights(model)
     makers = {name: node for node in graph.node for name in node.output}
+    bits = any(node.op_type == "BipolarQuant" for node in graph.node)
     for node in list(graph.node):
         if node.op_type == "DequantizeLinear":
             _take_out(model, node, makers)
         elif node.op_type in QONNX:
-            _take_out_qonnx(model, node, makers)
+            _take_out_qonnx(model, node, makers, bits)
     _remove_unused(graph)
     return True
 
@@ -112,17 +115,19 @@ def _take_out(model: Any, node: Any, makers: dict[str, Any]) -> None:
     _connect(model, before.input[0], node, makers, at_least_0=int(low) == int(zero))
 
 
-def _take_out_qonnx(model: Any, node: Any, makers: dict[str, Any]) -> None:
+def _take_out_qonnx(model: Any, node: Any, makers: dict[str, Any], binary: bool) -> None:
+    """A Quant or BipolarQuant of activations; `binary` is whether there are any of the latter."""
     constants = initializers(model.graph)
     if node.op_type == "BipolarQuant":
-        raise NetworkError(
-            f"{node.name}: activations of one bit (BipolarQuant) cannot be taken from ONNX; build the model of"
-            " BinaryConv2d and BinaryLinear of host_train.layers.binary, load its weights, and give it to from_torch",
-            node.name,
-        )
+        write_sign(model, node)
+        return
     bits, zero = constants.get(node.input[3]), constants.get(node.input[2])
     if bits is None or zero is None or int(bits) < 8:
         raise _too_few(node, "unknown" if bits is None else f"{int(bits)} bits")
+    scale = constants.get(node.input[1])
+    if binary and scale is not None and scale.size == 1 and takes_bits(model, node.output[0]):
+        write_step(model, node, scale)
+        return
     _connect(model, node.input[0], node, makers, at_least_0=_range(node, int(bits))[0] == float(zero))
 
 

@@ -8,8 +8,7 @@ from torch import nn
 
 from host_train.layers.about import about
 from host_train.quantisation.layers.binary import gives_logits
-from host_train.quantisation.layers.norm import Norm
-from host_train.quantisation.layers.rules import add_to_blocks, check_options
+from host_train.quantisation.layers.rules import add_to_blocks, check_options, is_scale
 from host_train.quantisation.layers.state import Block
 from pynq_cnn.errors import NetworkError
 
@@ -36,10 +35,10 @@ def blocks(layers: Iterable[tuple[str, nn.Module]]) -> list[Block]:
 
 
 def check_end(found: Sequence[Block]) -> None:
-    """Refuse blocks that do not end with logits: those of a BinaryLinear, perhaps with batch norm."""
+    """Refuse blocks that do not end with logits: those of a BinaryLinear, perhaps with batch norm or constants."""
     wanted = "a binary network must end with a BinaryLinear, perhaps with BatchNorm1d behind it, not with"
     if not found:
         raise NetworkError(f"{wanted} nothing")
     last = found[-1]
-    if not gives_logits(last.layer) or last.pools or not all(isinstance(one, Norm) for one in last.before):
+    if not gives_logits(last.layer) or last.pools or not all(is_scale(one) for one in last.before):
         raise NetworkError(f"{last.name}: {wanted} {last.name} and what follows it", last.name)

@@ -17,11 +17,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """A softmax or sigmoid, with its name and its place in the user's source."""
+    """A softmax or sigmoid, with its name, its place in the user's source, and how many values of each image it is
+    over.
+    """
 
     name: str
     layer: nn.Module
     place: str
+    over: int
 
 
 @dataclass(frozen=True, eq=False)

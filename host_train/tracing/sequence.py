@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import torch
 from torch import nn
 
 from host_train.layers.select import Select
@@ -19,6 +21,7 @@ from host_train.quantisation.layers.state import Role
 from host_train.quantisation.normalise import check_end
 from host_train.tracing.flow import Flow, Shape
 from host_train.tracing.operations.moving import unmapped_shape
+from host_train.tracing.picked import needs_the_same, of_channels
 from host_train.tracing.places import located
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model.layers import INPUT
@@ -87,6 +90,10 @@ class Layers:
 
     def finish(self, flow: Flow) -> LayerGraph:
         """All layers that the output depends on."""
+        ending = flow.ending
+        if ending and not isinstance(ending.layer, nn.Sigmoid) and flow.shape[1:] != (ending.over,):
+            raise NetworkError(f"{flow.where}: some values of a softmax cannot be mapped; take them in front of it")
+        flow = self._one_value_each(flow)
         if flow.where and (flow.shape[0] == 1 or any(side != 1 for side in flow.shape[2:])):
             raise self._moved(flow)
         if flow.index is None and any(side != 1 for side in flow.given[1:]):
@@ -97,7 +104,14 @@ class Layers:
         if flow.index is not None:
             if len(flow.shape) != 2:
                 raise self._moved(flow)
-            output = self.features(flow)
+            channels = flow.of_one()
+            some = (
+                not self.binary
+                and math.prod(flow.given[1:]) == 1
+                and bool((channels >= 0).all())
+                and self._can_pick(flow.name)
+            )
+            output = self._picked(flow.name, channels) if some else self.features(flow)
         else:
             output = flow.name
         needed, stack = set(), [output]
@@ -112,6 +126,33 @@ class Layers:
         else:
             self._check(lambda: check_end(Draft(layers, self.inputs, output)))
         return LayerGraph(layers, self.inputs).eval()
+
+    @staticmethod
+    def _one_value_each(flow: Flow) -> Flow:
+        """One value of each image as [n, 1], if it is that."""
+        if len(flow.shape) == 1 and flow.index is not None:
+            return replace(flow, shape=(*flow.shape, 1), index=flow.index[:, None])
+        return flow
+
+    def _can_pick(self, name: str) -> bool:
+        """Whether the layer can be made for some of its channels alone, with what it takes."""
+        layer, given = self.layers.get(name), self.inputs.get(name, ())
+        made = None if layer is None else of_channels(layer, torch.zeros(1, dtype=torch.int64))
+        if made is None or (isinstance(made, nn.Flatten) and math.prod(self.shapes[given[0]][1:]) > 1):
+            return False
+        return not needs_the_same(made) or all(map(self._can_pick, given))
+
+    def _picked(self, name: str, channels: torch.Tensor, users: int = 0) -> str:
+        """The layer that gives these channels of what a layer gives: itself, if `users` layers alone take it."""
+        made, given = of_channels(self.layers[name], channels), self.inputs[name]
+        assert made is not None  # `_can_pick` has seen to it
+        if needs_the_same(made):
+            given = tuple(self._picked(one, channels, 1) for one in given)
+        if sum(taken.count(name) for taken in self.inputs.values()) > users:
+            return self.add(name, made, self.places[name], *given)
+        self.layers[name], self.inputs[name] = made, given
+        self.shapes[name] = shape_behind(made, name, *(self.shapes[one] for one in given))
+        return name
 
     def ends_in_bytes(self, name: str) -> bool:
         """Whether a layer gives bytes."""

@@ -20,6 +20,7 @@ from host_train.reason import reason_of
 from host_train.tracing.flow import Ending, Flow, Shape
 from host_train.tracing.operations import (
     LEARNED,
+    SumOf,
     Unchanged,
     advice,
     arithmetic,
@@ -160,8 +161,9 @@ class _Walk:
         flow = self.flows.get(value) if isinstance(value, fx.Node) else None
         if isinstance(flow, Flow):
             return flow
-        several = "; join several with torch.cat(outputs, 1)" if isinstance(value, (tuple, list)) else ""
-        what = f"the result of {value.name}" if isinstance(value, fx.Node) else f"a {type(value).__name__}"
+        several = "; join several with torch.cat(outputs, 1)" if isinstance(value, (tuple, list, dict)) else ""
+        kind = next((one.__name__ for one in (dict, list, tuple) if isinstance(value, one)), type(value).__name__)
+        what = f"the result of {value.name}" if isinstance(value, fx.Node) else f"a {kind}"
         raise NetworkError(
             f"{type(self.model).__name__}.forward must return one tensor, the logits, not {what}{several}"
         )
@@ -190,8 +192,11 @@ class _Walk:
         last = len(flows[0].shape) == 2 and all(user.op == "output" for user in node.users)
         if what is not None and len(flows) == 1:
             made = arithmetic.made(what, operation, args, options, flows[0].shape, after)
-        elif what == arithmetic.DIFFERENCE and len(flows) == 2:
-            flows = [flows[0], self._behind(node, arithmetic.negative(flows[1].shape), flows[1:], flows[1].shape)]
+        elif what in (arithmetic.SUM, arithmetic.DIFFERENCE) and len(flows) == 2:
+            first, second = reversed(flows) if operation == "rsub" else flows
+            alpha: Any = options.get("alpha", 1)
+            factor = float(alpha) if what == arithmetic.SUM else -float(alpha)
+            flows = [first, self._behind(node, arithmetic.scaled(second.shape, factor), [second], second.shape)]
             made = [Add()]
         elif module is not None:
             made = module_layers(module, flows[0].shape, after or (), last)
@@ -247,13 +252,20 @@ class _Walk:
 
     def _joined(self, node: fx.Node, layer: nn.Module, flows: list[Flow], after: Shape) -> Flow:
         """Several tensors in one."""
-        self._refuse_endings(flows)
         wanted, place = _wanted(node), node.meta.get("place", "")
+        endings = [flow.ending for flow in flows]
+        if isinstance(layer, Concat) and all(one is not None and isinstance(one.layer, nn.Sigmoid) for one in endings):
+            joined = self._joined(node, layer, [replace(flow, ending=None) for flow in flows], after)
+            return replace(joined, ending=endings[0])
+        self._refuse_endings(flows)
         first = flows[0]
         if isinstance(layer, Add):
             if any(one.shape != after for one in flows):
                 shapes = " and ".join(str(one.shape) for one in flows)
-                raise NetworkError(f"tensors of {shapes} are added, which cannot be mapped; bring both to one shape")
+                raise NetworkError(
+                    f"tensors of {shapes} are added, which cannot be mapped: nothing here spreads a value over several;"
+                    " bring both to one shape before, by layers with weights or pooling"
+                )
             alike = all(_alike(one, first) for one in flows)
             if alike and first.all_there:
                 name = self.layers.add(wanted, layer, place, *(one.name for one in flows))
@@ -270,7 +282,10 @@ class _Walk:
         for layer in made:
             self._refuse_endings([flow])
             if isinstance(layer, ENDINGS):
-                flow = replace(flow, ending=Ending(wanted, layer, place))
+                flow = replace(flow, ending=Ending(wanted, layer, place, flow.shape[-1]))
+            elif isinstance(layer, SumOf):
+                parts = [self._behind(node, chain, [flow], flow.shape) for chain in layer.chains]
+                flow = self._joined(node, Add(), parts, flow.shape)
             elif isinstance(layer, Unchanged):
                 self.ones[flow.name] = wanted, place
             elif isinstance(layer, Concat):
@@ -295,6 +310,9 @@ class _Walk:
         if in_order and flow.shape[1:] != flow.given:
             if isinstance(layer, nn.AvgPool2d) and pair(layer.kernel_size) == flow.shape[2:] and not layer.padding:
                 return nn.AdaptiveAvgPool2d(1), flow.name
+            if isinstance(layer, nn.MaxPool2d) and pair(layer.kernel_size) == _window(flow.shape) and not layer.padding:
+                height, width = flow.given[1:]
+                return nn.MaxPool2d((height, width)), flow.name
             if isinstance(layer, (nn.AdaptiveAvgPool2d, nn.BatchNorm2d, ChannelScale)):
                 return layer, flow.name
         return layer, self._source(flow)
@@ -312,6 +330,11 @@ class _Walk:
                 again = " and train it again" if kind == "sigmoid" else ""
                 error = f"{ending.name}: a {kind} can only be the last operation; use ReLU between layers{again}"
                 raise NetworkError(": ".join(filter(None, (ending.place, error))), ending.name)
+
+
+def _window(shape: Shape) -> tuple[int, int]:
+    """The window that is all of an image, or of a row."""
+    return (1, shape[2]) if len(shape) == 3 else (shape[2], shape[3])
 
 
 def _wanted(node: fx.Node) -> str:

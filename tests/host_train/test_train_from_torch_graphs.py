@@ -228,7 +228,7 @@ REFUSED = {
     "several outputs": (lambda m, x: (m.head(m.stem(x)), x), r"not a tuple; join several with torch.cat\(outputs, 1\)"),
     "a class": (lambda m, x: m.head(m.stem(x)).argmax(1), "remove it: Classifier.predict chooses the class"),
     "a number": (lambda m, x: m.head(m.stem(x) * x.max().item()), "remove conditions|Python number that depends"),
-    "leaky": (lambda m, x: m.head(F.leaky_relu(m.stem(x))), "leaky_relu: it cannot be mapped; use ReLU and train"),
+    "a curve": (lambda m, x: m.head(F.elu(m.stem(x))), "elu: it cannot be mapped; use ReLU and train"),
     "larger": (lambda m, x: m.head(F.interpolate(m.stem(x), scale_factor=2)), "nothing here makes an image larger"),
     "reflected": (lambda m, x: m.head(m.stem(F.pad(x, (1, 1, 1, 1), "reflect"))), "only padding with zeros"),
     "images mixed": (lambda m, x: m.head(m.stem(x.flip(0))), "mixes images; keep the first dimension"),

@@ -56,8 +56,8 @@ class Uneven(Base):
 class WrongMean(Base):
     def forward(self, x):
         x = F.relu(self.conv(x))
-        x = x.mean(1, keepdim=True)  # here
-        return self.fc(x.repeat(1, 4, 1, 1).flatten(1))
+        x = x.mean(1)  # here
+        return self.fc(x.repeat(1, 4, 1).flatten(1))
 
 
 class AlwaysDropout(Base):

@@ -129,7 +129,6 @@ def test_qonnx_weights_of_any_bits(tmp_path, bits):
     ("model", "message"),
     [
         (qonnx(8, 4), "d: a Quant of activations with 4 bits cannot be mapped; activations are bytes"),
-        (qonnx(1, 1, "BipolarQuant"), r"d: activations of one bit \(BipolarQuant\) cannot be taken from ONNX; build"),
     ],
 )
 def test_activations_of_few_bits_are_refused_by_name(tmp_path, model, message):

@@ -39,10 +39,10 @@ def test_no_kind_is_asked_for_outside_its_file():
 
 def test_what_is_taken_and_what_is_advised_are_the_same():
     with pytest.raises(NetworkError, match="use AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, .* and ReLU$") as refused:
-        check_layer(nn.Softplus(), "a")
+        check_layer(nn.Fold(4, 2), "a")
     taken = str(refused.value).rpartition("use ")[2]
     with pytest.raises(NetworkError) as advised:
-        module_layers(nn.Softplus(), (1, 1, 4, 4), (1, 1, 4, 4))
+        module_layers(nn.Fold(4, 2), (1, 1, 4, 4), (1, 1, 4, 4))
     assert taken in str(advised.value)
     folded = {kind.__name__ for kind in quantised.registry if kind.__module__.startswith("torch")}
     assert folded and folded <= set(taken.replace(" and ", ", ").split(", "))

@@ -168,6 +168,11 @@ def is_folded(layer: nn.Module) -> bool:
     return _has_rule(quantised, layer)
 
 
+def is_scale(layer: nn.Module) -> bool:
+    """Whether `layer` does to every channel what a `ChannelScale` does."""
+    return _has_rule(as_scale, layer)
+
+
 def gives_sums(layer: nn.Module, name: str) -> bool:
     """Whether an activation must make bytes of what a folded layer gives."""
     return role(layer, name) in (Role.SUMS, Role.SCALE, Role.ADDITION)
@@ -175,7 +180,7 @@ def gives_sums(layer: nn.Module, name: str) -> bool:
 
 def _names(rule: Any) -> str:
     """Those that people write: no layers that only `fold` makes."""
-    kinds = (kind for kind in rule.registry if kind is not object)
+    kinds = (kind for kind in rule.registry if kind not in (object, ChannelScale))
     names = sorted(kind.__name__ for kind in kinds if rule is not role or kind.__module__.startswith("torch."))
     return f"{', '.join(names[:-1])} and {names[-1]}"
 

@@ -11,14 +11,16 @@ from torch import nn
 from host_train.layers.scale import ChannelScale
 from host_train.quantisation.fake import SKIP_MAX, TINY, WEIGHT_MAX
 from host_train.quantisation.layers.rules import (
+    add_to_blocks,
     as_scale,
     integer_layer,
+    last_block,
     quantised,
     role,
     takes_image,
     takes_skip,
 )
-from host_train.quantisation.layers.state import Grid, Role, Values
+from host_train.quantisation.layers.state import Block, Grid, Role, Values
 from host_train.quantisation.layers.sums import in_units, keep_skip
 from pynq_cnn.errors import NetworkError
 from pynq_cnn.model import Conv2d, Dense, Layer
@@ -64,6 +66,15 @@ def _(layer: ChannelScale) -> bool:
 @quantised.register
 def _(layer: ChannelScale, grid: Grid) -> nn.Module:
     return QuantisedScale.of(layer, grid)
+
+
+@add_to_blocks.register
+def _(layer: ChannelScale, name: str, found: list[Block]) -> None:
+    if not found:
+        raise NetworkError(
+            f"{name} scales the images in front of the first binary layer; leave it out, and give mean and std"
+        )
+    last_block(layer, name, found).add(layer)
 
 
 def _steps(weight: np.ndarray, skip_step: torch.Tensor | None) -> np.ndarray:

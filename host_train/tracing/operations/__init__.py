@@ -16,9 +16,10 @@ from host_train.tracing.operations.binary import BINARY, SIGN
 from host_train.tracing.operations.conv2d import CONV2D
 from host_train.tracing.operations.dropped import DROPPED
 from host_train.tracing.operations.ending import ENDING
-from host_train.tracing.operations.hardtanh import HARDTANH
+from host_train.tracing.operations.hardtanh import CLAMPED, HARDTANH
 from host_train.tracing.operations.join import ADD, CONCAT
-from host_train.tracing.operations.kind import Handler, Shape
+from host_train.tracing.operations.kind import Handler, Shape, SumOf
+from host_train.tracing.operations.leaky import LEAKY, PRELU
 from host_train.tracing.operations.linear import LINEAR
 from host_train.tracing.operations.maxpool import MAXPOOL
 from host_train.tracing.operations.norm import NORM, aten_batch_norm
@@ -28,6 +29,7 @@ from pynq_cnn.errors import NetworkError
 __all__ = [
     "LEARNED",
     "LEAVES",
+    "SumOf",
     "Unchanged",
     "advice",
     "arithmetic",
@@ -38,7 +40,10 @@ __all__ = [
     "moving",
 ]
 
-KINDS = (CONV2D, LINEAR, NORM, BINARY, SIGN, HARDTANH, RELU, MAXPOOL, AVGPOOL, DROPPED, ENDING, ADD, CONCAT)
+KINDS = (
+    *(CONV2D, LINEAR, NORM, BINARY, SIGN, HARDTANH, CLAMPED, RELU, LEAKY, PRELU, MAXPOOL, AVGPOOL, DROPPED, ENDING),
+    *(ADD, CONCAT),
+)
 
 FUNCTIONS: dict[Any, Handler] = {function: handler for kind in KINDS for function, handler in kind.functions.items()}
 TENSOR_METHODS: dict[str, Handler] = {method: handler for kind in KINDS for method, handler in kind.methods.items()}

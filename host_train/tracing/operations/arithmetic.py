@@ -38,10 +38,10 @@ def _by_channel(constant: Any, shape: Shape) -> torch.Tensor:
     return channels.clone()
 
 
-def negative(shape: Shape) -> list[nn.Module]:
-    """The layer that negates a tensor of `shape`."""
+def scaled(shape: Shape, factor: float) -> list[nn.Module]:
+    """The layer that multiplies a tensor of `shape` with a number."""
     one = torch.ones(shape[1] if len(shape) > 1 else 1)
-    return [ChannelScale(-one, 0 * one)]
+    return [] if factor == 1 else [ChannelScale(factor * one, 0 * one)]
 
 
 def made(
@@ -57,7 +57,7 @@ def made(
     ([-1.0, -1.0], [3.0, 3.0])
     """
     if what == NEGATIVE:
-        return negative(shape)
+        return scaled(shape, -1)
     if after != shape:
         raise NetworkError(f"a constant makes {after} of {shape}, which cannot be mapped")
     if options.get("rounding_mode") is not None:

@@ -1,4 +1,4 @@
-"""Average pooling, however it is written."""
+"""Average pooling, however it is written, and sums over what an average would be over."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from host_train.layers.scale import ChannelScale
 from host_train.quantisation.sequential import pair
-from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size
+from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size, with_values
 from pynq_cnn.errors import NetworkError
+
+_OVER = "over height and width, dim=(2, 3), it can, and over channels, dim=1 with keepdim=True"
 
 
 class Unchanged(nn.Identity):
@@ -84,15 +87,36 @@ def _mean(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False, d
     """The mean over height and width is global average pooling; so is that over pixels in a row, or over one side and
     then the other.
     """
-    dims = sorted(d % len(before) for d in ([dim] if isinstance(dim, int) else dim or []))
+    dims = _dims(before, dim)
+    if dims == [1] and keepdim and len(before) == 4:
+        return _over_channels(before, 1 / before[1])
     if len(before) not in (3, 4) or not dims or dims[0] < 2:
-        raise NetworkError(
-            f"a mean over dimensions {dim} of {before} cannot be mapped; over height and width, dim=(2, 3), it can"
-        )
+        raise NetworkError(f"a mean over dimensions {dim} of {before} cannot be mapped; {_OVER}")
     if len(before) == 3:  # whether these are pixels of a row, or of an image
         return [Unchanged() if before[2] == 1 else nn.AdaptiveAvgPool2d(1)]
     window = tuple(side if d in dims else 1 for d, side in enumerate(before))
     return _average((window[2], window[3]))
+
+
+def _sum(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> list[nn.Module]:
+    """The mean, times how many there are."""
+    dims = _dims(before, dim)
+    if dims == [1] and keepdim and len(before) == 4:
+        return _over_channels(before, 1.0)
+    if len(before) not in (3, 4) or not dims or dims[0] < 2:
+        raise NetworkError(f"a sum over dimensions {dim} of {before} cannot be mapped; {_OVER}")
+    count = torch.full((before[1],), float(math.prod(before[d] for d in dims)))
+    return [*_mean(before, after, dim), ChannelScale(count, 0 * count)]
+
+
+def _dims(before: Shape, dim: Any) -> list[int]:
+    return sorted(d % len(before) for d in ([dim] if isinstance(dim, int) else dim or []))
+
+
+def _over_channels(before: Shape, weight: float) -> list[nn.Module]:
+    """The sum of all channels, each times `weight`."""
+    made = nn.Conv2d(before[1], 1, 1, bias=False)
+    return with_values(made, weight=torch.full((1, before[1], 1, 1), weight))
 
 
 def _module(layer: nn.AvgPool2d, before: Shape, after: Shape) -> list[nn.Module]:
@@ -120,6 +144,7 @@ AVGPOOL = Kind(
         F.avg_pool1d: _avg_pool1d,
         **dict.fromkeys((F.adaptive_avg_pool2d, F.adaptive_avg_pool1d), _adaptive_avg_pool),
         torch.mean: _mean,
+        torch.sum: _sum,
     },
-    {"mean": _mean},
+    {"mean": _mean, "sum": _sum},
 )

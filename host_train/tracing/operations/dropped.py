@@ -30,10 +30,13 @@ DROPPED = Kind(
     dict.fromkeys(_MODULES, _nothing),
     {
         **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, torch.dropout), _dropout),
-        **dict.fromkeys((torch.clone, torch.detach), _nothing),
+        **dict.fromkeys((torch.clone, torch.detach, torch.nan_to_num), _nothing),
     },
     dict.fromkeys(
-        ("contiguous", "clone", "detach", "detach_", "float", "to", "cpu", "cuda", "type", "type_as", "requires_grad_"),
+        (
+            *("contiguous", "clone", "detach", "detach_", "to", "cpu", "cuda", "type", "type_as", "requires_grad_"),
+            *("float", "double", "nan_to_num"),
+        ),
         _nothing,
     ),
 )

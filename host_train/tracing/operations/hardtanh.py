@@ -1,4 +1,4 @@
-"""Hardtanh, ReLU6 and clamps."""
+"""Hardtanh, ReLU6 and clamps; thresholds and Hardsigmoid, which become these."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from host_train.layers.scale import ChannelScale
 from host_train.tracing.operations.advice import ACTIVATION
 from host_train.tracing.operations.kind import Kind, Shape
 from pynq_cnn.errors import NetworkError
@@ -35,8 +36,33 @@ def _relu6(before: Shape, after: Shape, inplace: bool = False) -> list[nn.Module
     return _clamp(before, after, 0, 6)
 
 
-def _at_most(before: Shape, after: Shape, max: Any) -> list[nn.Module]:
-    return _clamp(before, after, None, max)
+def _at_most(before: Shape, after: Shape, other: Any) -> list[nn.Module]:
+    return _clamp(before, after, None, other)
+
+
+def _at_least(before: Shape, after: Shape, other: Any) -> list[nn.Module]:
+    return _clamp(before, after, other)
+
+
+def _threshold(before: Shape, after: Shape, threshold: float, value: float, inplace: bool = False) -> list[nn.Module]:
+    if threshold != value:
+        raise NetworkError(
+            f"a threshold at {threshold:g} below which {value:g} stands is a jump, which cannot be mapped; {ACTIVATION}"
+        )
+    return _clamp(before, after, threshold)
+
+
+def _hardsigmoid(before: Shape, after: Shape, inplace: bool = False) -> list[nn.Module]:
+    sixth = torch.full((before[1] if len(before) > 1 else 1,), 1 / 6)
+    return [ChannelScale(sixth, 3 * sixth), nn.Hardtanh(0, 1)]
+
+
+def _threshold_module(layer: nn.Threshold, before: Shape, after: Shape) -> list[nn.Module]:
+    return _threshold(before, after, layer.threshold, layer.value)
+
+
+def _hardsigmoid_module(layer: nn.Hardsigmoid, before: Shape, after: Shape) -> list[nn.Module]:
+    return _hardsigmoid(before, after)
 
 
 def _module(layer: nn.Hardtanh, before: Shape, after: Shape) -> list[nn.Module]:
@@ -50,11 +76,22 @@ HARDTANH = Kind(
         F.relu6: _relu6,
         **dict.fromkeys((torch.clamp, torch.clamp_, torch.clip, torch.clamp_min), _clamp),
         torch.clamp_max: _at_most,
+        torch.maximum: _at_least,
+        torch.minimum: _at_most,
     },
     {
         **dict.fromkeys(("clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_min_"), _clamp),
         **dict.fromkeys(("clamp_max", "clamp_max_"), _at_most),
         **dict.fromkeys(("hardtanh", "hardtanh_"), _hardtanh),
         "relu6": _relu6,
+        "maximum": _at_least,
+        "minimum": _at_most,
+    },
+)
+CLAMPED = Kind(
+    {nn.Threshold: _threshold_module, nn.Hardsigmoid: _hardsigmoid_module},
+    {
+        **dict.fromkeys((F.threshold, torch.threshold, torch.threshold_), _threshold),
+        F.hardsigmoid: _hardsigmoid,
     },
 )

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-
 import torch
 from torch import nn
 
 from host_train.layers.join import Add, Concat
 from host_train.tracing.operations.kind import Kind, Shape
 from pynq_cnn.errors import NetworkError
-
-
-def _add(before: Shape, after: Shape, alpha: float = 1) -> list[nn.Module]:
-    """The tensors themselves are seen to by `host_train.tracing.trace`."""
-    if alpha != 1:
-        raise NetworkError("a sum with a factor (alpha) cannot be mapped; multiply before it")
-    return [Add()]
 
 
 def _cat(before: Shape, after: Shape, dim: int = 0) -> list[nn.Module]:
@@ -33,9 +24,5 @@ def _concat_module(layer: Concat, before: Shape, after: Shape) -> list[nn.Module
     return [Concat()]
 
 
-ADD = Kind(
-    {Add: _add_module},
-    dict.fromkeys((operator.add, operator.iadd, torch.add), _add),
-    dict.fromkeys(("add", "add_"), _add),
-)
+ADD = Kind({Add: _add_module})
 CONCAT = Kind({Concat: _concat_module}, dict.fromkeys((torch.cat, torch.concat, torch.concatenate), _cat))

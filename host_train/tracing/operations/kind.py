@@ -44,6 +44,20 @@ class Kind:
     single: bool = False
 
 
+class SumOf(nn.Module):
+    """The sum of what several chains of layers make of one tensor; not a layer itself.
+
+    Parameters
+    ----------
+    *chains : list of torch.nn.Module
+        Each one behind the other.
+    """
+
+    def __init__(self, *chains: list[nn.Module]) -> None:
+        super().__init__()
+        self.chains = chains
+
+
 def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:
     """`made` with the weights of `layer` as they act, masks of pruning applied: tensors of its own on the CPU.
 

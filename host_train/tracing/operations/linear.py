@@ -15,7 +15,10 @@ from pynq_cnn.errors import NetworkError
 def check_features(before: Shape) -> None:
     """Refuse an input that is not flattened."""
     if len(before) != 2:
-        raise NetworkError(f"it takes [n, features], not {before}; flatten each image before it: torch.flatten(x, 1)")
+        raise NetworkError(
+            f"it takes [n, features], not {before}; flatten each image before it, torch.flatten(x, 1), or use"
+            " nn.Conv2d(channels, outputs, 1), which is a Linear at each pixel"
+        )
 
 
 def _linear(before: Shape, after: Shape, weight: torch.Tensor, bias: torch.Tensor | None = None) -> list[nn.Module]:

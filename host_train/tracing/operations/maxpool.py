@@ -53,6 +53,17 @@ def _adaptive(before: Shape, after: Shape, output_size: Any, return_indices: boo
     return [nn.MaxPool2d(window if len(window) == 2 else (1, *window))]
 
 
+def _amax(before: Shape, after: Shape, dim: Any = (), keepdim: bool = False) -> list[nn.Module]:
+    """The maximum over sides of the image."""
+    dims = {d % len(before) for d in ([dim] if isinstance(dim, int) else dim)}
+    if len(before) not in (3, 4) or not dims or min(dims) < 2:
+        raise NetworkError(
+            f"a maximum over dimensions {dim} of {before} cannot be mapped; over height and width, dim=(2, 3), it can"
+        )
+    window = [side if d in dims else 1 for d, side in enumerate(before)][2:]
+    return [nn.MaxPool2d((window[0], window[1]) if len(window) == 2 else (1, window[0]))]
+
+
 def _module(layer: nn.MaxPool2d, before: Shape, after: Shape) -> list[nn.Module]:
     return _max_pool(before, after, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
 
@@ -75,5 +86,7 @@ MAXPOOL = Kind(
         **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
         **dict.fromkeys((F.max_pool1d, torch.max_pool1d), _max_pool1d),
         **dict.fromkeys((F.adaptive_max_pool2d, F.adaptive_max_pool1d), _adaptive),
+        torch.amax: _amax,
     },
+    {"amax": _amax},
 )

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from host_train.tracing.operations.advice import LARGER
 from host_train.tracing.operations.kind import Shape
 from pynq_cnn.errors import NetworkError
 
@@ -25,10 +26,15 @@ MODULES = (
     nn.ZeroPad2d,
     nn.ConstantPad1d,
     nn.ConstantPad2d,
+    nn.Upsample,
+    nn.UpsamplingNearest2d,
+    nn.UpsamplingBilinear2d,
 )
 
 FUNCTIONS = {
     F.pad,
+    F.interpolate,
+    F.upsample,
     operator.getitem,
     getattr,
     *(
@@ -36,10 +42,13 @@ FUNCTIONS = {
         for name in (
             *("flatten", "reshape", "squeeze", "unsqueeze", "unflatten", "select", "narrow", "transpose", "permute"),
             *("movedim", "swapaxes", "chunk", "split", "tensor_split", "unbind", "flip", "roll", "channel_shuffle"),
-            *("pixel_shuffle", "pixel_unshuffle", "index_select", "t", "ravel"),
+            *("pixel_shuffle", "pixel_unshuffle", "index_select", "t", "ravel", "moveaxis", "swapdims", "tile"),
+            *("rot90", "fliplr", "flipud", "repeat_interleave"),
         )
     ),
 }
+
+RESIZING = ("upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d")  # operators
 
 METHODS = {
     *("flatten", "view", "reshape", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "unflatten", "view_as"),
@@ -54,6 +63,8 @@ METHODS = {
         "pixel_shuffle",
         "pixel_unshuffle",
     ),
+    *("moveaxis", "swapdims", "tile", "rot90", "fliplr", "flipud", "repeat_interleave"),
+    *RESIZING,
 }
 
 
@@ -76,9 +87,36 @@ def apply(target: Any, operation: str, args: Any, options: Any) -> Any:
         rest: tuple[Any, ...] = tuple(args[2:]) if operation == "pad" else ("constant", *args[2:])
         mode, value = (*rest, *list(options.values())[len(rest) : 2])
         return _padded(args[0], args[1] if len(args) > 1 else options["pad"], mode, value)
+    if isinstance(target, nn.Upsample) or target in (F.interpolate, F.upsample) or operation in RESIZING:
+        return _resized(target, operation, args, options)
     if isinstance(target, nn.Module):
         return type(target).forward(target, *args)
     return getattr(args[0], target)(*args[1:], **options) if isinstance(target, str) else target(*args, **options)
+
+
+def _resized(target: Any, operation: str, args: Any, options: Any) -> torch.Tensor:
+    """Places in an image of another size: fewer of the same numbers, if these are the nearest ones."""
+    values = [*args, *(options[name] for name in ("input",) if name in options)]
+    index, rest = values[0], values[1:]
+    named = {name: value for name, value in options.items() if name != "input"}
+    made = target(index.double(), *rest, **named)  # places are whole numbers below 2^53
+    if made.shape == index.shape:
+        return index
+    if "nearest" not in _mode(target, operation, rest, named):
+        larger = any(after > before for before, after in zip(index.shape, made.shape))
+        raise NetworkError(
+            f"it cannot be mapped; {LARGER if larger else 'only the nearest pixels can, mode=nearest; use AvgPool2d'}"
+        )
+    return made.long()
+
+
+def _mode(target: Any, operation: str, args: Any, options: Any) -> str:
+    """How sizes are changed, as `F.interpolate` calls it."""
+    if isinstance(target, nn.Module):
+        return str(target.mode)
+    if target in (F.interpolate, F.upsample):
+        return str(options.get("mode", args[2] if len(args) > 2 else "nearest"))
+    return operation
 
 
 def _padded(index: torch.Tensor, padding: Any, mode: str, value: float | None) -> torch.Tensor:
@@ -88,5 +126,8 @@ def _padded(index: torch.Tensor, padding: Any, mode: str, value: float | None) -
 
 
 def unmapped_shape(before: Shape, after: Shape) -> str:
-    """The refusal of a shape that no layer takes."""
+    """The refusal of a shape, or an order, that no layer takes."""
+    if len(before) == len(after) == 4:
+        larger = any(now > then for then, now in zip(before[2:], after[2:]))
+        return f"making {after} of {before} in this order of the values cannot be mapped" + larger * f": {LARGER}"
     return f"making {after} of {before} cannot be mapped; flattening each image can: torch.flatten(x, 1)"
