@@ -21,6 +21,27 @@ const int64_t LARGEST = std::min<int64_t>(INT32_MAX, PTRDIFF_MAX / 32) - 64;  //
 // Less work is not worth a thread of its own: one that has images to itself, or parts of each layer.
 const double ALONE = 75e3, TOGETHER = 300e3;
 
+// Weights of each output four to a word; zeros of any input make the last four whole.
+void in_fours(std::vector<int32_t> *first, std::vector<int32_t> *offsets, std::vector<int32_t> *weights) {
+    std::vector<int32_t> new_first = {0}, new_offsets, words;
+    for (size_t o = 0; o + 1 < first->size(); ++o) {
+        const int32_t begin = (*first)[o], end = (*first)[o + 1];
+        for (int32_t at = begin; at < end; at += 4) {
+            uint32_t word = 0;
+            for (int k = 0; k < 4; ++k) {
+                const bool there = at + k < end;
+                new_offsets.push_back((*offsets)[there ? at + k : begin]);
+                if (there) word |= static_cast<uint32_t>(static_cast<uint8_t>((*weights)[at + k])) << (8 * k);
+            }
+            words.push_back(static_cast<int32_t>(word));
+        }
+        new_first.push_back(static_cast<int32_t>(new_offsets.size()));
+    }
+    *first = new_first;
+    *offsets = new_offsets;
+    *weights = words;
+}
+
 }  // namespace
 
 Network::Network(const Plan &plan, const Set &set, int threads, int batch, bool eager)
@@ -255,7 +276,11 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     }
     const Tensor &whole = plan.tensors[i + 1];
     const int positions = (whole.height - 1) * pitch + whole.width, vectors = (positions + lanes - 1) / lanes;
-    const double sparse = 1.2 * count * vectors + 0.5 * in.height * in.width * in.channels + 6.0 * outputs * vectors;
+    double fours = 0;  // groups of four weights
+    for (int o = 0; o < outputs; ++o) fours += (first[o + 1] - first[o] + 3) / 4;
+    const double single = 1.2 * count * vectors, grouped = 8 * fours * ((positions + 63) / 64);
+    const double sums = set.fours ? std::min(single, grouped) : single;
+    const double sparse = sums + 0.5 * in.height * in.width * in.channels + 6.0 * outputs * vectors;
     const Layer *const pool = fused[i] ? &plan.layers[fused[i] - 1] : nullptr;
     if (sparse >= dense || layer.finish != BYTES) return false;
     if (pool && (pool->stride_h != pool->kernel_h || pool->stride_w != pool->kernel_w)) return false;
@@ -273,9 +298,11 @@ bool Network::add_sparse(const Plan &plan, int i, const Product &product) {
     p.columns = whole.width;
     p.pool_h = pool ? pool->kernel_h : 1;
     p.pool_w = pool ? pool->kernel_w : 1;
-    p.first = store.keep(first);
     // The windows begin where this layer's padding does, which may be less than the border.
     for (int32_t &offset : offsets) offset += (border.top - layer.top) * pitch + border.left - layer.left;
+    p.fours = set.fours && grouped < single;
+    if (p.fours) in_fours(&first, &offsets, &weights);
+    p.first = store.keep(first);
     p.offsets = store.keep(offsets);
     p.weights = store.keep(weights);
     p.bias = store.keep(std::vector<int32_t>(layer.bias, layer.bias + outputs));

@@ -13,6 +13,12 @@
 
 #include "concat.hpp"
 
+#ifdef PCNN_FOURS
+enum { FOURS = 1 };
+#else
+enum { FOURS = 0 };
+#endif
+
 extern const Set SET;
-const Set SET = {NAME, supported, LANES,   ROWS,        BLOCKS,        Bytes::CELL, STEP_COST, FRACTION, EXCESS,
-                 put,  place,     product, channelwise, sparse_planes, sparse_rows, max_pool,  concat};
+const Set SET = {NAME,   supported, LANES, ROWS,    BLOCKS,      Bytes::CELL,   STEP_COST,   FRACTION, FOURS != 0,
+                 EXCESS, put,       place, product, channelwise, sparse_planes, sparse_rows, max_pool, concat};

@@ -77,6 +77,19 @@ static inline void sum_plane(const SparsePlanes &p, int output, const uint8_t *p
     }
 }
 
+#ifdef PCNN_FOURS
+static inline void sum_plane_by_fours(const SparsePlanes &p, int output, const uint8_t *planes, int32_t *sums,
+                                      int positions) {
+    for (; positions > 192; positions -= 256, planes += 256, sums += 256) sum_fours<4>(p, output, planes, sums);
+    if (positions > 128)
+        sum_fours<3>(p, output, planes, sums);
+    else if (positions > 64)
+        sum_fours<2>(p, output, planes, sums);
+    else if (positions > 0)
+        sum_fours<1>(p, output, planes, sums);
+}
+#endif
+
 // Of windows that do not overlap the maxima, as bytes, pixel behind pixel; what vectors write beyond a row, the next
 // one covers.
 static inline void finish_plane(const SparsePlanes &p, int output, const int32_t *sums, uint8_t *bytes, int out_h,
@@ -128,7 +141,12 @@ static void sparse_planes(const SparsePlanes &p, const Task &task) {
              block += 16) {
             const int outputs = s.outputs - block < 16 ? s.outputs - block : 16;
             for (int o = block; o < block + outputs; ++o) {
-                sum_plane(p, o, planes, sums, positions);
+#ifdef PCNN_FOURS
+                if (p.fours)
+                    sum_plane_by_fours(p, o, planes, sums, positions);
+                else
+#endif
+                    sum_plane(p, o, planes, sums, positions);
                 finish_plane(p, o, sums, ready + (o - block) * p.ready_row, out_h, out_w);
             }
             for (int pixel = 0; pixel < pixels; pixel += 16) {

@@ -76,6 +76,7 @@ struct SparsePlanes {
     int pool_h, pool_w;
     const int32_t *first;              // [outputs + 1], into the two below
     const int32_t *offsets, *weights;  // of a weight its input, in the planes, and the weight
+    bool fours;                        // four weights at once: a word of `weights` is four of them
     const int32_t *bias;               // [outputs]
     ptrdiff_t planes, sums, ready;     // in the scratch: bytes, int32, bytes
     int ready_row;                     // bytes of one of the 16 output channels that are made ready at once
@@ -116,6 +117,7 @@ struct Set {
     int cell;          // bytes of four weights for each lane; of bits it is four
     int step_cost;     // what such a step takes, to one product for each lane
     int fraction;      // the shift of a multiplier that is quick: see Finish
+    bool fours;        // whether it can take four weights at once for planes
     int excess;        // what the set takes off each input byte: its weights, times that, are in the bias
     void (*put)(uint8_t *cell, int lane, int k, int weight);
     int (*place)(int lane);  // of a lane's 64-bit constants among those of its block

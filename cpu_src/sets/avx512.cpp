@@ -101,6 +101,41 @@ static inline I32 multiply_add(const I32 &sum, const I32 &byte,
     return (I32)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)byte, (__m512i)weight);
 }
 
+// Four weights at once, at COUNT times 64 positions: four runs of bytes are interleaved.
+#define PCNN_FOURS
+template <int COUNT>
+static inline void sum_fours(const SparsePlanes &p, int output, const uint8_t *planes, int32_t *sums) {
+    __m512i acc[COUNT][4];
+    for (int v = 0; v < COUNT; ++v)
+        for (int i = 0; i < 4; ++i) acc[v][i] = _mm512_set1_epi32(p.bias[output]);
+    for (int e = p.first[output]; e < p.first[output + 1]; e += 4) {
+        const __m512i w = _mm512_set1_epi32(p.weights[e / 4]);
+        const uint8_t *const from[4] = {planes + p.offsets[e], planes + p.offsets[e + 1], planes + p.offsets[e + 2],
+                                        planes + p.offsets[e + 3]};
+        for (int v = 0; v < COUNT; ++v) {
+            const __m512i a = load<__m512i>(from[0] + 64 * v), b = load<__m512i>(from[1] + 64 * v),
+                          c = load<__m512i>(from[2] + 64 * v), d = load<__m512i>(from[3] + 64 * v);
+            const __m512i ab[2] = {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)},
+                          cd[2] = {_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d)};
+            for (int i = 0; i < 2; ++i) {
+                acc[v][2 * i] = _mm512_dpbusd_epi32(acc[v][2 * i], _mm512_unpacklo_epi16(ab[i], cd[i]), w);
+                acc[v][2 * i + 1] = _mm512_dpbusd_epi32(acc[v][2 * i + 1], _mm512_unpackhi_epi16(ab[i], cd[i]), w);
+            }
+        }
+    }
+    // Each accumulator has four positions of every sixteen.
+    for (int v = 0; v < COUNT; ++v, sums += 64) {
+        const __m512i low[2] = {_mm512_shuffle_i32x4(acc[v][0], acc[v][1], 0x44),
+                                _mm512_shuffle_i32x4(acc[v][2], acc[v][3], 0x44)},
+                      high[2] = {_mm512_shuffle_i32x4(acc[v][0], acc[v][1], 0xee),
+                                 _mm512_shuffle_i32x4(acc[v][2], acc[v][3], 0xee)};
+        store(sums, _mm512_shuffle_i32x4(low[0], low[1], 0x88));
+        store(sums + 16, _mm512_shuffle_i32x4(low[0], low[1], 0xdd));
+        store(sums + 32, _mm512_shuffle_i32x4(high[0], high[1], 0x88));
+        store(sums + 48, _mm512_shuffle_i32x4(high[0], high[1], 0xdd));
+    }
+}
+
 #include "../set.hpp"
 
 }  // namespace avx512
