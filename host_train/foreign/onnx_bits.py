@@ -146,7 +146,7 @@ def _sign_behind(module: fx.GraphModule, value: Any) -> float | None:
 
 
 def _step_behind(module: fx.GraphModule, value: Any) -> tuple[Any, float] | None:
-    """What is rounded to multiples of a step, and the step, where a tensor is that."""
+    """The tensor that is rounded to multiples of a step, and the step, where a tensor is that."""
     if not isinstance(value, fx.Node) or value.target is not torch.mul:
         return None
     whole, step = value.args[0], _constant(module, value.args[1])
@@ -195,7 +195,7 @@ def _convolution(node: fx.Node, layer: nn.Conv2d, step: float | None) -> BinaryC
 
 
 def _scale_behind(module: fx.GraphModule, node: fx.Node, factor: torch.Tensor, bias: torch.Tensor | None) -> None:
-    """What is real about the layer, as operations behind it."""
+    """Put the real factor and bias of a layer of bits behind it, as operations."""
     rank = (-1, 1, 1) if isinstance(_layer(module, node), BinaryConv2d) else (-1,)
     last = node
     parts: tuple[tuple[Callable[..., Any], str, torch.Tensor | None, float], ...] = (
