@@ -125,7 +125,8 @@ def plot_beside(groups: dict[str, list[Training]], path: Path, title: str) -> No
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
-    figure.suptitle(title)
+    several = any(len(some) > 1 for some in groups.values())
+    figure.suptitle(f"{title}\nmeans over the seeds, shaded from the least to the most" if several else title)
     left, right = figure.subplots(1, 2)
     for axes, field, factor, label in (
         (left, "validation_accuracy", 100, "accuracy on the images held back, %"),

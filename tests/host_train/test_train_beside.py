@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from host_train.cli import main
 from host_train.compression.front import FrontPoint, plot_front
+from host_train.runs.beside import grouped, plot_beside, read_training
 
 
 def compression(folder: Path, stored: int, top1: float) -> str:
@@ -82,6 +83,15 @@ def training(folder: Path, seed: int, accuracies: list[float], **settings: objec
     (folder / "float" / "history.json").write_text(json.dumps(epochs))
     (folder / "evaluation.json").write_text(json.dumps({"top1": accuracies[-1] - 0.01}))
     return str(folder)
+
+
+@pytest.mark.parametrize(("accuracies", "told"), [([0.7], False), ([0.7, 0.8], True)])
+def test_what_is_shaded_is_told(accuracies, told, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    runs = [training(tmp_path / str(seed), seed, [0.5, reached]) for seed, reached in enumerate(accuracies)]
+    plot_beside(grouped([read_training(Path(run)) for run in runs]), tmp_path / "b.png", "title")
+    assert ("shaded from the least to the most" in figures[0].get_suptitle()) == told
 
 
 def test_trainings_beside_each_other(tmp_path, capsys):

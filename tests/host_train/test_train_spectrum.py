@@ -288,7 +288,7 @@ def drawn(monkeypatch):
 
 def texts(figure: Figure) -> str:
     suptitle = figure.get_suptitle()
-    return " ".join([suptitle, *(axes.get_title() for axes in figure.axes)])
+    return " ".join([suptitle.replace("\n", " "), *(axes.get_title() for axes in figure.axes)])
 
 
 PEAK = np.ones((7, 6))
@@ -305,6 +305,8 @@ def test_spectra_say_what_they_show(tmp_path, drawn, corners, place):
         assert f"frequency 0 in the {'corners' if corners else 'middle'}" in texts(figure)
         assert "10 log10" in texts(figure) and "FFT" in texts(figure)
         figure.canvas.draw()
+        above = figure._suptitle.get_window_extent()
+        assert 0 <= above.x0 < above.x1 <= figure.bbox.width  # no title is cut off, however few maps there are
         maps = [axes for axes in figure.axes if axes.images]
         assert len(maps) == (2 if figure is drawn[0] else 3)
         for axes in maps:
