@@ -28,6 +28,7 @@ def test_placed_as_mnist_places(sample: tuple[np.ndarray, np.ndarray]) -> None:
         assert all(13.9 <= c <= 15.1 for c in centre), centre  # MNIST's own are in [14, 15)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "change",
     [
@@ -55,6 +56,7 @@ def test_drawings_are_read_as_the_originals(
 KINDS = ["plain", "small", "thin", "marker", "pencil", "chalk", "shadow", "noisy", "specks", "ruled", "table"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("difficulty", KINDS)
 def test_photos(difficulty: str, sample: tuple[np.ndarray, np.ndarray], lenet: Network, photos: ModuleType) -> None:
     rng = np.random.default_rng(3)
@@ -63,6 +65,7 @@ def test_photos(difficulty: str, sample: tuple[np.ndarray, np.ndarray], lenet: N
     assert part_right(lenet, seen, labels) >= (0.75 if difficulty == "marker" else 0.9)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("side", (40, 112, 280))
 def test_the_paper_inside_bold_strokes_is_not_the_digit(
     side: int, sample: tuple[np.ndarray, np.ndarray], photos: ModuleType
@@ -130,6 +133,7 @@ def test_any_picture_gives_the_size_or_an_image_error(data: st.DataObject) -> No
     assert seen.shape == (height, width) and seen.dtype == np.uint8
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind, least", [("shadow", 98), ("table", 98)])
 def test_photos_of_28_pixels_as_those_of_280(
     kind: str, least: int, sample: tuple[np.ndarray, np.ndarray], lenet: Network, photos: ModuleType

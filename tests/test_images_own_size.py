@@ -65,6 +65,7 @@ def test_real_digits_as_jpeg_files_are_not_moved(sample: tuple[np.ndarray, np.nd
         assert ready.steps == ("taken as it is",)
 
 
+@pytest.mark.once
 def test_all_of_mnist_passes_byte_for_byte() -> None:
     """And is the one thing that a warning must hardly ever be raised of."""
     try:

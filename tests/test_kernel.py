@@ -47,6 +47,7 @@ def test_kernel_equals_reference(network, n, seed, batch):
     agree(network, n, seed, batch)
 
 
+@pytest.mark.once
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 @given(ANY, st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 5))
 def test_sections_tiles_and_passes(network, n, seed, batch):
@@ -54,6 +55,7 @@ def test_sections_tiles_and_passes(network, n, seed, batch):
     agree(network, n, seed, batch, small_engine())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("pe", "simd"), [(8, 8), (8, 16), (16, 32), (32, 32)])
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(ANY, st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 5))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from audited import GOOD, budget, main, planted, report, toolchain
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("name", ["budget", "multipliers", "arrays", "hardware", "reserved"])
 def test_the_examples_of_the_docstrings(name: str) -> None:

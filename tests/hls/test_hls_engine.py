@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from audited import ROOT, Audit, Pipeline, beside, tables
 
+pytestmark = pytest.mark.once
+
 
 def test_the_engine_has_no_fault_that_is_not_known(engine: Audit) -> None:
     assert engine.unknown_faults == [], tables.text(engine)

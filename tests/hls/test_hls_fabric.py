@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from audited import GOOD, AuditError, Run, planted
 
+pytestmark = pytest.mark.once
+
 
 def test_a_good_source_has_no_fault_and_the_right_counts(audit: Run) -> None:
     good = audit(GOOD)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from audited import GOOD, Run, planted, tables
 
+pytestmark = pytest.mark.once
+
 
 def test_an_array_without_partition_is_found_where_it_is_read_and_written(audit: Run) -> None:
     faults = audit(planted("#pragma HLS ARRAY_PARTITION variable = buffer complete dim = 2\n", "")).faults

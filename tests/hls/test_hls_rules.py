@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from audited import GOOD, breaches, planted
 
+pytestmark = pytest.mark.once
+
 FAULTS = {
     "new": (
         "uint32_t total = 0;",

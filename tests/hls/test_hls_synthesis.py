@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from audited import Run
 
+pytestmark = pytest.mark.once
+
 REQUANTISE = """
 #include <cstdint>
 extern "C" void top(const int32_t acc[64], const uint16_t m[64], const uint8_t s[64], uint8_t out[64]) {
