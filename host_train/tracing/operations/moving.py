@@ -50,7 +50,7 @@ FUNCTIONS = {
 
 RESIZING = ("upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d")  # operators
 
-METHODS = {
+METHOD_NAMES = {
     *("flatten", "view", "reshape", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "unflatten", "view_as"),
     *("reshape_as", "select", "narrow", "transpose", "transpose_", "permute", "movedim", "swapaxes", "chunk", "split"),
     *("tensor_split", "unbind", "flip", "roll", "index_select", "expand", "expand_as", "repeat", "t", "slice", "pad"),
@@ -75,7 +75,7 @@ def moves(target: Any, operation: str) -> bool:
     """Whether a module, function, method (its name) or exported operator only moves numbers."""
     if isinstance(target, nn.Module):
         return any(isinstance(target, kind) and type(target).forward is kind.forward for kind in MODULES)
-    return operation in METHODS if isinstance(target, str) or hasattr(target, "_schema") else target in FUNCTIONS
+    return operation in METHOD_NAMES if isinstance(target, str) or hasattr(target, "_schema") else target in FUNCTIONS
 
 
 def apply(target: Any, operation: str, args: Any, options: Any) -> Any:
