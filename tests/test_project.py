@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,33 @@ def test_the_citation() -> None:
     assert {"cff-version", "message", "title", "authors"} <= set(fields)  # what its schema demands
     assert fields["version"] == pynq_cnn.__version__
     assert fields["license"] == "Apache-2.0" and "Apache License" in read("LICENSE")
+
+
+# Imports modules where nothing optional can be imported, and says which fail.
+IMPORT_ALL = """
+import importlib, sys
+sys.modules.update(dict.fromkeys(("torch", "pynq", "tornado")))
+for name in sys.stdin.read().split():
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        print(name, error)
+"""
+
+
+def test_doctests_of_what_is_not_installed_are_left_out() -> None:
+    """The lists in conftest.py name every module that cannot be imported without PyTorch, pynq or tornado."""
+    lists = runpy.run_path(str(ROOT / "conftest.py"))
+    left_out = tuple(lists["NEEDS_TORCH"] + lists["NEEDS_PYNQ"] + lists["NEEDS_TORNADO"])
+    paths = [path.relative_to(ROOT) for folder in ("pynq_cnn", "host_train") for path in (ROOT / folder).rglob("*.py")]
+    wanted = [
+        path
+        for path in paths
+        if not path.as_posix().startswith(left_out) and path.name != "__main__.py" and "tests" not in path.parts
+    ]
+    names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in wanted]
+    assert len(names) > 100
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], input=" ".join(names), cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr
