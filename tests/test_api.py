@@ -241,6 +241,7 @@ class TestBackends:
                 assert answer.backend == "overlay"
             np.testing.assert_array_equal(classifier.accumulators(IMAGES[:100]), EXPECTED[:100])
 
+    @pytest.mark.once
     @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux lists them")
     @pytest.mark.parametrize("name", [*CPU, "overlay"])
     def test_many_classifiers(self, request, name):
@@ -352,6 +353,7 @@ class TestArrays:
             assert classifier.accumulators(IMAGES[:0]).shape == (0, 10)
             assert classifier.predict(IMAGES[:0]).shape == (0,)
 
+    @pytest.mark.once
     @pytest.mark.parametrize("kind", ["sigmoid", "independent", "values"])
     def test_every_kind_of_output(self, backend, kind):
         network = network_of_kind(kind)

@@ -248,6 +248,7 @@ class TestClassify:
             assert (answer["label"], answer["backend"]) == (str(LABELS[7]), "overlay")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("command", ["classify", "selftest", "bench", "demo"])
 def test_a_timeout_reaches_the_driver(run, digit, monkeypatch, command):
     pytest.importorskip("pynq", reason=NO_PYNQ)
@@ -370,6 +371,7 @@ class TestSelftest:
 
 
 class TestDemo:
+    @pytest.mark.once
     def test_json(self, run_json):
         report = run_json("demo")
         assert (report["model"], report["images"], report["agree"]) == ("lenet", 500, True)
@@ -390,6 +392,7 @@ class TestDemo:
         assert out.count(" yes\n") == len(RUN_HERE)
         assert "@" in out
 
+    @pytest.mark.once
     def test_a_disagreement(self, run, monkeypatch):
         right = KernelBackend._run
         monkeypatch.setattr(KernelBackend, "_run", lambda self, images: right(self, images) - 1)
@@ -584,6 +587,7 @@ class TestProcess:
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout)[0]["label"] == str(LABELS[7])
 
+    @pytest.mark.once
     @pytest.mark.parametrize(
         ("status", "arguments"),
         [
@@ -602,6 +606,7 @@ class TestProcess:
         assert (done.returncode, done.stdout) == (2, "")
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.once
     @pytest.mark.parametrize("unbuffered", ["", "1"])
     def test_the_reader_of_the_output_has_left(self, unbuffered):
         """As after `| head -1`: no traceback, whether that shows when printing or at the end."""
@@ -613,6 +618,7 @@ class TestProcess:
             os.close(writer)
         assert (done.returncode, done.stderr) == (1, "")
 
+    @pytest.mark.once
     def test_head(self):
         command = f"set -o pipefail; {sys.executable} -u -m pynq_cnn demo | head -1"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=120)
@@ -625,6 +631,7 @@ class TestProcess:
         assert (done.returncode, done.stdout) == (1, "")
         assert "pip install 'pynq_cnn[board]'" in done.stderr and done.stderr.count("\n") == 1
 
+    @pytest.mark.once
     def test_where_the_kernel_was_not_compiled(self, digit):
         script = "import pynq_cnn.backends.compiled as compiled; compiled.EXTENSION_SUFFIXES = []"
         done = process("selftest", script=script)

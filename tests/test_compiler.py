@@ -252,6 +252,7 @@ class TestMemory:
         assert size == max((at + life.size for life, at in zip(lives, places)), default=0)
         assert size <= sum(life.size for life in lives)
 
+    @pytest.mark.once
     @settings(max_examples=20, deadline=None)
     @given(graphs(max_side=10), st.integers(1, 4))
     def test_nothing_outside_the_program_is_touched(self, network, images):
@@ -278,6 +279,7 @@ class TestMemory:
             before[mine.input_address :][: images * program.input_stride],
         )
 
+    @pytest.mark.once
     def test_addresses_are_bounded(self):
         """A batch whose tensors pass 2^32 words is refused; the largest addresses are 32-bit fields."""
         grow = conv("grow", 8, (1, 1), 1)
@@ -442,6 +444,7 @@ class TestArithmetic:
         program = check_equal(network_of(*layers, dense("d", 2, int(np.prod(shape)))))
         assert [found["unit"] for found in computes(program, "g+p")] == [Unit.DEPTHWISE]
 
+    @pytest.mark.once
     def test_very_many_channels(self):
         """No square of them is made: of 65,535 channels it would take 4.3 GB."""
         grow = Conv2d("grow", np.ones((65535, 1, 1, 1), np.int8), np.zeros(65535, np.int32), requantisation=rq(65535))

@@ -64,6 +64,7 @@ def test_cpu_equals_reference(name, network, n, seed, threads):
         same(network, random_images(network, n, seed), threads)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("model", pynq_cnn.models())
 def test_shipped_networks(model, instruction_set):
     network = load_model(model)
@@ -292,6 +293,7 @@ def test_a_forked_child_may_close_what_its_parent_uses():
     np.testing.assert_array_equal(backend.run(images), expected)
 
 
+@pytest.mark.once
 @forks
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_fork_amid_a_run(threads):
@@ -343,6 +345,7 @@ def test_images_of_any_layout():
         np.testing.assert_array_equal(backend.run(given_images), expected)
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="only Linux keeps to such a limit")
 @pytest.mark.parametrize("threads", [1, 3])
 def test_without_memory_it_says_so(threads):

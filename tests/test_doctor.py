@@ -111,6 +111,7 @@ def test_the_kernel_of_another_instruction_set(monkeypatch: pytest.MonkeyPatch) 
 # On a board.
 
 
+@pytest.mark.once
 def test_a_board_is_well(embedded_board: EmbeddedBoard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "REVISION").write_text("Release 2022_08_18 b3bbf54\nBoard 2022_08_18 b3bbf54\n")
     (tmp_path / "model").write_bytes(b"TUL PYNQ-Z2\0")
@@ -138,6 +139,7 @@ def test_who_has_the_accelerator(embedded_board: EmbeddedBoard) -> None:
         lock.release()
 
 
+@pytest.mark.once
 def test_contiguous_memory_that_is_taken(embedded_board: EmbeddedBoard) -> None:
     """By whichever process; and it is free again when that has ended."""
     import pynq

@@ -133,6 +133,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 12e
 """
 
 
+@pytest.mark.once
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux counts it")
 @pytest.mark.parametrize("value", [("float64", 0.5, 4), ("float64", 0.5, 3), ("uint16", 60000, 4), ("float32", 0.5, 1)])
 def test_memory_for_large_arrays_of_wide_types(value: tuple[str, float, int]) -> None:

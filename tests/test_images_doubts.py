@@ -22,6 +22,7 @@ def photo_of(*rows: list[np.ndarray]) -> np.ndarray:
     )
 
 
+@pytest.mark.once
 def test_one_digit_is_in_no_doubt(sample: tuple[np.ndarray, np.ndarray]) -> None:
     assert sum(bool(prepare(photo_of([image]), DIGIT).warnings) for image in sample[0][::10]) <= 2
 
@@ -33,6 +34,7 @@ def test_the_bar_of_a_5_may_be_apart() -> None:
     assert not prepare(page, DIGIT).warnings
 
 
+@pytest.mark.once
 def test_two_digits_are_said_to_be_two(sample: tuple[np.ndarray, np.ndarray]) -> None:
     images = sample[0]
     for a, b in zip(images[0:16:2], images[1:16:2]):
@@ -41,6 +43,7 @@ def test_two_digits_are_said_to_be_two(sample: tuple[np.ndarray, np.ndarray]) ->
                 assert any("more than one digit" in text for text in prepare(picture, DIGIT).warnings)
 
 
+@pytest.mark.once
 def test_colour_blocks_and_blots_are_in_doubt() -> None:
     rng = np.random.default_rng(0)
     doubted = 0

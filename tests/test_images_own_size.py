@@ -95,6 +95,7 @@ def test_other_data_sets_pass_byte_for_byte(name: str, model: str) -> None:
         assert ready.warnings == ("the picture is grey, and the network knows pictures in colour",)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "change",
     [

@@ -38,6 +38,7 @@ def test_classifying_loads_nothing_heavy():
     assert not loaded_by(code) & HEAVY
 
 
+@pytest.mark.once
 def test_nothing_heavy_is_needed():
     """The same where importing any of them fails."""
     blocked = f"import sys; sys.modules.update(dict.fromkeys({sorted(HEAVY)!r}))"

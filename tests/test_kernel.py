@@ -41,6 +41,7 @@ def agree(network: Network, n: int, seed: int, batch: int, engine: Engine | None
     event(f"sections: {min(backend.program.sections, 6)}")
 
 
+@pytest.mark.once
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(ANY, st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 5))
 def test_kernel_equals_reference(network, n, seed, batch):
@@ -93,6 +94,7 @@ def spread(n: int, fan_in: int) -> Requantisation:
     )
 
 
+@pytest.mark.once
 def test_row_tiles_and_weight_passes_on_the_real_sizes():
     """A layer whose input, output and weights all exceed the chip: 160 x 160 x 16 in, 150 x 150 x 160 out, 11 x 11."""
     rng = np.random.default_rng(5)
@@ -188,6 +190,7 @@ def test_a_damaged_instruction_stops_the_engine(opcode, field, value, status):
     assert (memory[program.memory_words :] == GUARD).all()
 
 
+@pytest.mark.once
 @settings(max_examples=300)
 @given(st.data())
 def test_damaged_programs_touch_nothing_outside(data):

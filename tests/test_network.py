@@ -180,6 +180,7 @@ def test_names_are_not_compared_each_with_each():
     assert Name.compared < 20 * len(pools)
 
 
+@pytest.mark.once
 def test_sixty_thousand_layers():
     """Nothing takes time or memory with the square of their number, and nothing calls itself for each."""
     pools = tuple(MaxPool2d(f"p{i}", 1, 1) for i in range(60_000))

@@ -458,6 +458,7 @@ def test_another_bitstream_has_to_wait(board: VirtualBoard, tmp_path: Path) -> N
         check(backend)
 
 
+@pytest.mark.once
 def test_another_process_has_to_wait(board: VirtualBoard) -> None:
     program = """
 import sys

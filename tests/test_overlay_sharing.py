@@ -396,6 +396,7 @@ def test_an_interrupted_lock_is_not_held(monkeypatch: pytest.MonkeyPatch) -> Non
         assert kept.traceback, "the interruption is still there, as in a notebook"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("user", [0, 1000])
 def test_locks_are_where_no_environment_moves_them(tmp_path: Path, user: int) -> None:
     """In a process of its own, as Python looks for TMPDIR once."""

@@ -111,6 +111,7 @@ def check_altered(source: Path, folder: Path, seed: int) -> bool:
     return True
 
 
+@pytest.mark.once
 def test_packages_altered_at_random(tmp_path, package):
     shared = tmp_path / "shared"
     save_package(shared_network(), shared)

@@ -37,6 +37,7 @@ def test_a_file_of_several_parts_is_several_files() -> None:
     assert lines(SOURCES, re.compile(r"^\s*(#|//) ?-{3,}")) == []
 
 
+@pytest.mark.once
 def test_docstrings_name_the_thing() -> None:
     """ "The audit's count for a loop", not "What the audit counts for a loop"."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

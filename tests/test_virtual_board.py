@@ -45,6 +45,7 @@ def test_buffers_are_pynq_buffers_whose_views_flush_their_own_part() -> None:
         assert buffer[1].device_address == buffer.device_address + 64
 
 
+@pytest.mark.once
 def test_buffers_are_freed_once_by_hand_or_by_nobody_holding_them() -> None:
     with VirtualBoard() as board:
         buffer = pynq.allocate(1000, "u4", target=board.device)

@@ -543,6 +543,7 @@ def suppressed(server, query, content) -> None:
 
 
 class TestStartAndEnd:
+    @pytest.mark.once
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_stops_it(self, number):
         with running("--backend", "reference") as server:
@@ -598,6 +599,7 @@ class TestStartAndEnd:
                 connection.close()
             assert server.ask("/api/classify", LENET, file_of(IMAGES[0])).status == 200
 
+    @pytest.mark.once
     @pytest.mark.parametrize("host", ["::1", "localhost"])
     def test_other_names_of_this_machine(self, host):
         try:  # a machine may be without IPv6, or a bare root without names
@@ -691,5 +693,6 @@ def test_help_names_it(capsys):
     assert re.search(r"web +serve a page for the browser", capsys.readouterr().out)
 
 
+@pytest.mark.once
 def test_nothing_of_all_this_is_on_the_terminal(server):
     assert "".join(server.said[-1:]) == "Ctrl-C stops it.\n"

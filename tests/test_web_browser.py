@@ -481,6 +481,7 @@ class TestScreenReader:
             page.keyboard.press("Enter")
             expect(page.locator("#facts")).to_contain_text("runs on")
             assert page.url == f"http://localhost:{server.port}/"  # the token does not stay in it
+            page.goto("about:blank")  # so that it asks nothing of a server that has ended
         assert all("403" in line for line in watched.console)
         watched.console.clear()
 

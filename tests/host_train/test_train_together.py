@@ -207,11 +207,15 @@ def test_what_fails_in_the_first_fails_in_all(trained, digits_folder):
     assert done.returncode != 0 and "float/checkpoint.pt is of an earlier run; go on with it (--resume)" in done.stderr
 
 
-def test_errors_are_told(digits_folder, tmp_path, capsys, monkeypatch):
+@pytest.mark.slow  # processes that import PyTorch
+def test_an_error_is_told_once(digits_folder, tmp_path):
     done = run_two(words(digits_folder, tmp_path / "a", "--batch", "31"))
     assert done.returncode != 0
     assert "a batch of 31 cannot be divided among 2 processes; give a multiple of 2 (--batch)" in done.stderr
     assert "Traceback" not in done.stderr.split("host_train: ")[0]
+
+
+def test_errors_are_told(capsys, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["networks"]) == 1
     assert "only train works in several processes; give networks without torchrun" in capsys.readouterr().err

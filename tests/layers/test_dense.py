@@ -76,6 +76,7 @@ def test_partial_sums_count_even_where_the_total_would_fit():
         Dense("d", weight, np.array([2**20], np.int32))
 
 
+@pytest.mark.once
 @settings(max_examples=60)
 @given(st.integers(1, 5), st.integers(66_300, 66_320), st.integers(0, 2**32 - 1))
 def test_accumulator_bound_is_exact_in_any_blocks(outputs, inputs, seed):
