@@ -228,6 +228,7 @@ class TestClassify:
         assert out.splitlines()[1].startswith("  warning: the picture may show more than one digit")
         assert len(run_json("classify", two)[0]["warnings"]) == 1
 
+    @pytest.mark.once
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
     def test_a_name_that_is_no_text(self, digit, tmp_path):
         name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
@@ -287,6 +288,7 @@ class TestSelftest:
         assert [row["backend"] for row in report["backends"] if row["result"] == "passed"] == RUN_HERE
         assert all(row["why"] for row in report["backends"] if row["result"] == "skipped")
 
+    @pytest.mark.once
     @pytest.mark.parametrize("place", [(0, 0), (31, 9), (17, 4)])
     def test_a_difference(self, run, tmp_path, place):
         """One accumulator of one image, off by one."""
@@ -320,6 +322,7 @@ class TestSelftest:
         assert code == 1
         assert {"backend": "kernel", "result": "failed", "why": "bus error"} in json.loads(out)["backends"]
 
+    @pytest.mark.once
     def test_what_is_required_must_have_run(self, run, run_json, fails):
         """No board is here: the real overlay cannot run, and that is a failure where it is required."""
         assert run("selftest")[0] == 0
@@ -343,10 +346,12 @@ class TestSelftest:
         code, out, _ = run("selftest", "--model", str(tmp_path / "mine"), "--require", ",".join(there))
         assert (code, out.count(" passed\n")) == (0, len(there))
 
+    @pytest.mark.once
     def test_the_virtual_board_can_be_required(self):
         done = process("selftest", "--require", "virtual", script="import sys; sys.modules['pynq'] = None")
         assert done.returncode == 1 and "overlay (virtual board)  skipped, but required: " in done.stdout
 
+    @pytest.mark.once
     @pytest.mark.parametrize(
         ("metadata", "said", "agreement"),
         [
@@ -384,6 +389,7 @@ class TestDemo:
         assert accuracy >= 0.97
         assert all(row["why"] for row in report["skipped"])
 
+    @pytest.mark.once
     def test_text(self, run):
         code, out, err = run("demo")
         assert (code, err) == (0, "")
@@ -542,6 +548,7 @@ class TestWorking:
         def isatty(self):
             return True
 
+    @pytest.mark.once
     @pytest.mark.parametrize(
         "command", [["bench", "--images", "3"], ["selftest"], ["estimate", "--batch", "3"], ["demo"]]
     )
@@ -582,6 +589,7 @@ class TestWorking:
 class TestProcess:
     """Things that only a real process shows."""
 
+    @pytest.mark.once
     def test_success(self, digit):
         done = process("classify", digit, "--json")
         assert (done.returncode, done.stderr) == (0, "")
@@ -601,6 +609,7 @@ class TestProcess:
         assert (done.returncode, done.stdout) == (status, "")
         assert done.stderr.startswith("pynq-cnn: ") and done.stderr.count("\n") == 1
 
+    @pytest.mark.once
     def test_usage(self):
         done = process("paint")
         assert (done.returncode, done.stdout) == (2, "")
@@ -626,6 +635,7 @@ class TestProcess:
         assert done.stderr == ""
         assert done.returncode in (0, 1)  # whether demo was still writing when head had left
 
+    @pytest.mark.once
     def test_where_pynq_is_not_installed(self, digit):
         done = process("classify", digit, "--virtual", script="import sys; sys.modules['pynq'] = None")
         assert (done.returncode, done.stdout) == (1, "")

@@ -141,6 +141,7 @@ class TestEncoding:
         with pytest.raises(OverflowError, match="first_y = -32769"):
             Instruction(Opcode.COMPUTE, {"first_y": -32769}).encode()
 
+    @pytest.mark.once
     @settings(max_examples=30)
     @given(graphs(max_side=6, layers=4))
     def test_decoding_is_encoding_backwards(self, network):
@@ -527,6 +528,7 @@ class TestChoices:
         single = compile_network(load_model("nin"), capacity=1)
         assert single.sections < program.sections
 
+    @pytest.mark.once
     def test_images_that_do_not_fit_are_worked_on_in_rows(self):
         layers = conv("c", 16, (3, 3), 1, padding=(1, 1)), conv("e", 16, (3, 3), 16, padding=(1, 1))
         network = network_of(*layers, MaxPool2d("p", 3, 3), dense("d", 2, 10 * 10 * 16), height=30, width=30)
@@ -546,6 +548,7 @@ class TestChoices:
         assert total(passes).tiles == Pass.whole(stage).room.tiles
         assert divide(stage, Room(tiles=stage.tiles_of_a_group - 1, parameters=64)) is None
 
+    @pytest.mark.once
     def test_the_measured_networks_keep_their_budgets(self, cycles):
         """The budgets of benchmarks/cycles.py, nin on large images aside."""
         for name, make, batch, most in cycles.CASES:
@@ -558,6 +561,7 @@ class TestChoices:
 class TestEstimate:
     """Section 8."""
 
+    @pytest.mark.once
     @pytest.mark.parametrize("engine", ["shipped", "small"])
     @settings(max_examples=20, deadline=None)
     @given(network=graphs(max_side=9) | networks() | binary_networks(), capacity=st.integers(1, 9))

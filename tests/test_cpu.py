@@ -102,6 +102,7 @@ def test_any_number_of_channels(outputs, instruction_set):
     same(network, random_images(network, 3, 0))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("density", [0, 0.003, 0.03, 0.1, 0.3])
 @pytest.mark.parametrize("pool", [1, 2, 3])
 @pytest.mark.parametrize("side", [5, 6, 14])
@@ -170,6 +171,7 @@ def test_extremes(instruction_set):
         same(network, np.full((3, 14, 14, 3), 255, np.uint8))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("multiplier", [0, 1, 65535])
 @pytest.mark.parametrize("shift", [1, 16, 17, 31, 32, 33, 47])
 @pytest.mark.parametrize(("zero", "low"), [(0, 0), (255, 0), (7, 200)])
@@ -193,6 +195,7 @@ def test_skip_and_groups(groups, instruction_set):
     same(network, random_images(network, 3, 0))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 63, 200])
 def test_threads_and_batches_change_nothing(threads, n):
@@ -240,6 +243,7 @@ def test_one_thread_is_one():
     assert len(os.listdir(folder)) == before
 
 
+@pytest.mark.once
 @settings(max_examples=60)
 @given(graphs() | networks() | binary_networks(), st.integers(1, 20), st.integers(2, 9), st.integers(1, 9))
 def test_threads_share_whatever_there_is(network, n, threads, batch):

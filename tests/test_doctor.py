@@ -129,6 +129,7 @@ def test_a_board_is_well(embedded_board: EmbeddedBoard, monkeypatch: pytest.Monk
     check("accelerator", GOOD, "free")
 
 
+@pytest.mark.once
 def test_who_has_the_accelerator(embedded_board: EmbeddedBoard) -> None:
     lock = ProcessLock("embedded_xrt0")
     lock.acquire()
@@ -154,6 +155,7 @@ def test_contiguous_memory_that_is_taken(embedded_board: EmbeddedBoard) -> None:
     ours.freebuffer()
 
 
+@pytest.mark.once
 def test_a_users_own_overlay(embedded_board: EmbeddedBoard) -> None:
     import pynq
     from embedded import add_other_overlay
@@ -162,6 +164,7 @@ def test_a_users_own_overlay(embedded_board: EmbeddedBoard) -> None:
     check("loaded design", GOOD, "base.bit")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("options", "what", "texts"),
     [
@@ -185,6 +188,7 @@ def test_what_a_board_lacks(
         check(what, WRONG, *texts)
 
 
+@pytest.mark.once
 def test_a_board_without_its_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host, "FPGA_MANAGER", tmp_path)
     monkeypatch.setattr(host, "MEMORY", tmp_path / "none")

@@ -41,6 +41,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.once
 def test_plain_pynq_code_runs_on_the_device_that_pynq_finds(embedded_board: EmbeddedBoard) -> None:
     device = pynq.Device.active_device
     assert (
@@ -63,6 +64,7 @@ def test_plain_pynq_code_runs_on_the_device_that_pynq_finds(embedded_board: Embe
         assert isinstance(buffer, pynq.buffer.PynqBuffer) and buffer.device is device and embedded_board.memory.used > 0
 
 
+@pytest.mark.once
 def test_registers_behave_as_hls_makes_them(embedded_board: EmbeddedBoard) -> None:
     overlay = pynq.Overlay(embedded_board.bitfile)
     engine = overlay.pynq_cnn_engine_0
@@ -91,6 +93,7 @@ def test_registers_behave_as_hls_makes_them(embedded_board: EmbeddedBoard) -> No
         engine.mmio.array[1 << 20]
 
 
+@pytest.mark.once
 def test_an_address_where_nothing_is_is_a_bus_error(embedded_board: EmbeddedBoard) -> None:
     mmio = pynq.MMIO(ENGINE, 0x100)
     for use in (lambda: mmio.read(0), lambda: mmio.write(0, 1)):
@@ -102,12 +105,14 @@ def test_an_address_where_nothing_is_is_a_bus_error(embedded_board: EmbeddedBoar
         pynq.MMIO(0x5000_0000, 8).read(4)
 
 
+@pytest.mark.once
 def test_driver_gives_the_references_results(embedded_board: EmbeddedBoard) -> None:
     network, images = small_network(), small_images(70)
     with OverlayBackend(network, batch=32) as backend:
         assert (backend.run(images) == ReferenceBackend(network).run(images)).all()
 
 
+@pytest.mark.once
 def test_classifier_takes_the_board(embedded_board: EmbeddedBoard) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
     with Classifier("lenet") as classifier, Classifier("lenet", backend="reference") as reference:
@@ -115,11 +120,13 @@ def test_classifier_takes_the_board(embedded_board: EmbeddedBoard) -> None:
         assert (classifier.logits(images) == reference.logits(images)).all()
 
 
+@pytest.mark.once
 def test_command_line_runs_on_the_board_from_another_process(embedded_board: EmbeddedBoard) -> None:
     assert "overlay" in output_of(embedded_board, "-m", "pynq_cnn", "selftest")
     assert embedded_board.loads == ["pynq_cnn.bin"]
 
 
+@pytest.mark.once
 def test_device_sees_what_was_flushed_and_the_processor_what_was_invalidated(embedded_board: EmbeddedBoard) -> None:
     pynq.Overlay(embedded_board.bitfile)
     with pynq.allocate((4, 8), "u8") as buffer:
@@ -139,6 +146,7 @@ def test_device_sees_what_was_flushed_and_the_processor_what_was_invalidated(emb
     assert (embedded_board.memory.physical(address, 256) == FREED).all()
 
 
+@pytest.mark.once
 def test_buffers_are_freed_by_hand_or_by_nobody_holding_them(embedded_board: EmbeddedBoard) -> None:
     pynq.Overlay(embedded_board.bitfile)
     first = pynq.allocate(3 * PAGE, "u1")
@@ -193,6 +201,7 @@ def test_xrt_not_loaded() -> None:
                 board.device  # noqa: B018
 
 
+@pytest.mark.once
 def test_xrt_missing(embedded_board: EmbeddedBoard) -> None:
     code = "try:\n    import pynq\nexcept Exception as error:\n    print(type(error).__name__, error)"
     said = output_of(embedded_board, "--xrt", "missing", "-c", code).strip()
@@ -230,6 +239,7 @@ def test_without_a_bitstream() -> None:
 # Somebody else.
 
 
+@pytest.mark.once
 def test_another_process_loads_another_overlay(embedded_board: EmbeddedBoard) -> None:
     global_state = sys.modules["pynq.pl_server.global_state"]
     mine = pynq.Overlay(embedded_board.bitfile)
@@ -244,6 +254,7 @@ def test_another_process_loads_another_overlay(embedded_board: EmbeddedBoard) ->
     assert mmio.read(0) == AP_START, "no engine answers: what is written stays"
 
 
+@pytest.mark.once
 def test_processes_share_contiguous_memory_and_the_dead_leave_it(embedded_board: EmbeddedBoard) -> None:
     pynq.Overlay(embedded_board.bitfile)
     code = """
@@ -262,6 +273,7 @@ time.sleep(600)
         assert embedded_board.memory.used == 1 << 20
 
 
+@pytest.mark.once
 def test_engine_runs_for_another_process(embedded_board: EmbeddedBoard) -> None:
     code = f"""
 import sys
@@ -277,6 +289,7 @@ with OverlayBackend(small_network()) as backend:
     assert embedded_board.memory.used == 0
 
 
+@pytest.mark.once
 @pytest.mark.filterwarnings("ignore:.*overlay.*")  # that the user's overlay is replaced may be said
 def test_users_overlay_before_and_after(embedded_board: EmbeddedBoard) -> None:
     network, images = small_network(), small_images(4)
@@ -293,6 +306,7 @@ def test_users_overlay_before_and_after(embedded_board: EmbeddedBoard) -> None:
 # Faults in the logic.
 
 
+@pytest.mark.once
 def test_refused_bitstreams(embedded_board: EmbeddedBoard) -> None:
     state = embedded_board.folder / "sys/class/fpga_manager/fpga0/state"
     whole = Path(embedded_board.bitfile).read_bytes()
@@ -312,6 +326,7 @@ def test_refused_bitstreams(embedded_board: EmbeddedBoard) -> None:
         backend.run(small_images(1))
 
 
+@pytest.mark.once
 def test_engine_that_never_finishes_is_reset_by_loading(embedded_board: EmbeddedBoard) -> None:
     network, images = small_network(), small_images(2)
     with OverlayBackend(network, timeout=0.2) as backend:
@@ -323,6 +338,7 @@ def test_engine_that_never_finishes_is_reset_by_loading(embedded_board: Embedded
         assert (backend.run(images) == ReferenceBackend(network).run(images)).all()
 
 
+@pytest.mark.once
 def test_identity_and_narrow_ports(embedded_board: EmbeddedBoard) -> None:
     embedded_board.faults.identity = {"isa_version": 99}
     with pytest.raises(DeviceError, match="99"):
@@ -416,6 +432,7 @@ def test_pynq_is_left_as_it_was() -> None:
     del pynq.Device._devices
 
 
+@pytest.mark.once
 def test_one_board_in_a_process(embedded_board: EmbeddedBoard) -> None:
     with pytest.raises(BackendError, match="close it first"):
         EmbeddedBoard()
@@ -424,6 +441,7 @@ def test_one_board_in_a_process(embedded_board: EmbeddedBoard) -> None:
     assert pynq.Device.active_device.tag == "embedded_xrt0"
 
 
+@pytest.mark.once
 def test_a_forked_child_does_not_switch_the_board_off(embedded_board: EmbeddedBoard) -> None:
     child = os.fork()
     if child == 0:
@@ -459,6 +477,7 @@ def test_joining_needs_an_open_board(tmp_path: Path) -> None:
         EmbeddedBoard.join(tmp_path)
 
 
+@pytest.mark.once
 def test_a_buffer_is_mapped_memory(embedded_board: EmbeddedBoard) -> None:
     piece = embedded_board.memory.allocate(100)
     piece.host[:] = 5

@@ -37,6 +37,7 @@ def check(backend: OverlayBackend, n: int = 6, seed: int = 0) -> None:
     np.testing.assert_array_equal(backend.run(images), ReferenceBackend(backend.network).run(images))
 
 
+@pytest.mark.once
 def test_batches_overlap_with_runs_that_last(board: EmbeddedBoard) -> None:
     """pynq 3.1 flushes and invalidates the whole buffer while the engine writes to part of it."""
     board.engine.run_seconds = 0.01
@@ -44,6 +45,7 @@ def test_batches_overlap_with_runs_that_last(board: EmbeddedBoard) -> None:
         check(backend, 70)
 
 
+@pytest.mark.once
 def test_an_overlay_that_another_process_has_loaded_is_noticed(board: EmbeddedBoard) -> None:
     other = add_other_overlay(board)
     with OverlayBackend(NETWORK) as backend:
@@ -54,6 +56,7 @@ def test_an_overlay_that_another_process_has_loaded_is_noticed(board: EmbeddedBo
     assert board.loads == ["pynq_cnn.bin", "base.bin", "pynq_cnn.bin"]
 
 
+@pytest.mark.once
 def test_an_overlay_that_was_there_before_is_replaced_with_a_warning(board: EmbeddedBoard) -> None:
     """As on every board after it has started: another process has loaded the base overlay."""
     output_of(board, "-c", LOAD, add_other_overlay(board))
@@ -63,6 +66,7 @@ def test_an_overlay_that_was_there_before_is_replaced_with_a_warning(board: Embe
         check(backend)
 
 
+@pytest.mark.once
 def test_of_the_overlay_that_images_load_at_the_start_the_warning_says_so(board: EmbeddedBoard) -> None:
     folder = board.folder / "pynq" / "overlays" / "base"
     folder.mkdir(parents=True)
@@ -74,6 +78,7 @@ def test_of_the_overlay_that_images_load_at_the_start_the_warning_says_so(board:
         OverlayBackend(NETWORK).close()
 
 
+@pytest.mark.once
 def test_the_same_bitstream_loaded_by_another_process_is_taken_over(board: EmbeddedBoard) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", BoardWarning)
@@ -88,6 +93,7 @@ def test_the_same_bitstream_loaded_by_another_process_is_taken_over(board: Embed
     assert board.loads == ["pynq_cnn.bin"] * 2
 
 
+@pytest.mark.once
 def test_processes_take_turns_and_load_once(board: EmbeddedBoard) -> None:
     code = "import pynq_cnn, numpy; print(pynq_cnn.classify(numpy.eye(28) * 0.9, backend='overlay').backend)"
     for _ in range(2):
@@ -99,6 +105,7 @@ def test_processes_take_turns_and_load_once(board: EmbeddedBoard) -> None:
     assert board.loads == ["pynq_cnn.bin"]
 
 
+@pytest.mark.once
 def test_interrupted_it_reloads_nothing_under_the_engine(board: EmbeddedBoard) -> None:
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
@@ -115,6 +122,7 @@ def test_interrupted_it_reloads_nothing_under_the_engine(board: EmbeddedBoard) -
     assert board.loads == ["pynq_cnn.bin"]
 
 
+@pytest.mark.once
 def test_a_killed_owners_engine_is_waited_for_or_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code = f"""

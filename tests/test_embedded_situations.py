@@ -41,6 +41,7 @@ def right(backend: OverlayBackend) -> bool:
     return bool((backend.run(IMAGES) == EXPECTED).all())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("ours_is_loaded", [True, False])
 def test_another_process_fails_to_load(embedded_board: EmbeddedBoard, ours_is_loaded: bool) -> None:
     """pynq writes down what is loaded before it loads it."""
@@ -77,6 +78,7 @@ def ctrl_c_in_a_run(board: EmbeddedBoard) -> Iterator[None]:
     board.engine.run_seconds = 0.0
 
 
+@pytest.mark.once
 def test_interrupted_run_is_waited_for(embedded_board: EmbeddedBoard) -> None:
     with OverlayBackend(NETWORK, timeout=30) as backend:
         for _ in range(2):
@@ -95,6 +97,7 @@ def test_interrupted_run_is_waited_for(embedded_board: EmbeddedBoard) -> None:
     assert embedded_board.loads == ["pynq_cnn.bin"], "and its memory was not given back before it had ended"
 
 
+@pytest.mark.once
 def test_first_use_in_a_thread(embedded_board: EmbeddedBoard) -> None:
     """pynq's device class asks for the event loop of its thread."""
     answers = []
@@ -109,6 +112,7 @@ def test_first_use_in_a_thread(embedded_board: EmbeddedBoard) -> None:
     assert answers == [True]
 
 
+@pytest.mark.once
 def test_first_use_after_asyncio_run(embedded_board: EmbeddedBoard) -> None:
     """Which leaves the main thread without an event loop."""
     asyncio.run(asyncio.sleep(0))
@@ -116,6 +120,7 @@ def test_first_use_after_asyncio_run(embedded_board: EmbeddedBoard) -> None:
         assert right(backend)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "options", [("--xrt", "not sourced"), ("--xrt", "not loaded"), ("--xrt", "missing"), ("--no-bitstream",)]
 )
@@ -139,6 +144,7 @@ def interrupting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Em
         assert board.memory.used == 0 and board.complaints == []
 
 
+@pytest.mark.once
 def test_the_driver_is_told_by_the_interrupt(interrupting: EmbeddedBoard) -> None:
     with OverlayBackend(NETWORK, batch=2) as backend:
         for _ in range(3):
@@ -146,6 +152,7 @@ def test_the_driver_is_told_by_the_interrupt(interrupting: EmbeddedBoard) -> Non
         assert backend._accelerator._driver.interrupt is not None, "it has not found out by asking"
 
 
+@pytest.mark.once
 def test_pynqs_own_interrupt_is_told(interrupting: EmbeddedBoard) -> None:
     async def run() -> int:
         engine = pynq.Overlay(interrupting.bitfile).pynq_cnn_engine_0

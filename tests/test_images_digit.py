@@ -18,6 +18,7 @@ from pynq_cnn.images.digit import fit_digit
 from pynq_cnn.model import Network
 
 
+@pytest.mark.once
 def test_placed_as_mnist_places(sample: tuple[np.ndarray, np.ndarray]) -> None:
     for image in sample[0][::25]:
         seen = fit_digit(enlarged(image, 280), 28, 28)

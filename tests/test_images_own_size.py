@@ -79,6 +79,7 @@ def test_all_of_mnist_passes_byte_for_byte() -> None:
     assert sum(bool(one.warnings) for one in ready) <= 30
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name, model", [("fashion_mnist", "nin"), ("cifar10", "vgg_bnn")])
 def test_other_data_sets_pass_byte_for_byte(name: str, model: str) -> None:
     try:

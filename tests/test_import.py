@@ -27,11 +27,13 @@ def test_import_loads_not_even_numpy():
     assert not loaded & (HEAVY | {"numpy", "PIL"})
 
 
+@pytest.mark.once
 def test_listing_models_and_naming_everything_load_nothing_heavy():
     names = ", ".join(name for name in pynq_cnn.__all__ if name != "__version__")
     assert not loaded_by(f"from pynq_cnn import {names}; import pynq_cnn.cli; models()") & HEAVY
 
 
+@pytest.mark.once
 def test_classifying_loads_nothing_heavy():
     """Also `backend="auto"`: where there is no bitstream, there is no need to ask pynq for a device."""
     code = "import pynq_cnn; from pynq_cnn.zoo import load_sample; assert pynq_cnn.classify(load_sample()[0][0]).label"

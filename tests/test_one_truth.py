@@ -49,6 +49,7 @@ def compare(network, images, backends) -> np.ndarray:
     return network.logits(expected).argmax(1)  # each class has a scale of its own
 
 
+@pytest.mark.once
 def test_the_shipped_sample(lenet, others):
     images, labels = load_sample()
     answers = compare(lenet, images[..., None], others)
@@ -123,6 +124,7 @@ def everywhere(network, images) -> None:
         compare(network, images, backends)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["cnv", "resnet8"])
 def test_networks_that_are_not_shipped(name, cycles):
     network = OTHERS[name](cycles)

@@ -387,6 +387,7 @@ def test_close_gives_everything_back(board: VirtualBoard) -> None:
         backend.run(small_images(1))
 
 
+@pytest.mark.once
 def test_a_forgotten_backend_is_given_back(board: VirtualBoard) -> None:
     backend = open_backend(board)
     check(backend)

@@ -102,6 +102,7 @@ def test_made_again_it_is_not_loaded_again(board: VirtualBoard) -> None:
     assert board.device.downloads == 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("between", ["another overlay", "another program", "another file", "busy"])
 def test_made_again_on_anything_else_it_is_loaded(board: VirtualBoard, tmp_path: Path, between: str) -> None:
     with open_backend(board, timeout=0.01) as backend:

@@ -31,6 +31,7 @@ def with_golden(network: Network) -> Network:
     )
 
 
+@pytest.mark.once
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.one_of(networks(), binary_networks()))
 def test_round_trip(tmp_path, network):

@@ -360,6 +360,7 @@ def test_long_huffman_words_are_refused_before_a_table_is_made(tmp_path, length)
     assert peak_of(load) < 4 << 20
 
 
+@pytest.mark.once
 def test_loading_takes_memory_for_what_is_stored(tmp_path):
     """Arrays stay in the bytes of their files; nothing is copied to wider integers whole."""
     from pynq_cnn.model import Dense, OutputSpec

@@ -314,6 +314,7 @@ class TestToken:
             assert open_server.ask("/api/choices", headers={**headers, "Host": host}).status == 200
         assert open_server.ask("/api/choices", headers={**headers, "Host": "evil.example"}).status == 403
 
+    @pytest.mark.once
     def test_every_server_has_its_own(self, open_server):
         with running("--host", "0.0.0.0", "--backend", "reference") as other:
             assert other.url.partition("token=")[2] != open_server.url.partition("token=")[2]
@@ -552,6 +553,7 @@ class TestStartAndEnd:
             with pytest.raises(ConnectionRefusedError):
                 server.ask("/")
 
+    @pytest.mark.once
     def test_open_connections_do_not_keep_it(self):
         with running("--backend", "reference") as server:
             idle = http.client.HTTPConnection("127.0.0.1", server.port)
@@ -563,6 +565,7 @@ class TestStartAndEnd:
             idle.close()
             half.close()
 
+    @pytest.mark.once
     def test_a_background_job_of_a_shell_does_not_hear_ctrl_c(self):
         script = (
             "import signal, sys; signal.signal(2, signal.SIG_IGN); from pynq_cnn.cli import main; main(sys.argv[1:])"
@@ -572,6 +575,7 @@ class TestStartAndEnd:
             assert server.ask("/api/choices").status == 200
             assert server.stop() == 0
 
+    @pytest.mark.once
     def test_it_ends_after_the_picture_that_is_worked_on(self):
         """Here one that takes the model of the hardware a while."""
         with running("--backend", "reference") as server:
@@ -587,6 +591,7 @@ class TestStartAndEnd:
             asking.join(LONG)
             assert "".join(server.said).endswith("Ctrl-C stops it.\nstopping\n")
 
+    @pytest.mark.once
     def test_who_sends_too_slowly_is_cut_off(self):
         script = (
             "import sys; import pynq_cnn.web.server as server; server.PATIENCE = 0.5;"
@@ -639,12 +644,14 @@ class TestStartAndEnd:
         output = capsys.readouterr()
         assert "bitstream" in output.err and output.out == ""
 
+    @pytest.mark.once
     def test_without_tornado(self):
         script = "import sys; sys.modules['tornado'] = None; from pynq_cnn.cli import main; sys.exit(main(['web']))"
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert "tornado" in done.stderr and "pip install 'pynq_cnn[web]'" in done.stderr
 
+    @pytest.mark.once
     def test_a_package_of_one_s_own(self, tmp_path):
         network = small_network()
         save_package(network, tmp_path / "mine")
@@ -657,12 +664,14 @@ class TestStartAndEnd:
             assert answer["logits"] == Classifier(network, "reference").logits(image[None])[0].tolist()
             assert str(tmp_path) not in server.ask("/api/choices").body.decode()
 
+    @pytest.mark.once
     def test_a_package_with_a_shipped_name_is_beside_that(self, tmp_path):
         save_package(load_model("lenet"), tmp_path / "mine")
         with running("--model", str(tmp_path / "mine"), "--backend", "reference") as server:
             names = [one["name"] for one in server.ask("/api/choices").json["models"]]
             assert names == ["lenet (folder)", *models()]
 
+    @pytest.mark.once
     def test_what_the_user_of_a_board_should_know_is_on_the_page(self, tmp_path):
         """A board whose processor answers."""
         script = (
@@ -675,6 +684,7 @@ class TestStartAndEnd:
             (note,) = reply.json["notes"]
             assert note.startswith("this board's CPU answers")
 
+    @pytest.mark.once
     def test_a_fault_of_the_server_is_no_riddle(self):
         script = (
             "import sys; import pynq_cnn.web.handlers as handlers; handlers.load_sample = lambda: 1 / 0;"
