@@ -212,8 +212,8 @@ def some_images(network: Network, count: int) -> np.ndarray:
     return np.concatenate([network.golden.images] * repeats)[:count]
 
 
-def microseconds(run: Execution, images: np.ndarray, seconds: float, clock: Callable[[], float]) -> float:
-    """An image."""
+def microseconds(run: Callable[[Any], Any], images: Any, seconds: float, clock: Callable[[], float]) -> float:
+    """An image, or a picture."""
     calls, start = 0, clock()
     while clock() - start < seconds or not calls:
         run(images)
@@ -269,20 +269,20 @@ def pictures_of(network: Network, size: int) -> list[Any]:
     return [Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BILINEAR) for image in images]
 
 
-def labels_of(name: str, network: Network, threads: int, images: np.ndarray) -> Callable[[Any], str]:
-    """The function from a picture to its class name, by one execution."""
+def labels_of(name: str, network: Network, images: np.ndarray) -> Callable[[list[Any]], list[str]]:
+    """The function from pictures to their class names, one at a time, by one execution on one thread."""
     from PIL import Image
 
     if name in OURS:
-        classifier = Classifier(network, name, 1, threads=threads)
+        classifier = Classifier(network, name, 1, threads=1)
 
-        def classified(picture: Any) -> str:
+        def classified(pictures: list[Any]) -> list[str]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return classifier.classify(picture).label
+                return [classifier.classify(picture).label for picture in pictures]
 
         return classified
-    run = open_execution(name, network, 1, threads, images)
+    run = open_execution(name, network, 1, 1, images)
     height, width, channels = network.input_shape
 
     def by_hand(picture: Any) -> str:
@@ -290,7 +290,7 @@ def labels_of(name: str, network: Network, threads: int, images: np.ndarray) -> 
         array = np.asarray(scaled).reshape(1, height, width, channels)
         return network.classes[int(network.answers(run(array))[0])]
 
-    return by_hand
+    return lambda pictures: [by_hand(picture) for picture in pictures]
 
 
 def compare_pictures(
@@ -301,23 +301,18 @@ def compare_pictures(
 
     pictures = pictures_of(network, size)
     with threadpool_limits(1):
-        runs: dict[str, Callable[[Any], str]] = {}
+        runs: dict[str, Callable[[list[Any]], list[str]]] = {}
         for name in names:
             try:
-                runs[name] = labels_of(name, network, 1, some_images(network, 32))
-                runs[name](pictures[0])
+                runs[name] = labels_of(name, network, some_images(network, 32))
+                runs[name](pictures[:1])
             except Exception as error:  # as in the first table
                 runs.pop(name, None)
                 print(f"<!-- {network.name}: {name}: {type(error).__name__}: {error} -->".splitlines()[0], flush=True)
-        turns: list[dict[str, float]] = []
-        for _ in range(rounds):
-            turns.append({})
-            for name, run in runs.items():
-                calls, start = 0, process_time()
-                while process_time() - start < seconds:
-                    run(pictures[calls % len(pictures)])
-                    calls += 1
-                turns[-1][name] = (process_time() - start) / calls * 1e6
+        turns = [
+            {name: microseconds(run, pictures, seconds, process_time) for name, run in runs.items()}
+            for _ in range(rounds)
+        ]
     return {name: median(turn[name] for turn in turns) for name in runs}
 
 
@@ -367,7 +362,8 @@ def plot(rows: list[dict[str, Any]], path: str) -> None:
                 found = [row for row in rows if (row["network"], row["threads"]) == (network, count)]
                 points = [(row["batch"], row["ratio"][name]) for row in found if name in row["ratio"]]
                 label = f"{name}, {count} thread{'s' * (count > 1)}"
-                panel.plot(*zip(*points), style, marker=".", color=f"C{i}", label=label) if points else None
+                if points:
+                    panel.plot(*zip(*points), style, marker=".", color=f"C{i}", label=label)
         panel.axhline(1, color="black", linewidth=0.8)
         panel.set(title=network, xscale="log", yscale="log")
         batches = sorted({row["batch"] for row in rows})

@@ -6,6 +6,7 @@ import gc
 import importlib
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -27,22 +28,27 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+@contextmanager
+def benchmark(name: str) -> Iterator[ModuleType]:
+    """A module of benchmarks/."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+        yield importlib.import_module(name)
+    del sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def cycles() -> Iterator[ModuleType]:
     """benchmarks/cycles.py: the networks that the project measures itself by, with their budgets."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
-        yield importlib.import_module("cycles")
-    del sys.modules["cycles"]
+    with benchmark("cycles") as module:
+        yield module
 
 
 @pytest.fixture(scope="session")
 def photos() -> Iterator[ModuleType]:
     """benchmarks/photos.py: digits as a camera sees them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
-        yield importlib.import_module("photos")
-    del sys.modules["photos"]
+    with benchmark("photos") as module:
+        yield module
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def prepare(image: ImageLike, spec: InputSpec) -> Prepared:
     image : path, bytes, PIL.Image.Image or numpy.ndarray
         A file's path or content in any format Pillow reads, a Pillow image of any mode, or an array [H, W], [H, W, 1]
         (grey), [H, W, 3] (RGB; OpenCV's are BGR: pass array[..., ::-1]) or [H, W, 4] (RGBA): uint8, bool, other
-    XX and files of 16 bits, are read by the bits that the largest value
+        integers in 0..255, or floats in 0..1. uint16, and files of 16 bits, are read by the bits that the largest value
         needs (10, 12, 14 or 16): fewer than 16 are a warning. EXIF orientation is applied. Transparent pixels are laid
         over white or black, whichever contrasts with the visible ones. At most `MAX_PIXELS` pixels (of a JPEG, whose
         decoder can leave out detail: as many as Pillow opens). What `prepare` has given back for the same `spec` is

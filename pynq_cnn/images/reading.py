@@ -351,12 +351,17 @@ def _is_transparent(picture: Image.Image) -> bool:
     return "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa")
 
 
+def _as_rgba(picture: Image.Image) -> Image.Image:
+    """RGBA; Pillow has no way there from grey with premultiplied alpha but by LA."""
+    return picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
+
+
 def _with_alpha(picture: Image.Image, notes: Notes) -> Image.Image:
     """RGBA of a picture that says how opaque it is; another as it is, which converting makes opaque."""
     if not _is_transparent(picture):
         notes.step("given an opaque alpha channel, as it has none")
         return picture
-    picture = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
+    picture = _as_rgba(picture)
     if picture.getchannel("A").getextrema()[1] == 0:
         notes.warn("every pixel of the picture is transparent; save it with a background")
     return picture
@@ -369,7 +374,7 @@ def _over_background(picture: Image.Image, notes: Notes) -> Image.Image:
     if not _is_transparent(picture):
         return picture
     grey = picture.mode in ("L", "LA", "La")
-    picture = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
+    picture = _as_rgba(picture)
     alpha = picture.getchannel("A")
     least, most = alpha.getextrema()
     if least == 255:

@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.layers.scale import ChannelScale
 from host_train.quantisation.sequential import pair
-from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size, with_values
+from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size, times, with_values
 from pynq_cnn.errors import NetworkError
 
 _OVER = "over height and width, dim=(2, 3), it can, and over channels, dim=1 with keepdim=True"
@@ -106,7 +105,7 @@ def _sum(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False, dt
     if len(before) not in (3, 4) or not dims or dims[0] < 2:
         raise NetworkError(f"a sum over dimensions {dim} of {before} cannot be mapped; {_OVER}")
     count = torch.full((before[1],), float(math.prod(before[d] for d in dims)))
-    return [*_mean(before, after, dim), ChannelScale(count, 0 * count)]
+    return [*_mean(before, after, dim), times(count)]
 
 
 def _dims(before: Shape, dim: Any) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from host_train.layers.scale import ChannelScale
 from host_train.quantisation.sequential import pair
 
 Shape = tuple[int, ...]
@@ -56,6 +57,11 @@ class SumOf(nn.Module):
     def __init__(self, *chains: list[nn.Module]) -> None:
         super().__init__()
         self.chains = chains
+
+
+def times(factor: torch.Tensor) -> ChannelScale:
+    """Every channel times a factor, float32 [channels]; with a shift of 0, as quantising it wants one."""
+    return ChannelScale(factor, torch.zeros_like(factor))
 
 
 def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:

@@ -8,12 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.layers.scale import ChannelScale
-from host_train.tracing.operations.kind import Kind, Shape, SumOf
-
-
-def _scaled(factor: torch.Tensor) -> ChannelScale:
-    return ChannelScale(factor, torch.zeros_like(factor))
+from host_train.tracing.operations.kind import Kind, Shape, SumOf, times
 
 
 def _two_slopes(before: Shape, slope: Any) -> list[nn.Module]:
@@ -22,9 +17,9 @@ def _two_slopes(before: Shape, slope: Any) -> list[nn.Module]:
     slopes = values.expand(before[1] if len(before) > 1 else 1).clone()
     if not slopes.any():
         return [nn.ReLU()]
-    rest = _scaled(1 - slopes)
+    rest = times(1 - slopes)
     # A factor that is not below 0 goes into the layer of the ReLU.
-    return [SumOf([_scaled(slopes)], [rest, nn.ReLU()] if bool((slopes <= 1).all()) else [nn.ReLU(), rest])]
+    return [SumOf([times(slopes)], [rest, nn.ReLU()] if bool((slopes <= 1).all()) else [nn.ReLU(), rest])]
 
 
 def _leaky(before: Shape, after: Shape, negative_slope: float = 0.01, inplace: bool = False) -> list[nn.Module]:

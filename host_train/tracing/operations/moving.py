@@ -96,9 +96,8 @@ def apply(target: Any, operation: str, args: Any, options: Any) -> Any:
 
 def _resized(target: Any, operation: str, args: Any, options: Any) -> torch.Tensor:
     """Places in an image of another size: fewer of the same numbers, if these are the nearest ones."""
-    values = [*args, *(options[name] for name in ("input",) if name in options)]
-    index, rest = values[0], values[1:]
-    named = {name: value for name, value in options.items() if name != "input"}
+    named = dict(options)
+    index, *rest = args or (named.pop("input"),)
     made = target(index.double(), *rest, **named)  # places are whole numbers below 2^53
     if made.shape == index.shape:
         return index
