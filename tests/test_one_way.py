@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -34,7 +35,14 @@ def imported(tree: ast.AST) -> set[str]:
     return found & set(FILES)
 
 
-ARROWS = {name: imported(ast.parse(path.read_text(encoding="utf-8"))) for name, path in FILES.items()}
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+@cache
+def all_arrows() -> dict[str, set[str]]:
+    return {name: imported(tree) for name, tree in trees().items()}
 
 
 def floor(package: str, arrows: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -56,7 +64,7 @@ def floor(package: str, arrows: dict[str, set[str]]) -> dict[str, set[str]]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_circle(package):
     try:
-        TopologicalSorter(floor(package, ARROWS)).prepare()
+        TopologicalSorter(floor(package, all_arrows())).prepare()
     except CycleError as error:
         pytest.fail(f"imports in {package} go in a circle: {' <- '.join(error.args[1])}")
 
@@ -64,7 +72,7 @@ def test_no_circle(package):
 def test_no_arrow_up():
     up = [
         f"{name} imports {target}"
-        for name, targets in ARROWS.items()
+        for name, targets in all_arrows().items()
         for target in targets
         if target.startswith("host_train")
     ]
@@ -78,10 +86,17 @@ def test_no_arrow_up():
         "pynq_cnn.api",
         "pynq_cnn.cli",
     )
-    for name, targets in ARROWS.items():
+    for name, targets in all_arrows().items():
         mine = next((i for i, one in enumerate(order) if f"{name}.".startswith(f"{one}.")), len(order))
         higher = [target for target in targets for one in order[mine + 1 :] if f"{target}.".startswith(f"{one}.")]
         assert higher == [], name
+
+
+def test_scikit_learn_is_loaded_where_it_is_used():
+    """It takes nearly as long as PyTorch, and only k-means needs it."""
+    for name, tree in trees().items():
+        first = [ast.unparse(one) for one in tree.body if isinstance(one, (ast.Import, ast.ImportFrom))]
+        assert not [line for line in first if "sklearn" in line], name
 
 
 def test_a_circle_is_found():

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
@@ -59,6 +58,8 @@ def cluster(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         sums, _ = np.histogram(values, edges, weights=values)
         weights, _ = np.histogram(values, edges)
         points, weights = sums[weights > 0] / weights[weights > 0], weights[weights > 0]
+    from sklearn.cluster import KMeans  # takes as long to load as PyTorch
+
     count = min(count, len(points))  # a value far out leaves most bins empty
     start = np.linspace(points[0], points[-1], count)[:, None]
     centres = np.unique(

@@ -56,6 +56,7 @@ def test_measures_are_scikit_learns(case):
     assert result.per_class == pytest.approx(
         metrics.recall_score(split.labels, logits.argmax(1), average=None).tolist()
     )
+    assert result.confusion.tolist() == metrics.confusion_matrix(split.labels, logits.argmax(1)).tolist()
     assert result.confusion.sum() == 500 == result.images
 
 
