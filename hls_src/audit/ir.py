@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from .toolchain import AuditError
@@ -23,13 +24,13 @@ class Type:
     count: int = 0
     items: tuple[Type, ...] = ()
 
-    @property
+    @cached_property
     def align(self) -> int:
         if self.kind in ("array", "struct"):
             return max((item.align for item in self.items), default=1)
         return min(self.size, 16) or 1
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes."""
         if self.kind == "int":
@@ -90,7 +91,7 @@ class Code:
     parameters: list[Value]
     blocks: dict[str, list[Instruction]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def instructions(self) -> list[Instruction]:
         return [i for block in self.blocks.values() for i in block]
 

@@ -48,7 +48,6 @@ class Audit:
 
     def __init__(self, path: Path, top: str, defines: tuple[str, ...] = ()) -> None:
         self.source = Source(path, top, defines)
-        self.breaches = rules.check(self.source)
         with tempfile.TemporaryDirectory() as folder:
             code = toolchain.compile_ir(annotated.write(self.source, Path(folder)), defines)
         self.module = Module(code)
@@ -56,7 +55,15 @@ class Audit:
             raise toolchain.AuditError(f"{path.name} has no function {top} with C linkage")
         self.hardware = Hardware(self.source, self.module)
         self.memories = Memories(self.hardware)
-        self.fabric = Fabric(self.hardware, self.memories)
+
+    @cached_property
+    def breaches(self) -> list[str]:
+        """What the sources have that is not for synthesis."""
+        return rules.check(self.source)
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        return Fabric(self.hardware, self.memories)
 
     def products(self, unit: Unit, pipelined: bool | None = None) -> list[Product]:
         """Multiplications of one copy of a unit, those in its pipelines, those outside, or all."""

@@ -92,7 +92,7 @@ def _expressions(source: Source) -> Iterator[str]:
         CursorKind.INDIRECT_GOTO_STMT: "`goto`: write a loop",
         CursorKind.ASM_STMT: "`asm` is not synthesised",
     }
-    for cursor in source.walk():
+    for cursor in source.cursors:
         if cursor.location.file is None or source.own(cursor) is None:
             continue
         if cursor.kind in forbidden:
@@ -108,7 +108,7 @@ def _types(source: Source) -> Iterator[str]:
 
     declared = {CursorKind.VAR_DECL, CursorKind.PARM_DECL, CursorKind.FIELD_DECL}
     functions = {CursorKind.FUNCTION_DECL, CursorKind.CXX_METHOD, CursorKind.FUNCTION_TEMPLATE}
-    for cursor in source.walk():
+    for cursor in source.cursors:
         if cursor.kind not in declared | functions or source.own(cursor) is None:
             continue
         type_ = cursor.type if cursor.kind in declared else cursor.result_type

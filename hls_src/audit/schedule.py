@@ -256,21 +256,23 @@ class Scheduler:
         """
         deciding = self._deciding(unit, order, header)
         inside = {i.name for i in instructions if i.name}
+        steps: list[tuple[str, set[str], float, float]] = []  # what is made, from what, and its two delays
+        for i in instructions:
+            if not i.name or (i.opcode == "phi" and i.block == header):
+                continue
+            slow = 0.0
+            if i.opcode == "mul" and product(i, unit.widths).dsp:
+                slow = STAGE_NS * DSP_STAGES_WIDE
+            elif i.opcode == "load":
+                slow = STAGE_NS
+            names = {o.name for o in i.operands} | (deciding[i.block] if i.opcode == "phi" else set())
+            steps.append((i.name, names, self.operations.delay(unit, i), slow))
         ways_to: dict[str, dict[str, float]] = {}
         for phi in carried:
             ways: dict[str, float] = {phi.name: 0.0}
-            for i in instructions:
-                if i is phi or not i.name or (i.opcode == "phi" and i.block == header):
-                    continue
-                names = {o.name for o in i.operands} | (deciding[i.block] if i.opcode == "phi" else set())
-                before = [ways[name] for name in names if name in ways]
-                if before:
-                    slow = 0.0
-                    if i.opcode == "mul" and product(i, unit.widths).dsp:
-                        slow = STAGE_NS * DSP_STAGES_WIDE
-                    elif i.opcode == "load":
-                        slow = STAGE_NS
-                    ways[i.name] = max(before) + self.operations.delay(unit, i) + slow
+            for made, names, delay, slow in steps:
+                if not ways.keys().isdisjoint(names):
+                    ways[made] = max(ways[name] for name in names if name in ways) + delay + slow
             ways_to[phi.name] = {
                 other.name: max(ways[o.name] for o in other.operands if o.name in ways and o.name in inside)
                 for other in carried

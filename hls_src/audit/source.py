@@ -7,7 +7,6 @@ body it stands in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -131,6 +130,7 @@ class Source:
         self.top = top
         self.defines = defines
         self.unit = parse(self.path, defines)
+        self._places: dict[str, Path | None] = {}  # by clang's name of a file
 
     @cached_property
     def files(self) -> list[Path]:
@@ -149,16 +149,22 @@ class Source:
     def own(self, cursor: Any) -> Path | None:
         """The file of `cursor` if it is one of the sources."""
         file = cursor.location.file
-        path = Path(file.name).resolve() if file else None
-        return path if path in self.texts else None
+        if file is None:
+            return None
+        if file.name not in self._places:
+            path = Path(file.name).resolve()
+            self._places[file.name] = path if path in self.texts else None
+        return self._places[file.name]
 
-    def walk(self, cursor: Any = None) -> Iterator[Any]:
-        """Cursors of the sources' own declarations, parents first."""
-        for child in (cursor or self.unit.cursor).get_children():
-            if cursor is None and self.own(child) is None:
-                continue
-            yield child
-            yield from self.walk(child)
+    @cached_property
+    def cursors(self) -> list[Any]:
+        """Those of the sources' own declarations, parents first."""
+        return [
+            cursor
+            for declaration in self.unit.cursor.get_children()
+            if self.own(declaration) is not None
+            for cursor in declaration.walk_preorder()
+        ]
 
     @cached_property
     def regions(self) -> list[Region]:
@@ -231,7 +237,7 @@ class Source:
                 if cursor.kind == CursorKind.VAR_DECL:
                     inside.add(cursor.hash)
                     found += self._variable(cursor, region.name, self._pragmas_in(region) + self._handed[id(region)])
-        for cursor in self.walk():
+        for cursor in self.cursors:
             if cursor.kind == CursorKind.VAR_DECL and cursor.hash not in inside:
                 found += self._variable(cursor, "", self.pragmas)
         return found

@@ -11,7 +11,7 @@ import heapq
 from dataclasses import dataclass
 
 from .arrays import Memory
-from .blocks import topological
+from .blocks import definitions, topological
 from .fabric import Fabric
 from .hardware import CodeLoop, Unit, dominators
 from .ir import BINARY, Instruction, Type, Value, strides
@@ -299,7 +299,7 @@ class Pipeline:
 
     def _address(self, pointer: Value) -> tuple[str, int, list[tuple[int, Value]]]:
         """The base of an address, constant bytes, and the other indices with the bytes of a step."""
-        definition = next((i for i in self.unit.code.instructions if i.name == pointer.name), None)
+        definition = definitions(self.unit).get(pointer.name)
         if definition is None or definition.opcode != "getelementptr" or definition.pointee is None:
             return pointer.name, pointer.number or 0, []
         base, number, terms = self._address(definition.operands[0])

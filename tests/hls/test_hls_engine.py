@@ -41,7 +41,7 @@ def test_each_memory_of_the_engine_needs_its_partition(engine: Audit, tmp_path: 
         target = tmp_path / path.relative_to(engine.source.path.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("\n".join(lines))
-    faults = Audit(tmp_path / engine.source.path.name, engine.source.top).faults
+    faults = Audit(tmp_path / engine.source.path.name, engine.source.top).memories.faults
     not_named = [name for name in needed if not any(f"of a bank of `{name}`" in fault for fault in faults)]
     assert not_named == []
 
