@@ -4,6 +4,13 @@ export PIP_COMPILE=0  # what is imported is compiled then; all of PyTorch before
 
 section() { printf '\n=== %s (%ss)\n' "$1" "$SECONDS"; }
 
+# A command of the README, shown and run.
+run() {
+    [ -n "$1" ] || exit 1
+    printf '$ %s\n' "$1"
+    bash -euo pipefail -c "$1"
+}
+
 # The command of the block under the marker `<!-- NAME -->` in the README.
 readme_command() {
     awk -v marker="<!-- $1 -->" '
@@ -34,4 +41,12 @@ for line in requires("pynq_cnn"):
     if f"extra == '{sys.argv[1]}'" in marker.replace('"', "'"):
         print(requirement.strip())
 PYTHON
+}
+
+# Whether what the README installs all at once resolves on the Python of an environment: resolve FOLDER
+resolve() {
+    local command
+    command=$(readme_command all)
+    "$1/bin/pip" install -q 'pip>=24.1'  # the first that resolves by metadata alone, without gigabytes
+    run "$1/bin/${command/pip install/pip install --dry-run --ignore-installed}" | grep -E '^\$|^Would install'
 }

@@ -58,7 +58,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--graphs", type=int, default=300, metavar="N", help="random networks (300)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of them (0)")
-    parser.add_argument("--shipped", action="store_true", help="the golden vectors of the shipped networks too")
+    parser.add_argument(
+        "--shipped", nargs="*", metavar="NETWORK", help="the golden vectors of shipped networks too (of all of them)"
+    )
     parser.add_argument("--write", metavar="FILE", help="write the cases, and compare nothing")
     args = parser.parse_args()
     assert SET not in os.environ or args.write, f"{SET} is set; every instruction set is compared here"
@@ -77,8 +79,8 @@ def main() -> int:
         if count % 1000 == 0:
             print(f"{count:,} networks, {perf_counter() - start:,.0f} s", flush=True)
 
-    if args.shipped:
-        for name in pynq_cnn.models():
+    if args.shipped is not None:
+        for name in args.shipped or pynq_cnn.models():
             network = load_model(name)
             golden = network.golden
             assert golden is not None
