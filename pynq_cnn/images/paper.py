@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 # A closing fills what is narrower than this part of the shorter side. Strokes are; shadows are not.
 WIDEST_STROKE = 0.3
@@ -60,10 +59,15 @@ def slope(grey: np.ndarray) -> np.ndarray:
 
 
 def _sliding(values: np.ndarray, window: int, function: np.ufunc) -> np.ndarray:
-    """`function` over a square window around each value; edges are repeated outwards."""
-    for axis in (0, 1):
-        widths = [(window // 2, window // 2) if a == axis else (0, 0) for a in (0, 1)]
-        values = function.reduce(sliding_window_view(np.pad(values, widths, mode="edge"), window, axis=axis), axis=-1)
+    """`function`, a minimum or maximum, over a square window around each value; edges are repeated outwards."""
+    for _ in range(2):  # down, then across
+        values = np.pad(values, ((window // 2, window // 2), (0, 0)), mode="edge")
+        reach = 1  # how many rows a row is the minimum or maximum of
+        while reach < window:
+            step = min(reach, window - reach)
+            values = function(values[:-step], values[step:])
+            reach += step
+        values = values.T
     return values
 
 
@@ -77,7 +81,7 @@ def paper_under(grey: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     grey : numpy.ndarray
-        float32 [h, w], 0..255, small: the cost grows with the window.
+        float32 [h, w], 0..255, small: what is looked for is coarse.
 
     Returns
     -------
