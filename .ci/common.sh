@@ -1,6 +1,7 @@
 # What the scripts of this folder share; sourced, in the project's folder.
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 export PIP_COMPILE=0  # what is imported is compiled then; all of PyTorch beforehand takes a minute
+unset PYTHONDONTWRITEBYTECODE  # where that is set, every process would compile all that it imports
 
 section() { printf '\n=== %s (%ss)\n' "$1" "$SECONDS"; }
 
