@@ -79,10 +79,10 @@ def _balance(model: LayerGraph, name: str, users: list[str], size: torch.Tensor)
     if len(known) < len(users):
         return None
     factor = _factors(size, torch.stack(known).amax(0))
-    if not scale_outputs(model.get_submodule(name), ChannelScale((1 / factor).float(), torch.zeros(len(factor)))):
+    if not scale_outputs(model.get_submodule(name), ChannelScale((1 / factor).float())):
         return None
     for user in users:
-        done = scale_inputs(model.get_submodule(user), ChannelScale(factor.float(), torch.zeros(len(factor))))
+        done = scale_inputs(model.get_submodule(user), ChannelScale(factor.float()))
         assert done, f"{user} has a reach by channel, so that its inputs can be scaled"
     return factor
 

@@ -187,6 +187,35 @@ def graph_of(kind: str) -> nn.Sequential:
             nn.BatchNorm1d(9),
             nn.Linear(9, 5),
         )
+    if kind == "scales without a factor, a shift or both":
+        one, other = torch.linspace(-0.5, 1.5, 8), torch.linspace(0.5, 1.5, 8)
+        layers = {
+            "s0": ChannelScale(torch.tensor([1.0, 0.5, 2.0])),
+            **stem,
+            "s1": ChannelScale(other),
+            "c1": C(8, 8, 3, padding=1),
+            "s2": ChannelScale(shift=one),
+            "s3": ChannelScale(),
+            "p": nn.MaxPool2d(2),
+            "s4": ChannelScale(shift=one),
+            "r4": R(),
+            "s5": ChannelScale(other),
+            "r5": R(),
+            "s6": ChannelScale(),
+            "r6": R(),
+            "c6": C(8, 8, 2),
+            "r7": R(),
+            "s7": ChannelScale(shift=one),
+            "avg": nn.AvgPool2d(2),
+            "flat": nn.Flatten(),
+            "s8": ChannelScale(shift=torch.linspace(0, 1, 32)),
+            "s9": ChannelScale(),
+            "fc": nn.Linear(32, 5),
+            "s10": ChannelScale(torch.tensor([1.0, 2.0, -1.0, 0.5, 1.0])),
+            "s11": ChannelScale(shift=torch.arange(5.0)),
+            "s12": ChannelScale(),
+        }
+        return LayerGraph(layers)
     if kind == "kinds of convolution":
         layers = {
             "dw": C(3, 6, 3, groups=3, padding="same"),
@@ -254,7 +283,8 @@ def graph_of(kind: str) -> nn.Sequential:
 KINDS = [
     "residual blocks", "shortcut of an image", "images added", "sums of three", "twice the same", "bytes added",
     "sums used twice", "pre-activation", "side by side", "with the image beside", "clamps beside", "heads",
-    "no activations", "clamps", "activations of activations", "norms", "norms of features", "kinds of convolution",
+    "no activations", "clamps", "activations of activations", "norms", "norms of features",
+    "scales without a factor, a shift or both", "kinds of convolution",
     "poolings", "channels taken", "split and shuffled", "zeros for a shortcut", "zeros around",
 ]  # fmt: skip
 

@@ -110,14 +110,12 @@ def _(layer: nn.Conv2d, scale: ChannelScale) -> bool:
 @scale_inputs.register
 def _(layer: nn.Conv2d, scale: ChannelScale) -> bool:
     """Not with a shift where it pads: the zeros around are not shifted."""
-    assert scale.weight is not None and scale.bias is not None and layer.bias is not None
-    if (any(sides_of(layer)) and bool(scale.bias.any())) or len(scale.weight) != layer.in_channels:
+    assert layer.bias is not None  # `prepared` has seen to it
+    constants = scale.constants(layer.in_channels)
+    if (any(sides_of(layer)) and bool(constants[1].any())) or len(constants[0]) != layer.in_channels:
         return False
     groups = [o * layer.groups // layer.out_channels for o in range(layer.out_channels)]
-    factor, shift = (
-        values.detach().double().reshape(layer.groups, -1)[groups][:, :, None, None]
-        for values in (scale.weight, scale.bias)
-    )
+    factor, shift = (values.reshape(layer.groups, -1)[groups][:, :, None, None] for values in constants)
     weight = layer.weight.detach().double()
     layer.bias = nn.Parameter((layer.bias.detach().double() + (weight * shift).sum((1, 2, 3))).float())
     layer.weight = nn.Parameter((weight * factor).float())

@@ -68,11 +68,11 @@ def _(layer: nn.Linear, scale: ChannelScale) -> bool:
 
 @scale_inputs.register
 def _(layer: nn.Linear, scale: ChannelScale) -> bool:
-    assert scale.weight is not None and scale.bias is not None and layer.bias is not None
-    if layer.in_features % len(scale.weight):
+    assert layer.bias is not None  # `prepared` has seen to it
+    constants = scale.constants(layer.in_features)
+    if layer.in_features % len(constants[0]):
         return False
-    pixels = layer.in_features // len(scale.weight)
-    factor, shift = (values.detach().double().repeat_interleave(pixels) for values in (scale.weight, scale.bias))
+    factor, shift = (values.repeat_interleave(layer.in_features // len(values)) for values in constants)
     weight = layer.weight.detach().double()
     layer.bias = nn.Parameter((layer.bias.detach().double() + weight @ shift).float())
     layer.weight = nn.Parameter((weight * factor).float())

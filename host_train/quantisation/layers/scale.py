@@ -94,9 +94,8 @@ def _steps(weight: np.ndarray, skip_step: torch.Tensor | None) -> np.ndarray:
 @integer_layer.register
 def _(layer: QuantisedScale, name: str, behind: Values, given: Values) -> tuple[Layer, Values]:
     channels, height, width = given.image
-    count = channels if layer.weight is None else len(layer.weight)
-    weight = np.ones(count) if layer.weight is None else layer.weight.detach().double().numpy()
-    bias = np.zeros(count) if layer.bias is None else layer.bias.detach().double().numpy()
+    weight, bias = (values.numpy() for values in layer.constants(channels))
+    count = len(weight)
     steps = _steps(weight / (1 if given.spec is None else np.array(given.spec.std)), layer.skip_step)
     made: Layer
     if count == channels:

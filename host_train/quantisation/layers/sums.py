@@ -133,10 +133,10 @@ def in_units(
 
 def finish_channels(layer: nn.Conv2d | nn.Linear, scale: ChannelScale) -> bool:
     """Scale the outputs of a layer by its weights and bias, in float64."""
-    assert scale.weight is not None and scale.bias is not None and layer.bias is not None
-    if len(scale.weight) != len(layer.weight):
+    assert layer.bias is not None  # `prepared` has seen to it
+    factor, shift = scale.constants(len(layer.weight))
+    if len(factor) != len(layer.weight):
         return False
-    factor, shift = scale.weight.detach().double(), scale.bias.detach().double()
     weight = layer.weight.detach().double() * factor.reshape(-1, *[1] * (layer.weight.ndim - 1))
     layer.weight = nn.Parameter(weight.float())
     layer.bias = nn.Parameter((shift + layer.bias.detach().double() * factor).float())

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from host_train.layers.scale import ChannelScale
-from host_train.tracing.operations.kind import Shape, times
+from host_train.tracing.operations.kind import Shape
 from pynq_cnn.errors import NetworkError
 
 # By name: methods in place, and the operators of Python, are called alike.
@@ -41,7 +41,7 @@ def _by_channel(constant: Any, shape: Shape) -> torch.Tensor:
 def scaled(shape: Shape, factor: float) -> list[nn.Module]:
     """The layer that multiplies a tensor of `shape` with a number."""
     one = torch.ones(shape[1] if len(shape) > 1 else 1)
-    return [] if factor == 1 else [times(factor * one)]
+    return [] if factor == 1 else [ChannelScale(factor * one)]
 
 
 def made(

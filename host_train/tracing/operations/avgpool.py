@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from host_train.layers.scale import ChannelScale
 from host_train.quantisation.sequential import pair
-from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size, times, with_values
+from host_train.tracing.operations.kind import Kind, Shape, of_rows, plain_size, with_attributes, with_values
 from pynq_cnn.errors import NetworkError
 
 _OVER = "over height and width, dim=(2, 3), it can, and over channels, dim=1 with keepdim=True"
@@ -45,21 +46,6 @@ def _floor_size(before: Shape, kernel_size: Any, stride: Any, padding: Any) -> S
     """Height and width without ceil_mode."""
     sizes = (before[2:], pair(kernel_size), pair(stride or kernel_size), pair(padding))
     return tuple((side + 2 * pad - window) // step + 1 for side, window, step, pad in zip(*sizes))
-
-
-def _avg_pool1d(
-    before: Shape,
-    after: Shape,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> list[nn.Module]:
-    one, other = ((*shape[:2], 1, shape[2]) for shape in (before, after))
-    around = (0, in_a_row(padding)[1])
-    sizes = in_a_row(kernel_size), in_a_row(stride or None), around
-    return _avg_pool(one, other, *sizes, ceil_mode, count_include_pad)
 
 
 def _adaptive_avg_pool(before: Shape, after: Shape, output_size: Any) -> list[nn.Module]:
@@ -105,7 +91,7 @@ def _sum(before: Shape, after: Shape, dim: Any = None, keepdim: bool = False, dt
     if len(before) not in (3, 4) or not dims or dims[0] < 2:
         raise NetworkError(f"a sum over dimensions {dim} of {before} cannot be mapped; {_OVER}")
     count = torch.full((before[1],), float(math.prod(before[d] for d in dims)))
-    return [*_mean(before, after, dim), times(count)]
+    return [*_mean(before, after, dim), ChannelScale(count)]
 
 
 def _dims(before: Shape, dim: Any) -> list[int]:
@@ -118,25 +104,14 @@ def _over_channels(before: Shape, weight: float) -> list[nn.Module]:
     return with_values(made, weight=torch.full((1, before[1], 1, 1), weight))
 
 
-def _module(layer: nn.AvgPool2d, before: Shape, after: Shape) -> list[nn.Module]:
-    options = (layer.ceil_mode, layer.count_include_pad, layer.divisor_override)
-    return _avg_pool(before, after, layer.kernel_size, layer.stride, layer.padding, *options)
-
-
-def _adaptive_module(layer: nn.AdaptiveAvgPool2d, before: Shape, after: Shape) -> list[nn.Module]:
-    return _adaptive_avg_pool(before, after, layer.output_size)
-
-
-def _row_module(layer: nn.AvgPool1d, before: Shape, after: Shape) -> list[nn.Module]:
-    sizes = layer.kernel_size, layer.stride, layer.padding
-    return _avg_pool1d(before, after, *sizes, layer.ceil_mode, layer.count_include_pad)
-
-
+_avg_pool1d = of_rows(_avg_pool)
+_OPTIONS = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+_ADAPTIVE = with_attributes(_adaptive_avg_pool, "output_size")
 AVGPOOL = Kind(
     {
-        nn.AvgPool2d: _module,
-        nn.AvgPool1d: _row_module,
-        **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool1d), _adaptive_module),
+        nn.AvgPool2d: with_attributes(_avg_pool, *_OPTIONS, "divisor_override"),
+        nn.AvgPool1d: with_attributes(_avg_pool1d, *_OPTIONS),
+        **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool1d), _ADAPTIVE),
     },
     {
         F.avg_pool2d: _avg_pool,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size, with_values
+from host_train.tracing.operations.kind import Kind, Shape, of_rows, plain_size, with_attributes, with_values
 
 
 def _conv2d(
@@ -36,33 +36,14 @@ def _conv2d(
     return with_values(made, weight=weight, bias=bias)
 
 
-def _conv1d(
-    before: Shape,
-    after: Shape,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    mode: str = "zeros",
-) -> list[nn.Module]:
-    around = padding if isinstance(padding, str) else (0, in_a_row(padding)[1])
-    options = in_a_row(stride), around, in_a_row(dilation), groups, mode
-    return _conv2d(before, after, weight[:, :, None], bias, *options)
+def _conv1d(before: Shape, after: Shape, weight: torch.Tensor, *args: Any, **options: Any) -> list[nn.Module]:
+    return _ROW(before, after, weight[:, :, None], *args, **options)
 
 
-def _options(layer: nn.Conv1d | nn.Conv2d) -> tuple[Any, ...]:
-    sizes = layer.stride, layer.padding, layer.dilation, layer.groups, layer.padding_mode
-    return (layer.weight, layer.bias, *sizes)
-
-
-def _module(layer: nn.Conv2d, before: Shape, after: Shape) -> list[nn.Module]:
-    return _conv2d(before, after, *_options(layer))
-
-
-def _row_module(layer: nn.Conv1d, before: Shape, after: Shape) -> list[nn.Module]:
-    return _conv1d(before, after, *_options(layer))
-
-
-CONV2D = Kind({nn.Conv2d: _module, nn.Conv1d: _row_module}, {F.conv2d: _conv2d, F.conv1d: _conv1d}, learned=True)
+_ROW = of_rows(_conv2d)
+_OPTIONS = ("weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode")
+CONV2D = Kind(
+    {nn.Conv2d: with_attributes(_conv2d, *_OPTIONS), nn.Conv1d: with_attributes(_conv1d, *_OPTIONS)},
+    {F.conv2d: _conv2d, F.conv1d: _conv1d},
+    learned=True,
+)

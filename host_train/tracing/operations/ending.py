@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.tracing.operations.kind import Handler, Kind, Shape
+from host_train.tracing.operations.kind import Handler, Kind, Shape, with_attributes
 from pynq_cnn.errors import NetworkError
 
 
@@ -27,16 +27,11 @@ def _sigmoid(before: Shape, after: Shape) -> list[nn.Module]:
     return [nn.Sigmoid()]
 
 
-def _softmax_module(layer: nn.Softmax | nn.LogSoftmax, before: Shape, after: Shape) -> list[nn.Module]:
-    return _softmax(nn.LogSoftmax if isinstance(layer, nn.LogSoftmax) else nn.Softmax)(before, after, layer.dim)
-
-
-def _sigmoid_module(layer: nn.Sigmoid, before: Shape, after: Shape) -> list[nn.Module]:
-    return [nn.Sigmoid()]
-
-
 ENDING = Kind(
-    {nn.Softmax: _softmax_module, nn.LogSoftmax: _softmax_module, nn.Sigmoid: _sigmoid_module},
+    {
+        **{kind: with_attributes(_softmax(kind), "dim") for kind in (nn.Softmax, nn.LogSoftmax)},
+        nn.Sigmoid: with_attributes(_sigmoid),
+    },
     {
         **dict.fromkeys((torch.sigmoid, torch.special.expit, F.sigmoid), _sigmoid),
         **dict.fromkeys((F.softmax, torch.softmax), _softmax(nn.Softmax)),

@@ -11,7 +11,7 @@ from torch import nn
 
 from host_train.layers.scale import ChannelScale
 from host_train.tracing.operations.advice import ACTIVATION
-from host_train.tracing.operations.kind import Kind, Shape
+from host_train.tracing.operations.kind import Kind, Shape, with_attributes
 from pynq_cnn.errors import NetworkError
 
 
@@ -57,20 +57,8 @@ def _hardsigmoid(before: Shape, after: Shape, inplace: bool = False) -> list[nn.
     return [ChannelScale(sixth, 3 * sixth), nn.Hardtanh(0, 1)]
 
 
-def _threshold_module(layer: nn.Threshold, before: Shape, after: Shape) -> list[nn.Module]:
-    return _threshold(before, after, layer.threshold, layer.value)
-
-
-def _hardsigmoid_module(layer: nn.Hardsigmoid, before: Shape, after: Shape) -> list[nn.Module]:
-    return _hardsigmoid(before, after)
-
-
-def _module(layer: nn.Hardtanh, before: Shape, after: Shape) -> list[nn.Module]:
-    return _clamp(before, after, layer.min_val, layer.max_val)  # ReLU6 is one too
-
-
 HARDTANH = Kind(
-    {nn.Hardtanh: _module},
+    {nn.Hardtanh: with_attributes(_clamp, "min_val", "max_val")},  # ReLU6 is one too
     {
         **dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh),
         F.relu6: _relu6,
@@ -89,7 +77,7 @@ HARDTANH = Kind(
     },
 )
 CLAMPED = Kind(
-    {nn.Threshold: _threshold_module, nn.Hardsigmoid: _hardsigmoid_module},
+    {nn.Threshold: with_attributes(_threshold, "threshold", "value"), nn.Hardsigmoid: with_attributes(_hardsigmoid)},
     {
         **dict.fromkeys((F.threshold, torch.threshold, torch.threshold_), _threshold),
         F.hardsigmoid: _hardsigmoid,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import nn
 
-from host_train.layers.scale import ChannelScale
 from host_train.quantisation.sequential import pair
 
 Shape = tuple[int, ...]
@@ -59,11 +59,6 @@ class SumOf(nn.Module):
         self.chains = chains
 
 
-def times(factor: torch.Tensor) -> ChannelScale:
-    """Every channel times a factor, float32 [channels]; with a shift of 0, as quantising it wants one."""
-    return ChannelScale(factor, torch.zeros_like(factor))
-
-
 def with_weights(made: nn.Module, layer: nn.Module) -> list[nn.Module]:
     """`made` with the weights of `layer` as they act, masks of pruning applied: tensors of its own on the CPU.
 
@@ -85,17 +80,41 @@ def with_values(made: nn.Module, **values: Any) -> list[nn.Module]:
     return [made.eval()]
 
 
-def in_a_row(size: Any) -> Any:
-    """A size of one dimension as that of an image of one row.
+IN_A_ROW = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1}  # by size, that of the one row
+
+
+def of_rows(handler: Handler) -> Handler:
+    """The handler for rows, images of height 1, that `handler` is for images: each size is one of widths.
 
     Examples
     --------
-    >>> in_a_row(3), in_a_row((3,)), in_a_row(None)
-    ((1, 3), (1, 3), None)
+    >>> def told(before, after, kernel_size, stride=None, padding=0):
+    ...     return before, after, kernel_size, stride, padding
+    >>> of_rows(told)((2, 3, 8), (2, 3, 4), (2,), padding=1)
+    ((2, 3, 1, 8), (2, 3, 1, 4), (1, 2), None, (0, 1))
     """
-    if size is None:
-        return None
-    return 1, int(size if isinstance(size, int) else tuple(size)[0])
+    takes = signature(handler)
+
+    def made(before: Shape, after: Shape, *args: Any, **options: Any) -> list[nn.Module]:
+        shapes = [(*shape[:-1], 1, *shape[-1:]) for shape in (before, after)]
+        given = takes.bind(*shapes, *args, **options).arguments
+        for name, one in IN_A_ROW.items():
+            size = given.get(name)
+            if size is not None and not isinstance(size, str):
+                width = [size] if isinstance(size, int) else list(size)
+                given[name] = (one, int(width[0])) if width else None
+        return handler(**given)
+
+    return made
+
+
+def with_attributes(handler: Handler, *names: str) -> Handler:
+    """The handler for modules that calls `handler` with these attributes."""
+
+    def made(layer: nn.Module, before: Shape, after: Shape) -> list[nn.Module]:
+        return handler(before, after, *(getattr(layer, name) for name in names))
+
+    return made
 
 
 def plain_size(value: Any) -> Any:

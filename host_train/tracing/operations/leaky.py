@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.tracing.operations.kind import Kind, Shape, SumOf, times
+from host_train.layers.scale import ChannelScale
+from host_train.tracing.operations.kind import Kind, Shape, SumOf, with_attributes
 
 
 def _two_slopes(before: Shape, slope: Any) -> list[nn.Module]:
@@ -17,9 +18,9 @@ def _two_slopes(before: Shape, slope: Any) -> list[nn.Module]:
     slopes = values.expand(before[1] if len(before) > 1 else 1).clone()
     if not slopes.any():
         return [nn.ReLU()]
-    rest = times(1 - slopes)
+    rest = ChannelScale(1 - slopes)
     # A factor that is not below 0 goes into the layer of the ReLU.
-    return [SumOf([times(slopes)], [rest, nn.ReLU()] if bool((slopes <= 1).all()) else [nn.ReLU(), rest])]
+    return [SumOf([ChannelScale(slopes)], [rest, nn.ReLU()] if bool((slopes <= 1).all()) else [nn.ReLU(), rest])]
 
 
 def _leaky(before: Shape, after: Shape, negative_slope: float = 0.01, inplace: bool = False) -> list[nn.Module]:
@@ -46,20 +47,11 @@ def _absolute(before: Shape, after: Shape) -> list[nn.Module]:
     return _two_slopes(before, -1)
 
 
-def _leaky_module(layer: nn.LeakyReLU, before: Shape, after: Shape) -> list[nn.Module]:
-    return _two_slopes(before, layer.negative_slope)
-
-
-def _random_module(layer: nn.RReLU, before: Shape, after: Shape) -> list[nn.Module]:
-    return _random(before, after, layer.lower, layer.upper)
-
-
-def _prelu_module(layer: nn.PReLU, before: Shape, after: Shape) -> list[nn.Module]:
-    return _two_slopes(before, layer.weight)
-
-
 LEAKY = Kind(
-    {nn.LeakyReLU: _leaky_module, nn.RReLU: _random_module},
+    {
+        nn.LeakyReLU: with_attributes(_leaky, "negative_slope"),
+        nn.RReLU: with_attributes(_random, "lower", "upper"),
+    },
     {
         **dict.fromkeys((F.leaky_relu, F.leaky_relu_), _leaky),
         F.rrelu: _random,
@@ -67,4 +59,4 @@ LEAKY = Kind(
     },
     dict.fromkeys(("abs", "abs_", "absolute", "absolute_", "__abs__"), _absolute),
 )
-PRELU = Kind({nn.PReLU: _prelu_module}, {torch.prelu: _prelu}, {"prelu": _prelu}, learned=True)
+PRELU = Kind({nn.PReLU: with_attributes(_prelu, "weight")}, {torch.prelu: _prelu}, {"prelu": _prelu}, learned=True)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.tracing.operations.kind import Kind, Shape, with_values
+from host_train.tracing.operations.kind import Kind, Shape, with_attributes, with_values
 from pynq_cnn.errors import NetworkError
 
 
@@ -32,12 +32,8 @@ def _product(before: Shape, after: Shape, matrix: torch.Tensor) -> list[nn.Modul
     return _linear(before, after, matrix.t())
 
 
-def _module(layer: nn.Linear, before: Shape, after: Shape) -> list[nn.Module]:
-    return _linear(before, after, layer.weight, layer.bias)
-
-
 LINEAR = Kind(
-    {nn.Linear: _module},
+    {nn.Linear: with_attributes(_linear, "weight", "bias")},
     {F.linear: _linear, **dict.fromkeys((operator.matmul, torch.matmul, torch.mm), _product)},
     dict.fromkeys(("matmul", "mm"), _product),
     learned=True,

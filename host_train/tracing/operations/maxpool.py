@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host_train.tracing.operations.kind import Kind, Shape, in_a_row, plain_size
+from host_train.tracing.operations.kind import Kind, Shape, of_rows, plain_size, with_attributes
 from pynq_cnn.errors import NetworkError
 
 
@@ -24,22 +24,6 @@ def _max_pool(
 ) -> list[nn.Module]:
     sizes = plain_size(kernel_size), plain_size(stride), plain_size(padding), plain_size(dilation)
     return [nn.MaxPool2d(*sizes, ceil_mode=ceil_mode)]
-
-
-def _max_pool1d(
-    before: Shape,
-    after: Shape,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> list[nn.Module]:
-    around = (0, in_a_row(padding)[1])
-    return _max_pool(
-        before, after, in_a_row(kernel_size), in_a_row(stride or None), around, in_a_row(dilation), ceil_mode
-    )
 
 
 def _adaptive(before: Shape, after: Shape, output_size: Any, return_indices: bool = False) -> list[nn.Module]:
@@ -64,23 +48,14 @@ def _amax(before: Shape, after: Shape, dim: Any = (), keepdim: bool = False) -> 
     return [nn.MaxPool2d((window[0], window[1]) if len(window) == 2 else (1, window[0]))]
 
 
-def _module(layer: nn.MaxPool2d, before: Shape, after: Shape) -> list[nn.Module]:
-    return _max_pool(before, after, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
-
-
-def _row_module(layer: nn.MaxPool1d, before: Shape, after: Shape) -> list[nn.Module]:
-    return _max_pool1d(before, after, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
-
-
-def _adaptive_module(layer: nn.AdaptiveMaxPool2d, before: Shape, after: Shape) -> list[nn.Module]:
-    return _adaptive(before, after, layer.output_size)
-
-
+_max_pool1d = of_rows(_max_pool)
+_OPTIONS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+_ADAPTIVE = with_attributes(_adaptive, "output_size")
 MAXPOOL = Kind(
     {
-        nn.MaxPool2d: _module,
-        nn.MaxPool1d: _row_module,
-        **dict.fromkeys((nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool1d), _adaptive_module),
+        nn.MaxPool2d: with_attributes(_max_pool, *_OPTIONS),
+        nn.MaxPool1d: with_attributes(_max_pool1d, *_OPTIONS),
+        **dict.fromkeys((nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool1d), _ADAPTIVE),
     },
     {
         **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
