@@ -7,29 +7,50 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
-from torch import nn
 
-from host_train.quantisation.graph import LayerGraph, inputs_of
+from host_train.quantisation.graph import LayerGraph, walk
 from host_train.quantisation.layers.rules import role
 from host_train.quantisation.layers.state import Role
-from host_train.quantisation.sequential import every_layer
-from pynq_cnn.model.layers import INPUT
 
 IMAGES = 256
 PIXELS = 2**20  # of all images together: the outputs of a few layers are kept for all of them
 
 
-def corrected(quantised: LayerGraph, folded: LayerGraph, inputs: torch.Tensor) -> LayerGraph:
+def channel_means(folded: LayerGraph, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The mean of every channel of the layers that give sums, for `corrected`.
+
+    Parameters
+    ----------
+    folded : LayerGraph
+        From `fold`.
+    inputs : torch.Tensor
+        Normalised training images float32 [n, channels, height, width]: at most 256 are used.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        By layer, float32 [channels].
+    """
+    with torch.no_grad():
+        return {
+            name: _mean(values)
+            for name, layer, _, values in walk(folded, _few(inputs))
+            if role(layer, name) in (Role.SUMS, Role.SCALE)
+        }
+
+
+def corrected(quantised: LayerGraph, means: Mapping[str, torch.Tensor], inputs: torch.Tensor) -> LayerGraph:
     """`quantised` with biases such that every channel has the mean that it has in floating point.
 
     Parameters
     ----------
     quantised : LayerGraph
         From `calibrations`. It is not changed.
-    folded : LayerGraph
-        What it was made of.
+    means : mapping of str to torch.Tensor
+        `channel_means` of what it was made of, over these images.
     inputs : torch.Tensor
         Normalised training images float32 [n, channels, height, width]: at most 256 are used.
 
@@ -39,27 +60,20 @@ def corrected(quantised: LayerGraph, folded: LayerGraph, inputs: torch.Tensor) -
         The weights and steps are those of `quantised`.
     """
     made = copy.deepcopy(quantised).eval()
-    chosen = inputs[: min(IMAGES, max(8, PIXELS // inputs[0, 0].numel()))]
-    takes = inputs_of(folded)
-    last = {taken: name for name, wanted in takes.items() for taken in wanted}
-    ours, theirs = {INPUT: chosen}, {INPUT: chosen}
     with torch.no_grad():
-        for name, layer in every_layer(folded):
-            ours[name] = made.get_submodule(name)(*(ours[one] for one in takes[name]))
-            theirs[name] = layer(*(theirs[one] for one in takes[name]))
-            if role(layer, name) in (Role.SUMS, Role.SCALE):
-                ours[name] = _shift(made.get_submodule(name), ours[name], theirs[name])
-            for one in set(takes[name]):
-                if last[one] == name:
-                    del ours[one], theirs[one]
+        for name, layer, _, values in walk(made, _few(inputs)):
+            bias = getattr(layer, "bias", None)
+            if name in means and isinstance(bias, torch.Tensor):
+                wrong = means[name] - _mean(values)
+                bias += wrong
+                values += wrong.reshape(-1, *[1] * (values.ndim - 2))  # what the layers behind it are given
     return made
 
 
-def _shift(layer: nn.Module, ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
-    """Change the bias of a layer, if it has one, by the mean difference; its output then."""
-    bias = getattr(layer, "bias", None)
-    if not isinstance(bias, torch.Tensor):
-        return ours
-    wrong = (theirs - ours).transpose(0, 1).flatten(1).mean(1)
-    bias += wrong
-    return ours + wrong.reshape(-1, *[1] * (ours.ndim - 2))
+def _few(inputs: torch.Tensor) -> torch.Tensor:
+    return inputs[: min(IMAGES, max(8, PIXELS // inputs[0, 0].numel()))]
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """Of each channel of [n, channels, ...]."""
+    return values.mean([0, *range(2, values.ndim)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from host_train.compression.encoding import encode_layers
 from host_train.progress import pieces
 from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import METHODS, calibrations
-from host_train.quantisation.correct import corrected
+from host_train.quantisation.correct import channel_means, corrected
 from host_train.quantisation.equalise import equalised
 from host_train.quantisation.fold import fold
 from host_train.quantisation.graph import LayerGraph
@@ -109,9 +110,10 @@ class Conversion:
         forms = {"": folded} if shared else {"": folded, ", equalised": equalised(folded, batches)}
         found = []
         for suffix, graph in forms.items():
+            means = channel_means(graph, self.inputs)
             made = calibrations(graph, batches, self.target.spec.std, methods, per_layer=shared)
             for method, form in made.items():
-                found.append(self._of(f"{method}{suffix}", graph, corrected(form, graph, self.inputs), shared))
+                found.append(self._of(f"{method}{suffix}", graph, corrected(form, means, self.inputs), shared))
         return found
 
     def fine_tuned(self, attempt: Attempt, loader: Iterable[object], epochs: int) -> Attempt:
@@ -132,5 +134,15 @@ class Conversion:
 
 
 def closest(attempts: Iterable[Attempt]) -> Attempt:
-    """That which most often answers as the model does, among equals that of the closest logits."""
-    return min(attempts, key=lambda one: (-one.fidelity.agreement, one.fidelity.mean_error))
+    """That of the closest logits, of those that answer as the model does most often, or less often by no more than
+    chance: the standard error of a part of so many images.
+    """
+    found = list(attempts)
+    most = max(found, key=lambda one: one.fidelity.agreement)
+    part = most.fidelity.agreement
+    plain = most.network.output.kind == "values"  # whose agreement is no part of the images
+    chance = 0.0 if plain else math.sqrt(part * (1 - part) / most.fidelity.images)
+    return min(
+        (one for one in found if one.fidelity.agreement >= part - chance),
+        key=lambda one: (one.fidelity.mean_error, -one.fidelity.agreement),
+    )

@@ -91,8 +91,9 @@ def from_torch(
         is left to the host; otherwise two or more outputs are classes by softmax. One output without either, and
         without two names in `classes`, is refused.
     method : {"auto", "max", "percentile", "mse"}
-        How activations are scaled; "auto" takes the one that most often chooses the model's class, among equals that of
-        the closest logits. Of no concern to a binary network.
+        How activations are scaled; "auto" takes the one that most often chooses the model's class, and where the others
+        do so less often by no more than chance (one standard error), that of the closest logits. Of no concern to a
+        binary network.
     shared : bool
         For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and
         stream in the package (docs/contract/model-package.md, "Shared weights"). Of no concern to a binary network.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,13 +16,16 @@ from torch import nn
 from host_train import from_torch
 from host_train.layers.residual import Residual
 from host_train.quantisation.calibrate import calibrate
-from host_train.quantisation.correct import corrected
+from host_train.quantisation.correct import channel_means, corrected
 from host_train.quantisation.equalise import equalised
 from host_train.quantisation.fold import fold
 from host_train.quantisation.graph import walk
+from host_train.tracing.attempts import Attempt, closest
+from host_train.tracing.fidelity import Fidelity
 from host_train.tracing.fine_tune import fine_tuned
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.model import InputSpec
+from pynq_cnn.zoo import load_model
 
 
 def smooth(n: int, channels: int = 1, side: int = 8, seed: int = 0) -> torch.Tensor:
@@ -109,13 +114,34 @@ def test_biases_are_corrected_to_the_means_of_the_model():
     images = smooth(64)
     form = calibrate(folded, [images], (1.0,), "max")
     before = copy.deepcopy(form.state_dict())
-    made = corrected(form, folded, images)
+    made = corrected(form, channel_means(folded, images), images)
     assert all(torch.equal(before[name], value) for name, value in form.state_dict().items())
     with torch.no_grad():
         wanted, was, now = (model(images).mean(0) for model in (folded, form, made))
     assert torch.allclose(now, wanted, atol=1e-6) and float((was - wanted).abs().max()) > 1e-4
     different = {name for name, value in made.state_dict().items() if not torch.equal(before[name], value)}
     assert different and all(name.endswith("bias") for name in different)
+
+
+@pytest.mark.parametrize(
+    ("kind", "images", "chosen"),
+    [
+        ("softmax", 64, "closer"),  # 52 and 50 of 64 are the same but for chance
+        ("softmax", 6400, "more often"),  # 5,200 and 5,000 of 6,400 are not
+        ("values", 64, "more often"),  # what is called agreement there is an error itself
+    ],
+)
+def test_of_those_that_agree_alike_but_for_chance_the_closest_is_taken(kind, images, chosen):
+    network = load_model("lenet")
+    network = replace(network, output=replace(network.output, kind=kind))
+    told = {"more often": (0.8125, 0.171), "closer": (0.78125, 0.158), "closest": (0.7, 0.1)}
+    attempts = [
+        Attempt(label, network, np.zeros((1, 10)), Fidelity(images, agreement, error, 1.0))
+        for label, (agreement, error) in told.items()
+    ]
+    assert closest(attempts).label == chosen
+    exact = Attempt("all", network, np.zeros((1, 10)), Fidelity(images, 1.0, 0.3, 1.0))
+    assert closest([*attempts, exact]) is exact
 
 
 def rough(seed: int) -> nn.Sequential:
