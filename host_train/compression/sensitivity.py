@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from host_train.compression.measured import Measured
 from host_train.compression.prune import check_part, kept, masked, plain, prune_to, weighted_layers
 from host_train.compression.recipe import index_bits
 from host_train.compression.share import share
-from host_train.compression.subject import Subject
 from host_train.progress import track
 from host_train.training.checkpoint import write_csv
 from pynq_cnn.errors import ArgumentError
@@ -41,7 +41,7 @@ class LayerPoint:
     sparsity : float
         Part of its weights that is 0, 0 to 1.
     accuracy, loss : float
-        On the validation images: part that is right, mean cross-entropy.
+        On the images: part that is right, mean cross-entropy.
     """
 
     layer: str
@@ -61,8 +61,8 @@ class Sensitivity:
     ----------
     title : str
         Of the network.
-    images : int
-        How many it was measured on.
+    images : str
+        What it was measured on, such as `500 validation images`.
     accuracy, loss : float
         As trained.
     points : tuple of LayerPoint
@@ -70,7 +70,7 @@ class Sensitivity:
     """
 
     title: str
-    images: int
+    images: str
     accuracy: float
     loss: float
     points: tuple[LayerPoint, ...]
@@ -85,7 +85,7 @@ class Sensitivity:
 
 
 def sensitivity(
-    subject: Subject,
+    subject: Measured,
     keep: Sequence[float] = KEEP,
     bits: Sequence[int] = BITS,
     *,
@@ -96,7 +96,7 @@ def sensitivity(
 
     Parameters
     ----------
-    subject : Subject
+    subject : Subject or IntegerSubject
         The network with its data.
     keep : sequence of float
         Parts of a layer's weights to keep, above 0 to 1.
@@ -149,7 +149,7 @@ def sensitivity(
         if report is not None:
             report(points[-1])
     points.sort(key=lambda point: names.index(point.layer))
-    return Sensitivity(subject.title, len(subject.validation), accuracy, loss, tuple(points))
+    return Sensitivity(subject.title, subject.images, accuracy, loss, tuple(points))
 
 
 def to_markdown(found: Sensitivity) -> str:
@@ -166,7 +166,7 @@ def to_markdown(found: Sensitivity) -> str:
             rows.append([layer or "(itself)", *(f"{100 * point.accuracy:.2f}" for point in points)])
         if rows:
             tables.append(markdown_table(rows))
-    start = f"{found.title}: accuracy, %, on {found.images} validation images; as trained {100 * found.accuracy:.2f}"
+    start = f"{found.title}: accuracy, %, on {found.images}; as trained {100 * found.accuracy:.2f}"
     return "\n\n".join([start, *tables])
 
 
@@ -186,7 +186,7 @@ def plot_sensitivity(found: Sensitivity, path: Path) -> None:
     names = list(dict.fromkeys(point.layer for point in found.points))
     colours = dict(zip(names, colormaps["turbo"](np.linspace(0.03, 0.97, len(names)))))
     figure = Figure(figsize=(5.5 * len(kinds) + 2, max(4.4, 0.21 * len(names) + 0.8)), layout="constrained")
-    figure.suptitle(f"{found.title}: one layer at a time, nothing fine-tuned")
+    figure.suptitle(f"{found.title}: one layer at a time, nothing fine-tuned; {found.images}")
     axes = None
     for axes, how in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
         for layer, points in found.of(how).items():
@@ -195,7 +195,7 @@ def plot_sensitivity(found: Sensitivity, path: Path) -> None:
             axes.plot(across, up, marker="o", markersize=3, color=colours[layer], label=layer or "itself")
         axes.axhline(100 * found.accuracy, color="grey", linewidth=0.8, linestyle="--", label="as trained")
         label = "weights of the layer that are 0, %" if how == PRUNED else "bits of a weight's code in the layer"
-        axes.set(xlabel=label, ylabel="validation accuracy, %")
+        axes.set(xlabel=label, ylabel="accuracy, %")
         if how == SHARED:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)

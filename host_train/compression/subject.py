@@ -55,6 +55,11 @@ class Subject:
     seed: int = 0
     device: str = "cpu"
 
+    @property
+    def images(self) -> str:
+        """What accuracies are measured on."""
+        return f"{len(self.validation)} validation images"
+
     def copy(self) -> nn.Module:
         """A copy of the model, on the device."""
         return copy.deepcopy(self.model).to(self.device)

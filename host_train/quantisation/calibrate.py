@@ -38,12 +38,15 @@ def step_mse(counts: np.ndarray, width: float) -> float:
     """The step of least mean squared error between the values and their bytes, of 100 between 20 and 100 % of
     `step_max`.
     """
-    values = (np.arange(len(counts)) + 0.5) * width
+    filled = np.flatnonzero(counts)
+    values, weights = (filled + 0.5) * width, counts[filled]
     steps = step_max(counts, width) * np.linspace(0.2, 1, 100)
-    errors = [
-        (counts * (np.clip(np.rint(values / step), 0, ACTIVATION_MAX) * step - values) ** 2).sum() for step in steps
-    ]
-    return float(steps[int(np.argmin(errors))])
+
+    def error(step: float) -> float:
+        wrong = np.minimum(np.rint(values / step), ACTIVATION_MAX) * step - values
+        return float(weights @ (wrong * wrong))
+
+    return float(steps[int(np.argmin([error(step) for step in steps]))])
 
 
 METHODS: dict[str, Callable[[np.ndarray, float], float]] = {

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import torch
@@ -20,7 +19,7 @@ PIXELS = 2**20  # of all images together: the outputs of a few layers are kept f
 
 
 def channel_means(folded: LayerGraph, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The mean of every channel of the layers that give sums, for `corrected`.
+    """The mean of every channel of the layers that give sums, for `correct`.
 
     Parameters
     ----------
@@ -42,32 +41,26 @@ def channel_means(folded: LayerGraph, inputs: torch.Tensor) -> dict[str, torch.T
         }
 
 
-def corrected(quantised: LayerGraph, means: Mapping[str, torch.Tensor], inputs: torch.Tensor) -> LayerGraph:
-    """`quantised` with biases such that every channel has the mean that it has in floating point.
+def correct(quantised: LayerGraph, means: Mapping[str, torch.Tensor], inputs: torch.Tensor) -> None:
+    """Change biases such that every channel has the mean that it has in floating point.
 
     Parameters
     ----------
     quantised : LayerGraph
-        From `calibrations`. It is not changed.
+        From `calibrations`; weights and steps stay as they are.
     means : mapping of str to torch.Tensor
         `channel_means` of what it was made of, over these images.
     inputs : torch.Tensor
         Normalised training images float32 [n, channels, height, width]: at most 256 are used.
-
-    Returns
-    -------
-    LayerGraph
-        The weights and steps are those of `quantised`.
     """
-    made = copy.deepcopy(quantised).eval()
+    quantised.eval()
     with torch.no_grad():
-        for name, layer, _, values in walk(made, _few(inputs)):
+        for name, layer, _, values in walk(quantised, _few(inputs)):
             bias = getattr(layer, "bias", None)
             if name in means and isinstance(bias, torch.Tensor):
                 wrong = means[name] - _mean(values)
                 bias += wrong
                 values += wrong.reshape(-1, *[1] * (values.ndim - 2))  # what the layers behind it are given
-    return made
 
 
 def _few(inputs: torch.Tensor) -> torch.Tensor:

@@ -60,7 +60,8 @@ class _Rounded(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, steps: torch.Tensor, low: int, high: int) -> torch.Tensor:
-        whole = (values * (1 / steps)).round_()
+        inverse = (1 / steps).clamp_max(torch.finfo(values.dtype).max)  # finite for the smallest steps too
+        whole = (values * inverse).round_()
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward((whole >= low) & (whole <= high))
         return whole.clamp_(low, high).mul_(steps)

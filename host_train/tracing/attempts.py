@@ -14,7 +14,7 @@ from host_train.compression.encoding import encode_layers
 from host_train.progress import pieces
 from host_train.quantisation.bits import binary_to_network
 from host_train.quantisation.calibrate import METHODS, calibrations
-from host_train.quantisation.correct import channel_means, corrected
+from host_train.quantisation.correct import channel_means, correct
 from host_train.quantisation.equalise import equalised
 from host_train.quantisation.fold import fold
 from host_train.quantisation.graph import LayerGraph
@@ -113,7 +113,8 @@ class Conversion:
             means = channel_means(graph, self.inputs)
             made = calibrations(graph, batches, self.target.spec.std, methods, per_layer=shared)
             for method, form in made.items():
-                found.append(self._of(f"{method}{suffix}", graph, corrected(form, means, self.inputs), shared))
+                correct(form, means, self.inputs)
+                found.append(self._of(f"{method}{suffix}", graph, form, shared))
         return found
 
     def fine_tuned(self, attempt: Attempt, loader: Iterable[object], epochs: int) -> Attempt:

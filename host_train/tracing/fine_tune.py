@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sized
 import torch
 
 from host_train.progress import track
-from host_train.quantisation.correct import channel_means, corrected
+from host_train.quantisation.correct import channel_means, correct
 from host_train.quantisation.graph import LayerGraph
 from host_train.tracing.calibration import batches_of
 from pynq_cnn.errors import ArgumentError
@@ -65,4 +65,5 @@ def fine_tuned(
             raise ArgumentError(f"fine_tune gives no images in epoch {epoch + 1}{again}")
         rates.step()
     assert last is not None
-    return corrected(student, channel_means(folded, last), last)
+    correct(student, channel_means(folded, last), last)
+    return student
