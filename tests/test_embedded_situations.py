@@ -37,6 +37,13 @@ print(*[warning.message for warning in caught if issubclass(warning.category, Us
 """
 
 
+@pytest.fixture(autouse=True)
+def event_loop_as_at_first() -> Iterator[None]:
+    """`asyncio.run` leaves the main thread without one, which pynq needs in whatever test comes next."""
+    yield
+    asyncio.set_event_loop_policy(None)
+
+
 def right(backend: OverlayBackend) -> bool:
     return bool((backend.run(IMAGES) == EXPECTED).all())
 

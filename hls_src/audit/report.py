@@ -58,7 +58,7 @@ class Audit:
 
     @cached_property
     def breaches(self) -> list[str]:
-        """What the sources have that is not for synthesis."""
+        """Breaches of the rules for sources that can be synthesised."""
         return rules.check(self.source)
 
     @cached_property
