@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from functools import cache
 
 import numpy as np
 
@@ -97,6 +98,7 @@ RECORDS = {
 }
 
 
+@cache
 def limits(opcode: Opcode, field: str) -> tuple[int, int]:
     """Smallest and largest value of a field.
 
