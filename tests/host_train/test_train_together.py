@@ -4,9 +4,12 @@ checkpoint. On CPUs, where they speak by gloo.
 
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -95,7 +98,9 @@ def computed(tmp_path_factory) -> list[dict]:
     """By one process; by the first and by the second of two."""
     alone, two = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("two")
     compute(alone, ALONE)
-    done = run_two([__file__, str(two)])
+    done = subprocess.run(
+        [sys.executable, __file__, str(two)], env=environment(), capture_output=True, text=True, timeout=SECONDS
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (two / "plain").iterdir()) == ["checkpoint.pt", "history.json", WEIGHTS]
     return [torch.load(path, weights_only=True) for path in (alone / "rank0.pt", two / "rank0.pt", two / "rank1.pt")]
@@ -258,6 +263,28 @@ def test_on_gpus_batch_norms_see_the_whole_batch():
     assert Processes(1, 2).network(model, torch.device("cpu")) is model and ALONE.network(model, gpu) is model
 
 
-if __name__ == "__main__":
+def compute_as_one_of_two(folder: Path, rank: int, port: int) -> None:
+    """What `compute` does, with what torchrun sets for a process."""
+    words = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in words.items()})
     with together("cpu") as (these, _):
-        compute(Path(sys.argv[1]), these)
+        compute(folder, these)
+
+
+def compute_by_two(folder: Path) -> int:
+    """Two forks of a process that has loaded PyTorch, and what its optimisers load: torchrun's would each do so."""
+    importlib.import_module("torch._dynamo")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    fork = multiprocessing.get_context("fork")
+    both = [fork.Process(target=compute_as_one_of_two, args=(folder, rank, port)) for rank in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    return max(abs(one.exitcode or 0) for one in both)
+
+
+if __name__ == "__main__":
+    sys.exit(compute_by_two(Path(sys.argv[1])))
