@@ -48,3 +48,11 @@ def test_docstrings_name_the_thing() -> None:
         if isinstance(node, kinds) and (ast.get_docstring(node) or "").startswith("What ")
     ]
     assert found == []
+
+
+def test_there_is_one_writer_of_csv() -> None:
+    """It writes whole files or none, in one form of CSV."""
+    found = {line.split(":")[0] for line in lines(PYTHON, re.compile(r"\bcsv\.(Dict)?[wW]riter\("))}
+    assert {path for path in found if path.startswith(("host_train/", "pynq_cnn/", "benchmarks/"))} == {
+        "host_train/files.py"
+    }

@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> None:
 
     from host_train.data import load_dataset
     from host_train.data.resize import resize_split
+    from host_train.files import write_text
     from host_train.networks.beginnings import begin, to_markdown
     from host_train.networks.initial import INITIAL
     from host_train.settings import Settings
-    from host_train.training.checkpoint import write_text
     from host_train.training.tensors import TensorData
     from pynq_cnn.errors import ArgumentError
 

@@ -21,11 +21,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from host_train.files import write_text
     from host_train.runs.beside import grouped, plot_beside, read_training, to_markdown, write_csv
 
     groups = grouped([read_training(folder) for folder in args.folders])
     plot_beside(groups, args.out / "beside.png", args.title)
     write_csv(groups, args.out / "beside.csv")
     text = to_markdown(groups)
-    (args.out / "beside.md").write_text(text + "\n", encoding="utf-8")
+    write_text(args.out / "beside.md", text)
     print(f"{text}\nwritten: {args.out}")

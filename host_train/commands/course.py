@@ -29,9 +29,9 @@ def run(args: argparse.Namespace) -> None:
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.evaluation.plot import plot_confusion
     from host_train.export.torchscript import write_torchscript
+    from host_train.files import replace_file, write_text
     from host_train.runs.beside import read_training
     from host_train.runs.run import Run
-    from host_train.training.checkpoint import replace_file, write_text
 
     set_threads(args.threads)
     trained, out = Run.open(args.folder, args.data_dir), args.out or args.folder / "course"

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     from host_train.evaluation.plot import check_picture, plot_confusion
     from host_train.evaluation.sheet import write_sheet
     from host_train.evaluation.wrong import write_wrong
-    from host_train.training.checkpoint import check_file
+    from host_train.files import check_file
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import Network
 

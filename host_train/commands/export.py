@@ -122,7 +122,7 @@ def _formats(words: str) -> list[str]:
 def _places(word: str, model: Run | Network, formats: list[str], out: Path | None) -> dict[str, Path]:
     """Where each format goes; refused, before minutes of measuring, where that would take something else's place."""
     from host_train.export.txt import TEXT
-    from host_train.training.checkpoint import check_file
+    from host_train.files import check_file
     from pynq_cnn.model.package.folder import check_replaceable
 
     own = Path("exports") / re.sub(r"[^\w.-]", "_", model.name) if isinstance(model, Network) else Path(word)

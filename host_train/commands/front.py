@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from host_train.compression.front import PUBLISHED, plot_front, read_point, to_markdown, write_csv
+    from host_train.files import write_text
     from host_train.networks import find_recipe
 
     name = find_recipe(args.network).name
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     plot_front(points, published, out / "front.png", f"{name}: what compression costs")
     write_csv(points, out / "front.csv")
     text = to_markdown(points)
-    (out / "front.md").write_text(text + "\n", encoding="utf-8")
+    write_text(out / "front.md", text)
     print(text)
     for one in published:
         print(f"{one.ratio:.0f}x at {100 * one.top1:.2f} %: {one.of} [{one.source}]")

@@ -59,10 +59,10 @@ def write(compression: Compression, shared: nn.Sequential, command: str, min_agr
     from host_train.compression.table import compression_table, folder_line, to_json, to_markdown
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.export.formats import write_checked
+    from host_train.files import write_text
     from host_train.quantisation.golden import with_golden
     from host_train.tracing.compare import compare_with_model
     from host_train.tracing.fidelity import partings_of
-    from host_train.training.checkpoint import write_text
 
     trained, recipe = compression.run, compression.recipe
     chosen = compression.quantise(shared)

@@ -62,7 +62,7 @@ def add_force(parser: argparse._ActionsContainer) -> None:
 
 def say_aside(folder: Path, mark: str) -> None:
     """Do as `--force` says, where the folder has the file `mark`, and say it."""
-    from host_train.training.checkpoint import put_aside
+    from host_train.files import put_aside
 
     aside = put_aside(folder, mark)
     if aside is not None:

@@ -35,12 +35,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from host_train.files import write_text
     from host_train.spectrum.activations import compare_maps
     from host_train.spectrum.bits import check_rates
     from host_train.spectrum.numbers import save_records
     from host_train.spectrum.plots import plot_rates
     from host_train.spectrum.rates import compare_weights, to_markdown
-    from host_train.training.checkpoint import write_text
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import Network
 

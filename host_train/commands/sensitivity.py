@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
         write_points,
     )
     from host_train.compression.subject import subject_of
-    from host_train.training.checkpoint import write_text
+    from host_train.files import write_text
     from pynq_cnn.checks import integer
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import Network

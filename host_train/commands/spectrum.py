@@ -43,13 +43,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from host_train.files import write_text
     from host_train.runs.record import read_settings
     from host_train.runs.run import Run
     from host_train.spectrum.bits import check_rates
     from host_train.spectrum.numbers import save_points
     from host_train.spectrum.plots import plot_comparison
     from host_train.spectrum.spread import MEASURES, check_seeds, to_markdown
-    from host_train.training.checkpoint import write_text
     from pynq_cnn.errors import ArgumentError
 
     set_threads(args.threads)

@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> None:
     from host_train.compression.thin import thin, thinned
     from host_train.evaluation.evaluate import evaluate, predict_integers
     from host_train.export.formats import write_checked
+    from host_train.files import write_text
     from host_train.networks import RECIPES
     from host_train.quantisation.golden import with_golden
-    from host_train.training.checkpoint import write_text
     from pynq_cnn.errors import ArgumentError
     from pynq_cnn.model import Network
 

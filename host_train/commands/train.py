@@ -93,11 +93,11 @@ def run(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace, processes: Processes, device: str) -> None:
     from host_train.evaluation.evaluate import evaluate, predict_torch
     from host_train.evaluation.plot import plot_confusion
+    from host_train.files import write_text
     from host_train.runs.record import RUN
     from host_train.runs.run import Run
     from host_train.runs.training import train
     from host_train.settings import Settings
-    from host_train.training.checkpoint import write_text
 
     settings = Settings(
         args.network,
@@ -146,8 +146,8 @@ def _train(args: argparse.Namespace, processes: Processes, device: str) -> None:
 
 def told(args: argparse.Namespace, folder: Path) -> Callable[[str, int, EpochRecord], None]:
     """The report after every epoch: a line, and the files that were asked for; these are begun at once."""
+    from host_train.files import check_file
     from host_train.runs.logs import TensorBoard, write_epochs
-    from host_train.training.checkpoint import check_file
 
     if args.csv:
         check_file(args.csv)

@@ -16,8 +16,9 @@ from host_train.compression.prune import kept, masked, plain, prune_to, threshol
 from host_train.compression.recipe import OTHERS
 from host_train.compression.share import share, unshared
 from host_train.compression.subject import tuning_schedule
+from host_train.files import write_text
 from host_train.runs.run import Run
-from host_train.training.checkpoint import load_weights, write_text
+from host_train.training.checkpoint import load_weights
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
 from host_train.training.measure import measure
 from pynq_cnn.checks import integer

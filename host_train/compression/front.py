@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from host_train import files
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
 
@@ -131,10 +131,7 @@ def to_markdown(points: Sequence[FrontPoint]) -> str:
 
 def write_csv(points: Sequence[FrontPoint], path: Path) -> None:
     """Write them as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = [tuple(asdict(one).values()) for one in points]
-        csv.writer(file, lineterminator="\n").writerows([[one.name for one in fields(FrontPoint)], *rows])
+    files.write_csv(path, [one.name for one in fields(FrontPoint)], [tuple(asdict(one).values()) for one in points])
 
 
 def plot_front(points: Sequence[FrontPoint], published: Sequence[Published], path: Path, title: str) -> None:

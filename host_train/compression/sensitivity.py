@@ -14,8 +14,8 @@ from host_train.compression.measured import Measured
 from host_train.compression.prune import check_part, kept, masked, plain, prune_to, weighted_layers
 from host_train.compression.recipe import index_bits
 from host_train.compression.share import share
+from host_train.files import write_csv
 from host_train.progress import track
-from host_train.training.checkpoint import write_csv
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from host_train.compression.recipe import CompressionRecipe
+from host_train.files import write_text
 from host_train.runs.run import Run
-from host_train.training.checkpoint import write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS
 from pynq_cnn.errors import ArgumentError
 

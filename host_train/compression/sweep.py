@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from host_train.compression.prune import kept, masked, prune_to, threshold_keep
 from host_train.compression.subject import Subject
+from host_train.files import write_text
 from host_train.progress import track
-from host_train.training.checkpoint import write_text
 from host_train.training.fit import CHECKPOINT, WEIGHTS, fit
 from pynq_cnn.checks import integer
 from pynq_cnn.errors import ArgumentError

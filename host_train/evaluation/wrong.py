@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from host_train.evaluation.evaluate import Evaluation
-from host_train.training.checkpoint import replace_file
+from host_train.files import write_csv
 
 
 def write_wrong(result: Evaluation, labels: np.ndarray, names: Sequence[object], path: Path) -> int:
@@ -32,12 +31,6 @@ def write_wrong(result: Evaluation, labels: np.ndarray, names: Sequence[object],
         How many there are.
     """
     wrong = np.flatnonzero(result.answers != labels)
-
-    def write(place: Path) -> None:
-        with place.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["image", "label", "answer"])
-            table.writerows([names[i], result.classes[labels[i]], result.classes[result.answers[i]]] for i in wrong)
-
-    replace_file(path, write)
+    rows = [(names[i], result.classes[labels[i]], result.classes[result.answers[i]]) for i in wrong]
+    write_csv(path, ("image", "label", "answer"), rows)
     return len(wrong)

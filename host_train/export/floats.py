@@ -13,8 +13,8 @@ from torch import nn
 
 from host_train.export.mat import as_variables
 from host_train.export.txt import TEXT
+from host_train.files import replace_file
 from host_train.layers.binary import BinaryLayer
-from host_train.training.checkpoint import replace_file
 from pynq_cnn.errors import ArgumentError
 
 LIST = f"arrays{TEXT}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from host_train.export.container import entries_of, pack, unpack
-from host_train.training.checkpoint import replace_file
+from host_train.files import replace_file
 from pynq_cnn.errors import ModelPackageError
 from pynq_cnn.model import Network
 

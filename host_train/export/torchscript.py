@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from host_train.files import replace_file
 from host_train.reason import reason_of
 from host_train.tracing.evaluating import evaluating
-from host_train.training.checkpoint import replace_file
 from pynq_cnn.errors import ArgumentError, NetworkError
 from pynq_cnn.model import InputSpec, OutputSpec
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from host_train import files
 from host_train.runs.record import read_settings
 from host_train.settings import Settings
-from host_train.training import checkpoint
 from host_train.training.fit import HISTORY
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
@@ -116,7 +116,7 @@ def write_csv(groups: dict[str, list[Training]], path: Path) -> None:
         for training in some
         for epoch in training.history
     ]
-    checkpoint.write_csv(path, ("training", "seed", *names), rows)
+    files.write_csv(path, ("training", "seed", *names), rows)
 
 
 def plot_beside(groups: dict[str, list[Training]], path: Path, title: str) -> None:

@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from host_train.files import write_csv
 from host_train.runs.run import STAGES
-from host_train.training.checkpoint import write_csv
 from host_train.training.fit import HISTORY
 from host_train.training.record import EpochRecord
 from pynq_cnn.errors import ArgumentError

@@ -11,9 +11,9 @@ import torch
 
 from host_train.data import Dataset
 from host_train.data.dataset import digest
+from host_train.files import write_text
 from host_train.networks import Recipe
 from host_train.settings import Settings
-from host_train.training.checkpoint import write_text
 from pynq_cnn.errors import ArgumentError
 
 RUN = "run.json"

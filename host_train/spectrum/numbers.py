@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from host_train.files import write_csv
 from host_train.spectrum.bits import LayerBits
 from host_train.spectrum.study import LayerSpectrum, Point
-from host_train.training.checkpoint import write_csv
 
 MAPS = "maps"  # folder of the .npy files beside the plots
 

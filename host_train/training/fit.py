@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from host_train.files import write_text
 from host_train.layers.binary import clip_latent_weights
 from host_train.progress import track
-from host_train.training.checkpoint import fitting, load_state, save_state, write_text
+from host_train.training.checkpoint import fitting, load_state, save_state
 from host_train.training.forward import Forward
 from host_train.training.gradients import Computed, Gradients, gradients
 from host_train.training.loader import Loader
