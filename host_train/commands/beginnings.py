@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="images in a step (default: 32)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="RATE", help="(default: 0.001)")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the input, instead of the recipe's")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and of the order of images (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights (default: 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON with the loss of every step")
     add_threads(parser)
     add_data_dir(parser)
@@ -48,7 +48,13 @@ def run(args: argparse.Namespace) -> None:
         for initial in (None, *INITIAL):
             recipe = Settings(network, args.seed, size=args.size, initial=initial).resolve()
             dataset = load_dataset(recipe.dataset, args.data_dir)
-            some = dataset.train[: args.steps * args.batch]
+            needed = args.steps * args.batch
+            if needed > len(dataset.train):
+                raise ArgumentError(
+                    f"{args.steps} steps of {args.batch} images are more than the {len(dataset.train)} training images"
+                    f" of {dataset.spec.title}, each of which is seen once; lower --steps or --batch"
+                )
+            some = dataset.train[:needed]
             split = resize_split(some, *recipe.size) if recipe.size is not None else some
             spec = dataset.spec
             data = TensorData.of(split, recipe.mean or spec.mean, recipe.std or spec.std)
@@ -59,4 +65,6 @@ def run(args: argparse.Namespace) -> None:
                 found.append(begin(model, network, initial or "default", data.batches(args.batch), rate))
     if args.out is not None:
         write_text(args.out, json.dumps([asdict(one) for one in found]))
-    print(to_markdown(found))
+    tenth = max(1, args.steps // 10)
+    print(f"{args.steps} steps of {args.batch} images by AdamW at {args.learning_rate:g}, seed {args.seed}; losses are")
+    print(f"means over the first and the last {f'{tenth} steps' if tenth > 1 else 'step'}\n\n{to_markdown(found)}")

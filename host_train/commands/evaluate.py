@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> None:
     if args.images:
         files = read_folder(args.images, spec, classes, args.naming or "auto")
         split, names = files.split, [str(path) for path in files.files]
+        shown = [path.relative_to(args.images).as_posix() for path in files.files]
         where = (
             f"images in {args.images}, whose {NAMINGS[files.naming]} ({files.naming}):"
             f" {files.files[0].relative_to(args.images)} is "
@@ -107,6 +108,7 @@ def run(args: argparse.Namespace) -> None:
         )
         split, classes, named = match_classes(match_colours(split, spec), dataset.spec.classes, classes)
         names = list(dataset.names.get(part, ())) or [str(number) for number in range(len(split))]
+        shown = names
         notes += named
         about |= {"dataset": dataset.spec.title, "split": part, "original": dataset.original}
     note = "; ".join(notes)
@@ -115,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
     if args.plot:
         plot_confusion(result, args.plot, f"{what}, {where}")
     if args.sheet:
-        write_sheet(result, split, args.sheet, f"{what}, {where}", spec.color)
+        write_sheet(result, split, shown, args.sheet, f"{what}, {where}", spec.color)
     wrong = write_wrong(result, split.labels, names, args.wrong) if args.wrong else 0
     if args.json:
         told = {**about, **({"note": note} if note else {}), **result.to_json(), "seconds": result.seconds}

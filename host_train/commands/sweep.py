@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> None:
         print(f"threshold {point.threshold:6.3f}  zeros {100 * point.sparsity:6.2f} %  {accuracy}", flush=True)
 
     if args.absolute and not args.thresholds:
-        raise ArgumentError("--absolute is of thresholds in units of the weights; give them by --thresholds")
+        raise ArgumentError(
+            "--absolute is of thresholds in units of the weights; give them, as by --thresholds 0.01 0.02 0.1"
+        )
     set_threads(args.threads)
     device = find_device(args.device)
     out = args.out or args.folder / "sweep"

@@ -16,6 +16,7 @@ from host_train.compression.recipe import index_bits
 from host_train.compression.share import share
 from host_train.files import write_csv
 from host_train.progress import track
+from host_train.titles import set_title
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
 
@@ -186,7 +187,7 @@ def plot_sensitivity(found: Sensitivity, path: Path) -> None:
     names = list(dict.fromkeys(point.layer for point in found.points))
     colours = dict(zip(names, colormaps["turbo"](np.linspace(0.03, 0.97, len(names)))))
     figure = Figure(figsize=(5.5 * len(kinds) + 2, max(4.4, 0.21 * len(names) + 0.8)), layout="constrained")
-    figure.suptitle(f"{found.title}: one layer at a time, nothing fine-tuned; {found.images}")
+    set_title(figure, f"{found.title}: one layer at a time, nothing fine-tuned; {found.images}")
     axes = None
     for axes, how in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
         for layer, points in found.of(how).items():

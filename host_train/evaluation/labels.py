@@ -166,7 +166,8 @@ def labels_of_names(
         )
         raise DatasetError(
             f"{best[0]} carries no label: its name must have one of {_listed(labels)} {side}, like {' or '.join(like)};"
-            f" {len(files) - len(best)} of {len(files)} names have theirs on one side"
+            f" {len(files) - len(best)} of {len(files)} names have theirs on one side; or put the"
+            " files into folders named by their class"
         )
     if len(readings) == 2 and readings[0].labels != readings[1].labels:
         counting = [one for one in readings if one.counts()]

@@ -9,7 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from host_train.evaluation.evaluate import Evaluation
+from host_train.titles import wrapped
 from pynq_cnn.errors import ArgumentError
+
+PART = 0.85  # of its column is as wide as a title may be: to the right are the colours
 
 
 def check_picture(path: Path) -> None:
@@ -61,6 +64,10 @@ def draw_confusion(figure: Figure, axes: Any, confusion: np.ndarray, classes: tu
     axes.set_yticks(ticks, classes, parse_math=False)
     axes.set(xlabel="taken for", ylabel="is")
     images = int(confusion.sum())
-    # names of the user's may have a $
-    axes.set_title(f"{title}: {100 * confusion.trace() / images:.2f} % of {images}", parse_math=False)
+    columns = axes.get_subplotspec().get_gridspec().ncols
+    wide, right = PART * figure.get_figwidth() / columns, f"{100 * confusion.trace() / images:.2f} % of {images}"
+    whole = f"{title}: {right}"
+    if wrapped(whole, wide) != whole:
+        whole = f"{wrapped(f'{title}:', wide)}\n{right}"
+    axes.set_title(whole, parse_math=False)  # names of the user's may have a $
     figure.colorbar(shown, ax=axes, label="mistaken, % of the class", shrink=0.8)

@@ -13,6 +13,7 @@ import numpy as np
 from host_train import files
 from host_train.runs.record import read_settings
 from host_train.settings import Settings
+from host_train.titles import set_title
 from host_train.training.fit import HISTORY
 from pynq_cnn.errors import ArgumentError
 from pynq_cnn.table import markdown_table
@@ -126,7 +127,7 @@ def plot_beside(groups: dict[str, list[Training]], path: Path, title: str) -> No
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     several = any(len(some) > 1 for some in groups.values())
-    figure.suptitle(f"{title}\nmeans over the seeds, shaded from the least to the most" if several else title)
+    set_title(figure, f"{title}\nmeans over the seeds, shaded from the least to the most" if several else title)
     left, right = figure.subplots(1, 2)
     for axes, field, factor, label in (
         (left, "validation_accuracy", 100, "accuracy on the images held back, %"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from host_train.spectrum.bits import LayerBits
 from host_train.spectrum.codec import CODINGS
 from host_train.spectrum.spread import MEASURES, TOP1, values
 from host_train.spectrum.study import LayerSpectrum, Point
+from host_train.titles import set_title
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
@@ -43,7 +43,7 @@ def plot_spectra(spectra: Sequence[LayerSpectrum], path: Path, title: str, corne
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(20, 3.4 * len(spectra) + 0.7), layout="constrained")
-    _title(figure, f"{title}\n{_scale('FFT not normalised', corners)}")
+    set_title(figure, f"{title}\n{_scale('FFT not normalised', corners)}")
     for row, layer in enumerate(spectra):
         for column, (kind, variance) in enumerate(layer.variances().items()):
             if not variance.any():  # one plane has no variance: a single image of a single channel
@@ -92,7 +92,7 @@ def plot_bits(layers: Sequence[LayerBits], path: Path, title: str, corners: bool
     columns = 1 + len(rates)
     figure = Figure(figsize=(3.1 * columns, 2.9 * len(layers) + 0.7), layout="constrained")
     scale = _scale("orthonormal FFT of the kernels", corners)
-    _title(figure, f"{title}\n{scale}; bits: mean of real and imaginary part")
+    set_title(figure, f"{title}\n{scale}; bits: mean of real and imaginary part")
     for row, layer in enumerate(layers):
         heat = figure.add_subplot(len(layers), columns, row * columns + 1)
         heat.set_title(f"{layer.name}: kernels {' x '.join(map(str, layer.variance.shape))}", fontsize=9)
@@ -130,7 +130,9 @@ def plot_comparison(points: Mapping[int, Sequence[Point]], path: Path, title: st
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     seeds = ", ".join(map(str, points))
     many = f"mean over {len(points)} trainings (seeds {seeds}), shaded from the smallest to the largest"
-    _title(figure, f"{title}\n{many if len(points) > 1 else f'one training (seed {seeds}): its spread is not known'}")
+    set_title(
+        figure, f"{title}\n{many if len(points) > 1 else f'one training (seed {seeds}): its spread is not known'}"
+    )
     axes = figure.subplots(1, len(MEASURES))
     stored = values(points, "stored_bits")
     for axis, measure in zip(axes, MEASURES):
@@ -158,7 +160,7 @@ def plot_rates(points: Sequence[WeightPoint] | Sequence[MapPoint], path: Path, t
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.4), layout="constrained")
-    _title(figure, title)
+    set_title(figure, title)
     for axis, field, label in zip(
         figure.subplots(1, 2),
         ("logit_error", TOP1),
@@ -186,12 +188,6 @@ def decibels(variance: np.ndarray) -> np.ndarray:
     """
     largest = float(variance.max())
     return 10 * np.log10(np.maximum(variance, largest * 10 ** (-RANGE / 10) if largest else 1e-300))
-
-
-def _title(figure: Any, text: str) -> None:
-    """Above all axes, in as many lines as the figure's width asks for."""
-    most = int(10 * figure.get_figwidth())  # characters; an inch has 11 to 12 of this size
-    figure.suptitle("\n".join(part for line in text.splitlines() for part in wrap(line, most)))
 
 
 def _scale_of_errors(axes: Any, errors: np.ndarray) -> None:

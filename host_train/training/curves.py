@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
+from host_train.titles import set_title
 from host_train.training.record import EpochRecord
 
 
@@ -23,7 +24,7 @@ def plot_history(history: Sequence[EpochRecord], path: Path, title: str) -> None
     epoch marked.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    figure.suptitle(title)
+    set_title(figure, title)
     loss, error = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     best = max((record for record in history if record.best), key=lambda record: record.epoch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,11 @@ def test_a_run_without_epochs_is_told(history, tmp_path, capsys):
 def test_beginnings_by_the_command_line(digits_folder, tmp_path, capsys):
     words = ["beginnings", "lenet", "--data-dir", str(digits_folder), "--steps", "20", "--batch", "16"]
     assert main([*words, "--out", str(tmp_path / "b.json")]) == 0
-    lines = [line.split("|") for line in capsys.readouterr().out.splitlines()][2:]
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "20 steps of 16 images by AdamW at 0.001, seed 0; losses are\nmeans over the first and the last 2"
+    )
+    lines = [line.split("|") for line in out.splitlines() if line.startswith("|")][2:]
     assert [line[2].strip() for line in lines] == ["default", "xavier", "kaiming", "normal"]
     found = {one["initial"]: one for one in json.loads((tmp_path / "b.json").read_text())}
     assert all(len(one["losses"]) == 20 and one["losses"][-1] < one["losses"][0] for one in found.values())
@@ -139,3 +144,7 @@ def test_beginnings_by_the_command_line(digits_folder, tmp_path, capsys):
     assert found["default"]["logits"] < found["xavier"]["logits"] < found["kaiming"]["logits"]
     assert main([*words, "--steps", "0"]) == 1
     assert "--steps must be at least 1" in capsys.readouterr().err
+    assert main([*words, "--batch", "1000"]) == 1
+    assert re.search(
+        r"20 steps of 1000 images are more than the \d+ training images of .*lower", capsys.readouterr().err
+    )

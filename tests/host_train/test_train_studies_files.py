@@ -110,13 +110,41 @@ def test_a_sheet_shows_the_mistaken_images_and_no_others(tmp_path, monkeypatch):
     logits = np.eye(10)[split.labels]
     logits[[3, 17]] = np.roll(logits[[3, 17]], 1, axis=1)
     result = evaluate(lambda images: logits, split, tuple("0123456789"))
-    assert write_sheet(result, split, tmp_path / "s" / "wrong.png", "some") == 2
+    names = [f"{'long' * (place == 17) * 9}/{place}.png" for place in range(30)]
+    assert write_sheet(result, split, names, tmp_path / "s" / "wrong.png", "some") == 2
     assert [np.array_equal(image, split.images[place, :, :, 0]) for image, place in zip(shown, (3, 17))] == [True, True]
     label = split.labels[3]
-    assert titles[0] == f"3\n{label} → {(label + 1) % 10}" and len(shown) == 2
+    assert titles[0] == f"/3.png\n{label} → {(label + 1) % 10}" and len(shown) == 2
+    assert titles[1].splitlines()[0] == "…nglonglonglonglong/17.png" and len(titles[1].splitlines()[0]) < 27
     assert (tmp_path / "s" / "wrong.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ArgumentError, match="must be the name of a picture"):
-        write_sheet(result, split, tmp_path / "wrong.csv", "some")
+        write_sheet(result, split, names, tmp_path / "wrong.csv", "some")
+
+
+def test_pictures_of_a_folder_name_its_files_and_show_their_titles_whole(tmp_path, monkeypatch):
+    """Names on the sheet are those of the list; a title of a long path is in several lines, and in the picture."""
+    from matplotlib.figure import Figure
+
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *args, **kw: (drawn.append(figure), save(figure, *args, **kw))
+    )
+    arrays, folder = digit_arrays(), tmp_path / "pictures-of-a-folder-with-a-name-longer-than-a-title"
+    for place, (image, label) in enumerate(zip(arrays["test_images"][:20], arrays["test_labels"])):
+        (folder / f"{(int(label) + (place == 5)) % 10}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.reshape(28, 28)).save(folder / f"{(int(label) + (place == 5)) % 10}" / f"im{place}.png")
+    words = ["evaluate", "lenet", "--images", str(folder), "--wrong", str(tmp_path / "wrong.csv")]
+    assert main([*words, "--sheet", str(tmp_path / "wrong.png"), "--plot", str(tmp_path / "confusion.png")]) == 0
+    listed = [Path(line.split(",")[0]) for line in (tmp_path / "wrong.csv").read_text().splitlines()[1:]]
+    confusion, sheet = drawn
+    heads = [axes.get_title().splitlines()[0] for axes in sheet.axes if axes.get_title()]
+    assert heads == [path.relative_to(folder).as_posix() for path in listed] and any(
+        "/im5.png" in head for head in heads
+    )
+    for figure, title in ((confusion, confusion.axes[0].title), (sheet, sheet._suptitle)):
+        box = title.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width and "\n" in title.get_text()
 
 
 def test_the_sheet_by_the_command_line(trained, digits_folder, tmp_path, capsys):
