@@ -91,6 +91,22 @@ def test_the_index_names_every_page_of_the_docs() -> None:
     assert set((ROOT / "notebooks").glob("*.ipynb")) <= linked
 
 
+def test_every_picture_is_shown_and_has_the_command_that_draws_it() -> None:
+    """The index's table: a picture that nobody can draw again says what once was."""
+    index = ROOT / "docs" / "README.md"
+    rows = [line.split("|") for line in blocks(index)[1] if re.match(r"\| \[.*\.(png|svg)\)", line)]
+    drawn = {target: row[2] for row in rows for target in re.findall(r"\]\(([^)]+)\)", row[1])}
+    there = {path for kind in ("png", "svg", "jpg") for path in (ROOT / "docs").rglob(f"*.{kind}")}
+    assert {(index.parent / target).resolve() for target in drawn} == there
+    assert all(re.search(r"`(make|pynq-cnn|python) [^`]+`", command) for command in drawn.values())
+    shown = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"!\[[^]]*\]\(([^)\s]+)\)", "\n".join(blocks(page)[1]))
+    }
+    assert there <= shown
+
+
 @pytest.mark.parametrize("path", [*(ROOT / "pynq_cnn").rglob("*.py"), *(ROOT / "host_train").rglob("*.py")], ids=name)
 def test_pages_that_the_code_quotes_are_there(path: Path) -> None:
     for quoted in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text(encoding="utf-8")):
