@@ -78,14 +78,19 @@ class MapCodec:
     top: int
 
     @classmethod
-    def of(cls, maps: np.ndarray, method: str, rate: int, top: int) -> MapCodec:
-        """For the maps [n, height, width, channels] of training images, at `rate` bits per value."""
+    def of(cls, maps: np.ndarray, method: str, rate: int, top: int, signed: bool = False) -> MapCodec:
+        """For the maps [n, height, width, channels] of training images, at `rate` bits per value.
+
+        `signed` ones stand for values of either sign, as what a residual block hands past its ReLU: in space their
+        levels lie about the mean, where others begin at 0.
+        """
         if method not in CODINGS:
             raise ArgumentError(f"method must be one of {', '.join(CODINGS)}, not {method!r}")
         height, width = maps.shape[1:3]
         planes = _planes(maps)
         if method == CODINGS[0]:
-            return cls(height, width, (Group.from_zero(planes.ravel(), rate),), False, top)
+            encode = Group.encode if signed else Group.from_zero
+            return cls(height, width, (encode(planes.ravel(), rate),), False, top)
         coefficients = RealFourier(height, width).forward(planes.reshape(-1, height, width))
         if method == CODINGS[1]:
             return cls(height, width, (Group.encode(coefficients.ravel(), rate),), True, top)
@@ -191,12 +196,14 @@ def compare_maps(
 
     run_through(network, training, {name: noting(name) for name in names})
     maps = {name: np.concatenate(some) for name, some in seen.items()}
-    tops = {node.name: 1 if node.gives.datatype == BIT else 255 for node in network.nodes}
+    kinds = {
+        node.name: (1 if node.gives.datatype == BIT else 255, any(node.gives.zero_point)) for node in network.nodes
+    }
     kind = network.output.kind
     exact = network.logits(run_through(network, test.images, {})).astype(np.float64)
     points = []
     for rate, method in track([(r, m) for r in rates for m in CODINGS], "maps", "way", progress):
-        codecs = {name: MapCodec.of(some, method, rate, tops[name]) for name, some in maps.items()}
+        codecs = {name: MapCodec.of(some, method, rate, *kinds[name]) for name, some in maps.items()}
         errors = [_error(codecs[name], some) for name, some in maps.items()]
         values = [maps[name].shape[1] * maps[name].shape[2] * maps[name].shape[3] for name in names]
         accumulators = run_through(network, test.images, {name: codec.through for name, codec in codecs.items()})
