@@ -74,6 +74,18 @@ STUDIES = {
             *(f"rates {name} --threads 1 --out {{out}}/rates-{name}" for name in ("lenet", "convnet", "lenet5")),
             "rates deepnet --images 2000 --training 128 --threads 1 --out {out}/rates-deepnet",
             "rates nin --of weights --threads 1 --out {out}/rates-nin",
+            "rates nin --of maps --images 300 --training 32 --threads 1 --out {out}/rates-nin-maps",
+            *(
+                f"rates {name} --of maps {some} --threads 1 --out {{out}}/rates-{name}"
+                for name, some in (
+                    ("vgg_bnn_half", "--rates 1,2,3,4 --images 500 --training 64"),
+                    ("vgg_bnn", "--rates 1,2,3,4 --images 300 --training 32"),
+                    ("resnet8", "--images 500 --training 64"),
+                    ("resnet20", "--images 300 --training 32"),
+                )
+            ),
+            _trained("deepnet --seed 0 --epochs 1", "deepnet"),
+            "spectrum {out}/deepnet --threads 1 --out {out}/deepnet/spectrum",
         ),
     ),
     "compression": Study(
