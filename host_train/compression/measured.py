@@ -46,7 +46,7 @@ class Measured(Protocol):
 
     @property
     def images(self) -> str:
-        """What it is measured on, such as `500 validation images`."""
+        """The images that it is measured on, such as `500 validation images`."""
 
     def copy(self) -> nn.Module:
         """A copy of the model, to change."""

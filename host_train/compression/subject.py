@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def images(self) -> str:
-        """What accuracies are measured on."""
+        """The images that accuracies are measured on."""
         return f"{len(self.validation)} validation images"
 
     def copy(self) -> nn.Module:
