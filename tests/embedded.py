@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import embedded_forks
 
 from pynq_cnn.virtual_board.embedded import EmbeddedBoard
 
@@ -49,13 +50,15 @@ def command(board: EmbeddedBoard, *program: str) -> list[str]:
     return [sys.executable, "-W", "ignore", "-m", "pynq_cnn.virtual_board.embedded", str(board.folder), *program]
 
 
-def elsewhere(board: EmbeddedBoard, *program: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a program as another process on the board."""
-    return subprocess.run(command(board, *program), capture_output=True, text=True, timeout=120, **options)
+def elsewhere(board: EmbeddedBoard, *program: str, anew: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a program as another process on the board: in a fork of one that has loaded pynq, or `anew` by the command."""
+    if anew:
+        return subprocess.run(command(board, *program), capture_output=True, text=True, timeout=120)
+    return embedded_forks.run([str(board.folder), *program])
 
 
-def output_of(board: EmbeddedBoard, *program: str) -> str:
+def output_of(board: EmbeddedBoard, *program: str, anew: bool = False) -> str:
     """Output of a program that runs as another process on the board, and ends well."""
-    done = elsewhere(board, *program)
+    done = elsewhere(board, *program, anew=anew)
     assert done.returncode == 0, done.stderr
     return done.stdout

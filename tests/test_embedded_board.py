@@ -122,7 +122,7 @@ def test_classifier_takes_the_board(embedded_board: EmbeddedBoard) -> None:
 
 @pytest.mark.once
 def test_command_line_runs_on_the_board_from_another_process(embedded_board: EmbeddedBoard) -> None:
-    assert "overlay" in output_of(embedded_board, "-m", "pynq_cnn", "selftest")
+    assert "overlay" in output_of(embedded_board, "-m", "pynq_cnn", "selftest", anew=True)
     assert embedded_board.loads == ["pynq_cnn.bin"]
 
 
@@ -204,7 +204,7 @@ def test_xrt_not_loaded() -> None:
 @pytest.mark.once
 def test_xrt_missing(embedded_board: EmbeddedBoard) -> None:
     code = "try:\n    import pynq\nexcept Exception as error:\n    print(type(error).__name__, error)"
-    said = output_of(embedded_board, "--xrt", "missing", "-c", code).strip()
+    said = output_of(embedded_board, "--xrt", "missing", "-c", code, anew=True).strip()
     if IS_3_0:
         file = f"{embedded_board.folder}/usr/lib/libxrt_core.so"
         assert said == f"OSError {file}: cannot open shared object file: No such file or directory"

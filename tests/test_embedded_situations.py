@@ -132,7 +132,8 @@ def test_first_use_after_asyncio_run(embedded_board: EmbeddedBoard) -> None:
     "options", [("--xrt", "not sourced"), ("--xrt", "not loaded"), ("--xrt", "missing"), ("--no-bitstream",)]
 )
 def test_the_cpu_answers_on_a_board_and_says_why(embedded_board: EmbeddedBoard, options: tuple[str, ...]) -> None:
-    backend, *said = output_of(embedded_board, *options, "-c", CLASSIFY).splitlines()
+    anew = "missing" in options
+    backend, *said = output_of(embedded_board, *options, "-c", CLASSIFY, anew=anew).splitlines()
     assert backend == "cpu" and len(said) == 1, said
     assert said[0].startswith("this board's CPU answers, not its programmable logic: ")
     assert ("source /etc/profile.d/xrt_setup.sh" if "--xrt" in options else "there is no bitstream") in said[0]
