@@ -51,7 +51,7 @@ def command(board: EmbeddedBoard, *program: str) -> list[str]:
 
 
 def elsewhere(board: EmbeddedBoard, *program: str, anew: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a program as another process on the board: in a fork of one that has loaded pynq, or `anew` by the command."""
+    """Run a program as another process on the board: a fork of one that has loaded pynq, or `anew` by the command."""
     if anew:
         return subprocess.run(command(board, *program), capture_output=True, text=True, timeout=120)
     return embedded_forks.run([str(board.folder), *program])

@@ -1,7 +1,7 @@
 """Other processes on an `EmbeddedBoard`, forked from one that has loaded pynq, which takes longer than what they do.
 
-`python embedded_forks.py FD` takes requests at a socket: what the command line of `pynq_cnn.virtual_board.embedded` is, in
-which folder and environment, and where the output goes. It answers with the exit code.
+`python embedded_forks.py FD` takes requests at a socket: the words of a command line of
+`pynq_cnn.virtual_board.embedded`, its folder and environment, and files for its output. It answers with the exit code.
 """
 
 from __future__ import annotations

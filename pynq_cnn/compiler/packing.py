@@ -74,9 +74,9 @@ def pack_parameters(parameters: np.ndarray, width: int, pe: int) -> np.ndarray:
     groups = ceil_div(ceil_div(len(parameters), width) * width, used)
     padded = np.zeros((groups, pe), PARAMETERS)
     padded["bias"], padded["shift"] = -1, 1
-    for group in range(groups):
-        some = parameters[group * used : (group + 1) * used]
-        padded[group, : len(some)] = some
+    whole = len(parameters) // used
+    padded[:whole, :used] = parameters[: whole * used].reshape(whole, used)
+    padded[whole : whole + 1, : len(parameters) - whole * used] = parameters[whole * used :]
     return padded.view("<u8").reshape(groups, 2 * pe)
 
 

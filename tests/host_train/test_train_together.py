@@ -264,7 +264,7 @@ def test_on_gpus_batch_norms_see_the_whole_batch():
 
 
 def compute_as_one_of_two(folder: Path, rank: int, port: int) -> None:
-    """What `compute` does, with what torchrun sets for a process."""
+    """`compute` with the variables that torchrun sets for a process."""
     words = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in words.items()})
     with together("cpu") as (these, _):
