@@ -53,14 +53,13 @@ def write_layers(folder: Path, layers: list[Layer], classes: list[str], threshol
     """One number after the other, as the documentation of the format tells it."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, layer in enumerate(layers):
-        words: list[list[int]] = [[] for _ in range(layer.pe)]
-        for row in range(layer.rows):
-            for piece in range(layer.columns // layer.simd):
-                weights = layer.bits[row, piece * layer.simd : (piece + 1) * layer.simd].tolist()
-                words[row % layer.pe].append(sum(weight << place for place, weight in enumerate(weights)))
+        pieces = np.zeros(
+            (layer.rows, layer.columns // layer.simd, 64), np.uint8
+        )  # a word each, its first weight lowest
+        pieces[..., : layer.simd] = layer.bits.reshape(layer.rows, -1, layer.simd)
+        words = np.packbits(pieces, axis=-1, bitorder="little")
         for element in range(layer.pe):
-            file = folder / f"{number}-{element}-weights.bin"
-            file.write_bytes(b"".join(word.to_bytes(8, "little") for word in words[element]))
+            (folder / f"{number}-{element}-weights.bin").write_bytes(words[element :: layer.pe].tobytes())
             if number < len(layers) - 1 or thresholds_of_last:
                 mine = layer.thresholds[element :: layer.pe].tolist()
                 file = folder / f"{number}-{element}-thres.bin"

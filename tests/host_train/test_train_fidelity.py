@@ -22,7 +22,7 @@ from host_train.tracing.fidelity import Fidelity, agreement, partings
 from host_train.tracing.trace import trace
 from pynq_cnn.backends.reference import ReferenceBackend
 from pynq_cnn.errors import ArgumentError, NetworkError
-from pynq_cnn.model import InputSpec
+from pynq_cnn.model import InputSpec, Network
 from pynq_cnn.zoo import load_sample
 
 IMAGES, LABELS = load_sample()
@@ -65,6 +65,14 @@ def convolutional() -> nn.Sequential:
     return trained(nn.Sequential(*layers))
 
 
+@pytest.fixture(scope="module")
+def converted(dense, convolutional) -> list[Network]:
+    """In integers, without a word said."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return [convert(model) for model in (dense, convolutional)]
+
+
 def scaled(model: nn.Sequential, first: int, then: int, factor: float, channel: int = 3) -> nn.Sequential:
     """The same function: one channel of a layer times `factor`, the weights that read it divided by that."""
     changed = copy.deepcopy(model)
@@ -86,18 +94,15 @@ def convert(model: nn.Module, data=INPUTS, **options):
     return from_torch(model, data, name="n", mean=MEAN, std=STD, **options)
 
 
-def test_a_sound_network_is_taken_and_nothing_is_said(dense, convolutional):
-    for model in (dense, convolutional):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            network = convert(model)
+def test_a_sound_network_is_taken_and_nothing_is_said(converted):
+    for network in converted:
         assert network.metadata["conversion"]["agreement"] > 0.98 and network.metadata["conversion"]["doubts"] == []
 
 
 @pytest.mark.parametrize("factor", [3000, 1 / 3000])
-def test_one_channel_scaled_in_an_equivalent_network_changes_nothing(dense, convolutional, factor):
-    for model, then in ((dense, 1), (convolutional, 0)):
-        plain, other = convert(model), convert(scaled(model, then, 3, factor))
+def test_one_channel_scaled_in_an_equivalent_network_changes_nothing(dense, convolutional, converted, factor):
+    for plain, model, then in zip(converted, (dense, convolutional), (1, 0)):
+        other = convert(scaled(model, then, 3, factor))
         assert other.metadata["conversion"]["agreement"] > 0.98
         assert other.metadata["conversion"]["mean_error"] < 1.5 * plain.metadata["conversion"]["mean_error"]
 
@@ -143,9 +148,9 @@ def test_the_layer_is_named_where_it_is_computed():
         convert(model)
 
 
-def test_partings_are_measured_by_hand(dense):
+def test_partings_are_measured_by_hand(dense, converted):
     """The part that is lost of a layer's channels, against a computation of its own in floating point."""
-    network = convert(dense)
+    network = converted[0]
     folded = fold(trace(dense, INPUTS[:2]).layers)
     hidden, logits = partings(folded, network, IMAGES[:100, :, :, None])
     assert (hidden.name, logits.name) == ("1", "3")
@@ -162,7 +167,6 @@ def test_partings_are_measured_by_hand(dense):
         IMAGES[..., None],
     )
     assert rough[0].lost > 0.9
-    network = convert(dense, min_agreement=0)
     assert network.metadata["conversion"]["signal_to_noise"].keys() == {"1", "3"}
     (found,) = [one for one in partings(folded, network, IMAGES[:100, :, :, None]) if one.name == "3"]
     with torch.no_grad():
