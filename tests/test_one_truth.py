@@ -59,7 +59,7 @@ def test_the_shipped_sample(lenet, others):
 # Of those whose golden vectors take the kernel seconds, every so manieth in a normal run.
 EVERY = {"nin": 8, "vgg_bnn": 8, "vgg_bnn_half": 4, "resnet20": 4}
 GOLDEN = [
-    *((name, EVERY.get(name, 1)) for name in models()),
+    *(pytest.param(name, EVERY.get(name, 1), marks=[pytest.mark.once] * (name in EVERY)) for name in models()),
     *(pytest.param(name, 1, marks=pytest.mark.slow) for name in EVERY),
 ]
 

@@ -55,6 +55,7 @@ def test_the_readme_begins_with_an_answer() -> None:
     assert shown is not None and shown[1] == "docs/images/answers.svg"
 
 
+@pytest.mark.once
 def test_drawn_arrows_are_imports(drawn: ModuleType) -> None:
     def imports(source: str, target: str) -> bool:
         return any(
