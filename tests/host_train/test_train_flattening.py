@@ -48,7 +48,7 @@ def test_whatever_flattens_is_taken(way):
     flatten, kernel, inputs = WAYS[way]
     torch.manual_seed(3)
     model = Shaped(flatten, kernel, inputs)
-    close(model, from_torch(model, PICTURES, name="n", min_agreement=0))
+    close(model, from_torch(model, PICTURES, name="n", method="max", min_agreement=0))
 
 
 @pytest.mark.parametrize("way", ONE_PIXEL)
@@ -64,7 +64,7 @@ def test_logits_of_one_pixel_are_taken_however_that_is_dropped(way):
         def forward(self, x):
             return ONE_PIXEL[way](self.head(x))
 
-    network = from_torch(Last(), PICTURES, name="n", min_agreement=0)
+    network = from_torch(Last(), PICTURES, name="n", method="max", min_agreement=0)
     assert [layer.name for layer in network.layers] == ["head_0", "head_2"]
     close(Last(), network)
 
@@ -83,11 +83,11 @@ def test_global_pooling_of_one_pixel_may_be_the_last_layer(ending):
     """There a network may end with a ReLU: the pooling gives the logits."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 8), nn.ReLU(), *POOLED[ending]())
-    network = from_torch(model, PICTURES, name="n", min_agreement=0)
+    network = from_torch(model, PICTURES, name="n", method="max", min_agreement=0)
     assert isinstance(network.layers[-1], AvgPool2d) and network.layers[-1].size == (1, 1)
     close(model, network)
     pooled = nn.Sequential(nn.Conv2d(1, 4, 7), nn.ReLU(), nn.MaxPool2d(2), *POOLED[ending]())
-    close(pooled, from_torch(pooled, PICTURES, name="n", min_agreement=0))
+    close(pooled, from_torch(pooled, PICTURES, name="n", method="max", min_agreement=0))
 
 
 def test_pooling_of_one_pixel_elsewhere_is_no_layer():
@@ -97,7 +97,7 @@ def test_pooling_of_one_pixel_elsewhere_is_no_layer():
     ):
         kinds = [
             type(layer).__name__
-            for layer in from_torch(nn.Sequential(*layers), PICTURES, name="n", min_agreement=0).layers
+            for layer in from_torch(nn.Sequential(*layers), PICTURES, name="n", method="max", min_agreement=0).layers
         ]
         assert "AvgPool2d" not in kinds
 
@@ -120,7 +120,7 @@ def test_parts_of_images_are_taken(way):
     flatten, inputs = PARTS[way]
     torch.manual_seed(3)
     model = Shaped(flatten, 4, inputs)
-    close(model, from_torch(model, PICTURES, name="n", min_agreement=0))
+    close(model, from_torch(model, PICTURES, name="n", method="max", min_agreement=0))
 
 
 REFUSED = {

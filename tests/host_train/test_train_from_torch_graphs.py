@@ -187,7 +187,7 @@ def check(model: nn.Module, reference: nn.Module | None = None) -> None:
         traced = trace(model, seen[:2])
         ours = traced.ending(traced.layers(held_back)).reshape(theirs.shape)
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
-    network = from_torch(model, seen, name="n", min_agreement=0)
+    network = from_torch(model, seen, name="n", method="max", min_agreement=0)
     octets = (held_back.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     accumulators = ReferenceBackend(network).run(octets)
     assert np.array_equal(CpuBackend(network).run(octets), accumulators)
@@ -205,8 +205,8 @@ def test_styles(style):
 def test_a_compiled_model_is_the_one_that_it_holds():
     model = made(in_place_sum)
     compiled = torch.compile(model)
-    network = from_torch(compiled, smooth_images(32, SIDE), name="n", min_agreement=0)
-    assert network == from_torch(model, smooth_images(32, SIDE), name="n", min_agreement=0)
+    network = from_torch(compiled, smooth_images(32, SIDE), name="n", method="max", min_agreement=0)
+    assert network == from_torch(model, smooth_images(32, SIDE), name="n", method="max", min_agreement=0)
 
 
 @pytest.mark.parametrize(
