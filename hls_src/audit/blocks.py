@@ -47,6 +47,8 @@ def successors(unit: Unit, label: str, blocks: set[str], header: str) -> list[st
 
 def longest(unit: Unit, order: list[str], weights: dict[str, int]) -> int:
     """The most that any way through one iteration adds up."""
+    if not weights:
+        return 0
     blocks, header = set(order), order[0]
     best: dict[str, int] = {}
     for label in reversed(order):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .blocks import successors, topological
@@ -267,12 +267,19 @@ class Scheduler:
                 slow = STAGE_NS
             names = {o.name for o in i.operands} | (deciding[i.block] if i.opcode == "phi" else set())
             steps.append((i.name, names, self.operations.delay(unit, i), slow))
+        places = {made: place for place, (made, *_) in enumerate(steps)}
+        users: dict[str, list[str]] = defaultdict(list)
+        for made, names, _, _ in steps:
+            for name in names:
+                users[name].append(made)
         ways_to: dict[str, dict[str, float]] = {}
         for phi in carried:
             ways: dict[str, float] = {phi.name: 0.0}
-            for made, names, delay, slow in steps:
-                if not ways.keys().isdisjoint(names):
-                    ways[made] = max(ways[name] for name in names if name in ways) + delay + slow
+            for place in sorted(places[name] for name in _reached(phi.name, users)):
+                made, names, delay, slow = steps[place]
+                before = [ways[name] for name in names if name in ways]
+                if before:
+                    ways[made] = max(before) + delay + slow
             ways_to[phi.name] = {
                 other.name: max(ways[o.name] for o in other.operands if o.name in ways and o.name in inside)
                 for other in carried
@@ -303,7 +310,7 @@ def leaves_of(i: Instruction, inside: dict[str, Instruction], absorbed: set[str]
     return found
 
 
-def _reached(start: str, ways: Mapping[str, Mapping[str, float]]) -> set[str]:
+def _reached(start: str, ways: Mapping[str, Iterable[str]]) -> set[str]:
     """All that can be reached from a node of a graph."""
     found: set[str] = set()
     work = [start]
