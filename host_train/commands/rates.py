@@ -8,24 +8,30 @@ quantised and transformed back between layers.
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from host_train.commands.model import WHAT, as_taken, find_data, find_model
 from host_train.commands.options import add_data_dir, add_threads, set_threads
 
 TITLES = {"weights": "Weights", "maps": "Feature maps"}
+USUAL = {"of": "both", "rates": "1,2,3,4,6,8", "images": None, "training": 256, "dataset": None}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("rates", help="weights and feature maps at few bits", description=__doc__)
     parser.add_argument("model", help=WHAT)
     parser.add_argument(
-        "--rates", default="1,2,3,4,6,8", metavar="BITS", help="bits per value, separated by commas (1,2,3,4,6,8)"
+        "--rates", default=USUAL["rates"], metavar="BITS", help="bits per value, separated by commas (1,2,3,4,6,8)"
     )
-    parser.add_argument("--of", choices=("weights", "maps", "both"), default="both", help="what is kept (both)")
+    parser.add_argument("--of", choices=("weights", "maps", "both"), default=USUAL["of"], help="what is kept (both)")
     parser.add_argument("--images", type=int, metavar="N", help="of the test set, from the first (default: all)")
     parser.add_argument(
-        "--training", type=int, default=256, metavar="N", help="training images that steps are chosen on (256)"
+        "--training",
+        type=int,
+        default=USUAL["training"],
+        metavar="N",
+        help="training images that steps are chosen on (256)",
     )
     parser.add_argument("--dataset", metavar="NAME", help="the data set, where the package does not say it")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where files go (default: rates/NETWORK)")
@@ -64,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     training, _, _ = as_taken(dataset.train[: args.training], dataset, network)
     out = args.out or Path("rates") / network.name
     title = f"{network.name}, the first {len(test)} test images of {dataset.spec.title}"
-    text = [f"`python -m host_train rates {args.model}`: {title}"]
+    text = [f"`{_command(args)}`: {title}"]
     for of, compare in (("weights", compare_weights), ("maps", compare_maps)):
         if args.of not in (of, "both"):
             continue
@@ -77,3 +83,12 @@ def run(args: argparse.Namespace) -> None:
     write_text(out / "rates.md", "\n\n".join(text) + "\n")
     print("\n\n".join(text))
     print(f"written: {out}")
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command line that does it again."""
+    words = ["rates", args.model]
+    for name, usual in USUAL.items():
+        if getattr(args, name) != usual:
+            words += [f"--{name}", str(getattr(args, name))]
+    return f"python -m host_train {shlex.join(words)}"

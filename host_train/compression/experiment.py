@@ -134,7 +134,10 @@ def experiment(
     shared = share(plain(model).cpu(), {OTHERS: bits}, run.std).to(device)
     tune(f"{bits} bits", shared, lambda: unshared(shared))
     write_text(folder / STORED, json.dumps({**about, "steps": [asdict(step) for step in steps]}, indent=1))
-    write_text(folder / "experiment.md", f"`{run.settings.command()}`\n\n{to_markdown(steps)}\n")
+    tuned = (
+        f"then {epochs} epoch{'s' * (epochs > 1)} of fine-tuning at each step, at a rate of {learning_rate:g} at most"
+    )
+    write_text(folder / "experiment.md", f"`{run.settings.command()}`, {tuned}\n\n{to_markdown(steps)}\n")
     return steps
 
 

@@ -119,11 +119,11 @@ def compare_steps(costs: Sequence[StepCost]) -> str:
     Examples
     --------
     >>> print(compare_steps([StepCost("a", (1, 8, 8), 4, 1000, 50.0), StepCost("b", (1, 8, 8), 4, 1500, 40.0)]))
-    network      input  batch  kept for backward         images/s
-    a        1 x 8 x 8      4              1,000  1.00x      50.0  1.00x
-    b        1 x 8 x 8      4              1,500  1.50x      40.0  0.80x
+    network      input  batch  bytes kept         images/s
+    a        1 x 8 x 8      4       1,000  1.00x      50.0  1.00x
+    b        1 x 8 x 8      4       1,500  1.50x      40.0  0.80x
     """
-    rows: list[tuple[str, ...]] = [("network", "input", "batch", "kept for backward", "", "images/s", "")]
+    rows: list[tuple[str, ...]] = [("network", "input", "batch", "bytes kept", "", "images/s", "")]
     for one in costs:
         rows.append(
             (

@@ -170,6 +170,8 @@ def test_rates_by_the_command_line(digits_folder, tmp_path, capsys):
     words = ["rates", "lenet", "--data-dir", str(digits_folder), "--dataset", "mnist", "--out", str(tmp_path / "r")]
     assert main([*words, "--rates", "4,8", "--images", "20", "--training", "8"]) == 0
     out = capsys.readouterr().out
+    command = "python -m host_train rates lenet --rates 4,8 --images 20 --training 8 --dataset mnist"
+    assert (tmp_path / "r" / "rates.md").read_text().startswith(f"`{command}`: lenet, the first 20 test images")
     assert "Weights, top-1" in out and "Feature maps, top-1" in out and "frequency, one step" in out
     for of, methods in (("weights", WAYS), ("maps", CODINGS)):
         table = np.load(tmp_path / "r" / f"{of}.npy")
