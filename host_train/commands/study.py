@@ -81,7 +81,7 @@ STUDIES = {
                     ("vgg_bnn_half", "--rates 1,2,3,4 --images 500 --training 64"),
                     ("vgg_bnn", "--rates 1,2,3,4 --images 300 --training 32"),
                     ("resnet8", "--images 500 --training 64"),
-                    ("resnet20", "--images 300 --training 32"),
+                    ("resnet20", "--images 200 --training 32"),
                 )
             ),
             _trained("deepnet --seed 0 --epochs 1", "deepnet"),
