@@ -134,16 +134,24 @@ class Conversion:
         return Attempt(label, network, logits, Fidelity.of(logits, self.real, self.target.kind), *made_of)
 
 
-def closest(attempts: Iterable[Attempt]) -> Attempt:
+def closest(attempts: Iterable[Attempt], bound: float = 0.0) -> Attempt:
     """That of the closest logits, of those that answer as the model does most often, or less often by no more than
-    chance: the standard error of a part of so many images.
+    chance: the standard error of a part of so many images, and at least one image.
+
+    Parameters
+    ----------
+    attempts : iterable of Attempt
+        Of one model.
+    bound : float
+        The agreement that will do: one that reaches it goes before those that do not.
     """
     found = list(attempts)
     most = max(found, key=lambda one: one.fidelity.agreement)
-    part = most.fidelity.agreement
+    part, images = most.fidelity.agreement, most.fidelity.images
     plain = most.network.output.kind == "values"  # whose agreement is no part of the images
-    chance = 0.0 if plain else math.sqrt(part * (1 - part) / most.fidelity.images)
+    chance = 0.0 if plain else max(math.sqrt(part * (1 - part) / images), 1 / images)
+    least = max(part - chance - 1e-9, bound if part >= bound else 0.0)
     return min(
-        (one for one in found if one.fidelity.agreement >= part - chance),
+        (one for one in found if one.fidelity.agreement >= least),
         key=lambda one: (one.fidelity.mean_error, -one.fidelity.agreement),
     )

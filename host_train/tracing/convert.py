@@ -92,8 +92,8 @@ def from_torch(
         without two names in `classes`, is refused.
     method : {"auto", "max", "percentile", "mse"}
         How activations are scaled; "auto" takes the one that most often chooses the model's class, and where the others
-        do so less often by no more than chance (one standard error), that of the closest logits. Of no concern to a
-        binary network.
+        do so less often by no more than chance (one standard error, or one image), that of the closest logits. Of no
+        concern to a binary network.
     shared : bool
         For pruned and weight-shared models: one scale for all weights of a layer, and weights kept as codebook and
         stream in the package (docs/contract/model-package.md, "Shared weights"). Of no concern to a binary network.
@@ -172,13 +172,13 @@ def from_torch(
             found = conversion.binary(traced.layers)
         else:
             methods = METHODS if method == "auto" else [method]
-            found = closest(conversion.bytes(traced.layers, methods, shared))
+            found = closest(conversion.bytes(traced.layers, methods, shared), min_agreement)
     except NetworkError as error:
         raise traced.located(error) from error
     if binary:
         _check_exact(type(model).__name__, found.network, found.logits, logits.numpy())
     elif fine_tune is not None:
-        found = closest([found, conversion.fine_tuned(found, fine_tune, fine_tune_epochs)])
+        found = closest([found, conversion.fine_tuned(found, fine_tune, fine_tune_epochs)], min_agreement)
     parting = cache(lambda: [] if found.folded is None else partings(found.folded, found.network, octets))
     what = f"the {len(octets)} calibration images"
     check_agreement(found.fidelity.agreement, min_agreement, what, kind, parting, traced.places)

@@ -140,8 +140,12 @@ def test_of_those_that_agree_alike_but_for_chance_the_closest_is_taken(kind, ima
         for label, (agreement, error) in told.items()
     ]
     assert closest(attempts).label == chosen
+    assert closest(attempts, 0.8).label == "more often"  # where that will do, and nothing less
+    assert closest(attempts, 0.99).label == chosen  # where nothing will
     exact = Attempt("all", network, np.zeros((1, 10)), Fidelity(images, 1.0, 0.3, 1.0))
     assert closest([*attempts, exact]) is exact
+    but_one = Attempt("all but one", network, np.zeros((1, 10)), Fidelity(images, 1 - 1 / images, 0.2, 1.0))
+    assert closest([*attempts, exact, but_one]) is (exact if kind == "values" else but_one)
 
 
 def rough(seed: int) -> nn.Sequential:
