@@ -447,7 +447,7 @@ def test_a_sweep_is_measured_resumed_and_plotted(trained, digits_folder, tmp_pat
         (["prune", "RUN", "--device", "abacus"], "--device abacus cannot be used"),
         (["prune", "OTHER"], "is no run"),
         (["sweep", "RUN", "--thresholds", "-1"], "must not be negative"),
-        (["sweep", "RUN", "--absolute"], "give them by --thresholds"),
+        (["sweep", "RUN", "--absolute"], "give them, as by --thresholds"),
         (["prune", "RUN", "--absolute"], "--absolute says how --threshold is meant"),
         (["experiment", "RUN", "--bits", "1"], "from 2 to 8, not 1"),
         (["sweep", "RUN", "--epochs", "-1"], "epochs must be"),
