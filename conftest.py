@@ -1,15 +1,6 @@
-"""Where PyTorch, pynq or tornado is not installed, pytest leaves out the modules whose doctests would import them.
+"""Where PyTorch, pynq or tornado is not installed, pytest leaves out the modules whose doctests would import them."""
 
-What is imported is compiled once, also where the environment would have no bytecode written: the tests start
-hundreds of processes, each of which would compile NumPy, PyTorch or pynq again, which takes longer than most tests.
-"""
-
-import os
-import sys
 from importlib.util import find_spec
-
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 NEEDS_TORCH = (
     "host_train/compression",
