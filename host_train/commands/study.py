@@ -206,6 +206,7 @@ def carry_out(study: Study, out: Path, parsers: Parsers, data_dir: Path | None =
         args, unknown = parser.parse_known_args([*words[1:], *data])
         if unknown:  # some commands take no data
             args = parser.parse_args(words[1:])
+        args.command = words[0]  # as the parser of all commands notes it
         args.run(args)
         out.mkdir(parents=True, exist_ok=True)
         with noted.open("a", encoding="utf-8") as file:

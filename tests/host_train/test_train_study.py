@@ -48,7 +48,9 @@ def test_each_study_is_told_on_its_page(name):
 def test_a_study_goes_on_from_what_has_ended(digits_folder, tmp_path, monkeypatch, capsys):
     out, data = tmp_path / "o u t", ["--data-dir", str(digits_folder)]
     train = "train lenet --seed {seed} --epochs 1 --qat-epochs 0 --batch 32 --quiet --resume --out {{out}}/lenet-{seed}"
-    steps = [train.format(seed=0), train.format(seed=1), "beside {out}/lenet-0 {out}/lenet-1 --out {out}/beside"]
+    prune = "prune {out}/lenet-0 --rounds 1 --round-epochs 1 --tune-epochs 1 --quiet --out {out}/pruned/lenet"
+    beside = "beside {out}/lenet-0 {out}/lenet-1 --out {out}/beside"
+    steps = [train.format(seed=0), train.format(seed=1), prune, beside]
     monkeypatch.setitem(STUDIES, "course", Study("", "docs", (steps[0], "course {out}/none")))
     assert main(["study", "course", "--out", str(out), *data]) == 1
     assert (out / "done.txt").read_text() == f"{steps[0]}\n"
@@ -56,15 +58,17 @@ def test_a_study_goes_on_from_what_has_ended(digits_folder, tmp_path, monkeypatc
     monkeypatch.setitem(STUDIES, "course", Study("", "docs", tuple(steps)))
     assert main(["study", "course", "--out", str(out), *data]) == 0
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
-    assert told[0].startswith("[1/3] python -m host_train train lenet --seed 0") and told[0].endswith(": done")
-    assert [line.endswith(": done") for line in told] == [True, False, False] and f"--out '{out}'/beside" in told[2]
+    assert told[0].startswith("[1/4] python -m host_train train lenet --seed 0") and told[0].endswith(": done")
+    assert [line.endswith(": done") for line in told] == [True, False, False, False]
+    assert f"--out '{out}'/beside" in told[3]
+    assert (out / "pruned/lenet/prune/command.txt").read_text().startswith("python -m host_train prune runs/lenet ")
     assert (out / "beside" / "beside.png").is_file() and (out / "done.txt").read_text().splitlines() == steps
     ran = []
     front = argparse.ArgumentParser()
     front.add_argument("runs", nargs="+")
     front.set_defaults(run=lambda args: ran.append(args.runs))
     carry_out(Study("", "", ("front {out}/*",)), out, {"front": front}, tmp_path)
-    assert ran == [sorted(str(out / name) for name in ("beside", "lenet-0", "lenet-1"))]
+    assert ran == [sorted(str(out / name) for name in ("beside", "lenet-0", "lenet-1", "pruned"))]
     monkeypatch.setattr(study, "carry_out", lambda *_: None)
     assert main(["study", "course", "--out", str(out), "--force"]) == 0
     assert not out.exists() and (tmp_path / "o u t.1" / "done.txt").is_file()
