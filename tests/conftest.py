@@ -51,6 +51,14 @@ def photos() -> Iterator[ModuleType]:
         yield module
 
 
+def pytest_collection_finish() -> None:
+    """What tests have imported by now stays, PyTorch and all: the collections of garbage that many tests end with look
+    at what came after alone.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def board() -> Iterator[VirtualBoard]:
     """A virtual board, on which nothing may be left when a test is over."""
