@@ -43,7 +43,7 @@ wheels:  ## the wheels of a release, in dist: for every machine, and for this on
 hooks:  ## have pre-commit check every commit (pip install pre-commit)
 	$(PYTHON) -m pre_commit install
 
-ci:  ## everything CI checks, from a clean clone: eleven minutes on two processors
+ci:  ## everything CI checks, from a clean clone: ten to eleven minutes on two processors
 	.ci/run
 
 pythons:  ## the tests on every Python from 3.10 to 3.13 that is at hand

@@ -52,8 +52,8 @@ def photos() -> Iterator[ModuleType]:
 
 
 def pytest_collection_finish() -> None:
-    """What tests have imported by now stays, PyTorch and all: the collections of garbage that many tests end with look
-    at what came after alone.
+    """Modules that are imported by now stay, PyTorch's and all: the collections of garbage that many tests end with
+    look at what came after alone.
     """
     gc.collect()
     gc.freeze()
