@@ -482,7 +482,7 @@ class TestScreenReader:
             expect(page.locator("#facts")).to_contain_text("runs on")
             assert page.url == f"http://localhost:{server.port}/"  # the token does not stay in it
             page.goto("about:blank")  # so that it asks nothing of a server that has ended
-        assert all("403" in line or "Autofocus" in line for line in watched.console)
+        assert all("403" in line or "Autofocus processing was blocked" in line for line in watched.console)
         watched.console.clear()
 
     def test_the_answer_is_said_when_the_pen_rests(self, page):
